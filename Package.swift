@@ -1,0 +1,124 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One strict settings array for every target: a target that needs an exception does not exist.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatWarning("StrictLanguageFeatures", as: .error),
+]
+
+func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
+
+let crypto = product("Crypto", "swift-crypto")
+let logging = product("Logging", "swift-log")
+let nioCore = product("NIOCore", "swift-nio")
+let nioPosix = product("NIOPosix", "swift-nio")
+let nioHTTP1 = product("NIOHTTP1", "swift-nio")
+let httpClient = product("AsyncHTTPClient", "async-http-client")
+let hummingbird = product("Hummingbird", "hummingbird")
+
+func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil)
+    -> Target
+{
+    .target(
+        name: name, dependencies: dependencies, path: path, exclude: [], resources: resources, swiftSettings: strict)
+}
+
+/// A resource family: its own folder, with its tests inside.
+func family(_ name: String) -> [Target] {
+    [
+        .target(
+            name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit"],
+            path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
+        .testTarget(
+            name: "\(name)ResourcesTests", dependencies: [.init(stringLiteral: "\(name)Resources"), "TestSupport"],
+            path: "Resources/\(name)/Tests", swiftSettings: strict),
+    ]
+}
+
+func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies + ["TestSupport"], path: path, swiftSettings: strict)
+}
+
+let families = ["Access", "Apps", "Fleet"]
+
+let package = Package(
+    name: "roost",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "roost", targets: ["Roost"]),
+        .executable(name: "roost-simulate", targets: ["Simulate"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .target(name: "CRoost", path: "Sources/CRoost", linkerSettings: [.linkedLibrary("crypt")]),
+        library("Model", "Sources/Model", []),
+        library("AgentProtocol", "Sources/Protocol", ["Model", crypto]),
+        library("Host", "Sources/Host", ["Model"]),
+        library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol"]),
+        library(
+            "Catalog", "Sources/Catalog",
+            ["Model", "ResourceKit"] + families.map { .init(stringLiteral: "\($0)Resources") }),
+
+        library("HubStore", "Sources/Hub/Store", ["Model", product("GRDB", "GRDB.swift")]),
+        library(
+            "HubCore", "Sources/Hub/Engine",
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "CRoost", crypto, logging]
+                + families.map { .init(stringLiteral: "\($0)Resources") }),
+        library(
+            "HubAPI", "Sources/Hub/API",
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,
+             nioCore]),
+        library(
+            "Dashboard", "Sources/Hub/Dashboard",
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,
+             nioCore, product("Mustache", "swift-mustache")]),
+
+        library("Edge", "Sources/Node/Edge", ["Model", "CRoost", logging, nioCore, nioPosix, nioHTTP1]),
+        library("NameResponder", "Sources/Node/DNS", ["Model", "CRoost", logging, nioCore, nioPosix]),
+        library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
+        library("LinuxHost", "Sources/Node/LinuxHost",
+            ["Model", "Host", "Supervisor", "CRoost", crypto, logging, nioCore, nioPosix]),
+        library("Node", "Sources/Node/Reconciler", ["Model", "Host", "AgentProtocol", crypto, logging, httpClient,
+            nioCore]),
+
+        library(
+            "CLI", "Sources/CLI",
+            ["Model", "AgentProtocol", "ResourceKit", "Catalog", httpClient, nioCore, product("Yams", "Yams"),
+             product("ArgumentParser", "swift-argument-parser")]),
+        .executableTarget(
+            name: "Roost",
+            dependencies: [
+                "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
+                "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", crypto, logging, hummingbird, httpClient,
+                nioCore, nioPosix, product("ArgumentParser", "swift-argument-parser"),
+                product("ServiceLifecycle", "swift-service-lifecycle"),
+            ],
+            path: "Sources/Roost", swiftSettings: strict),
+
+        library(
+            "TestSupport", "Sources/TestSupport",
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", crypto, logging]),
+        .executableTarget(
+            name: "Simulate", dependencies: ["TestSupport", "Model"], path: "Sources/Simulate", swiftSettings: strict),
+
+        tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
+        tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
+        tests("TidyTests", "Tests/Tidy", ["Model", "Catalog", "ResourceKit"]),
+    ] + families.flatMap(family)
+)

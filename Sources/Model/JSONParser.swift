@@ -1,0 +1,192 @@
+/// A strict JSON reader (RFC 8259): valid UTF-8, no duplicate members, no trailing text, bounded depth.
+///
+/// Hub and agent read each other's documents with it, so that what was hashed and what is used cannot differ.
+public struct JSONParser {
+    /// Deepest nesting that is accepted; deeper input is an error, not a stack overflow.
+    public static let depthMax = 64
+
+    private let bytes: [UInt8]
+    private var position = 0
+
+    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Reads one value that fills the whole input.
+    ///
+    /// - Throws: `Problem` with code `malformed_json` that names the byte where reading failed.
+    public static func parse(_ bytes: [UInt8]) throws(Problem) -> JSONValue {
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw Problem(.malformedJSON, "The text is not valid UTF-8.")
+        }
+        var parser = JSONParser(bytes)
+        parser.skipSpace()
+        let value = try parser.value(depth: 0)
+        parser.skipSpace()
+        guard parser.position == bytes.count else { throw parser.failure("unexpected text after the value") }
+        return value
+    }
+
+    /// Reads one value from a string. See ``parse(_:)-([UInt8])``.
+    public static func parse(_ text: String) throws(Problem) -> JSONValue { try parse(Array(text.utf8)) }
+
+    private func failure(_ what: String) -> Problem {
+        Problem(.malformedJSON, "The JSON is malformed at byte \(position): \(what).")
+    }
+
+    private var current: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    private mutating func skipSpace() {
+        while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+    }
+
+    private mutating func expect(_ word: StaticString, _ value: JSONValue) throws(Problem) -> JSONValue {
+        let matches = word.withUTF8Buffer { bytes[position...].starts(with: $0) }
+        guard matches else { throw failure("unknown word") }
+        position += word.utf8CodeUnitCount
+        return value
+    }
+
+    private mutating func value(depth: Int) throws(Problem) -> JSONValue {
+        guard depth < Self.depthMax else { throw failure("nested deeper than \(Self.depthMax)") }
+        switch current {
+        case UInt8(ascii: "{"): return try object(depth: depth)
+        case UInt8(ascii: "["): return try array(depth: depth)
+        case UInt8(ascii: "\""): return .string(try string())
+        case UInt8(ascii: "t"): return try expect("true", .bool(true))
+        case UInt8(ascii: "f"): return try expect("false", .bool(false))
+        case UInt8(ascii: "n"): return try expect("null", .null)
+        case .some: return try number()
+        case nil: throw failure("unexpected end")
+        }
+    }
+
+    private mutating func object(depth: Int) throws(Problem) -> JSONValue {
+        position += 1
+        var members: [String: JSONValue] = [:]
+        skipSpace()
+        if current == UInt8(ascii: "}") {
+            position += 1
+            return .object(members)
+        }
+        while true {
+            skipSpace()
+            guard current == UInt8(ascii: "\"") else { throw failure("expected a member name") }
+            let key = try string()
+            skipSpace()
+            guard current == UInt8(ascii: ":") else { throw failure("expected a colon") }
+            position += 1
+            skipSpace()
+            guard members.updateValue(try value(depth: depth + 1), forKey: key) == nil else {
+                throw failure("member \"\(key.prefix(60))\" appears twice")
+            }
+            skipSpace()
+            switch current {
+            case UInt8(ascii: ","): position += 1
+            case UInt8(ascii: "}"):
+                position += 1
+                return .object(members)
+            default: throw failure("expected a comma or the end of the object")
+            }
+        }
+    }
+
+    private mutating func array(depth: Int) throws(Problem) -> JSONValue {
+        position += 1
+        var values: [JSONValue] = []
+        skipSpace()
+        if current == UInt8(ascii: "]") {
+            position += 1
+            return .array(values)
+        }
+        while true {
+            skipSpace()
+            values.append(try value(depth: depth + 1))
+            skipSpace()
+            switch current {
+            case UInt8(ascii: ","): position += 1
+            case UInt8(ascii: "]"):
+                position += 1
+                return .array(values)
+            default: throw failure("expected a comma or the end of the list")
+            }
+        }
+    }
+
+    private mutating func string() throws(Problem) -> String {
+        position += 1
+        var out: [UInt8] = []
+        while let byte = current {
+            position += 1
+            switch byte {
+            case UInt8(ascii: "\""): return String(decoding: out, as: UTF8.self)
+            case 0..<0x20: throw failure("control character in a string")
+            case UInt8(ascii: "\\"): try escape(into: &out)
+            default: out.append(byte)
+            }
+        }
+        throw failure("unterminated string")
+    }
+
+    private mutating func escape(into out: inout [UInt8]) throws(Problem) {
+        guard let byte = current else { throw failure("unterminated escape") }
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): out.append(byte)
+        case UInt8(ascii: "b"): out.append(0x08)
+        case UInt8(ascii: "f"): out.append(0x0C)
+        case UInt8(ascii: "n"): out.append(0x0A)
+        case UInt8(ascii: "r"): out.append(0x0D)
+        case UInt8(ascii: "t"): out.append(0x09)
+        case UInt8(ascii: "u"):
+            var code = UInt32(try hex4())
+            if (0xD800..<0xDC00).contains(code) {
+                guard bytes[position...].starts(with: "\\u".utf8) else { throw failure("lone surrogate") }
+                position += 2
+                let low = UInt32(try hex4())
+                guard (0xDC00..<0xE000).contains(low) else { throw failure("lone surrogate") }
+                code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
+            }
+            guard let scalar = Unicode.Scalar(code) else { throw failure("lone surrogate") }
+            out.append(contentsOf: String(Character(scalar)).utf8)
+        default: throw failure("unknown escape")
+        }
+    }
+
+    private mutating func hex4() throws(Problem) -> UInt16 {
+        guard position + 4 <= bytes.count,
+            bytes[position..<position + 4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+            let code = UInt16(String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
+        else { throw failure("expected four hex digits") }
+        position += 4
+        return code
+    }
+
+    private mutating func digits() throws(Problem) {
+        let start = position
+        while let byte = current, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
+        guard position > start else { throw failure("expected a value") }
+    }
+
+    private mutating func number() throws(Problem) -> JSONValue {
+        let start = position
+        var isWhole = true
+        if current == UInt8(ascii: "-") { position += 1 }
+        let firstDigit = position
+        try digits()
+        if bytes[firstDigit] == UInt8(ascii: "0"), position - firstDigit > 1 { throw failure("leading zero") }
+        if current == UInt8(ascii: ".") {
+            isWhole = false
+            position += 1
+            try digits()
+        }
+        if current == UInt8(ascii: "e") || current == UInt8(ascii: "E") {
+            isWhole = false
+            position += 1
+            if current == UInt8(ascii: "+") || current == UInt8(ascii: "-") { position += 1 }
+            try digits()
+        }
+        let text = String(decoding: bytes[start..<position], as: UTF8.self)
+        if isWhole, let whole = Int64(text) { return .int(whole) }
+        guard let value = Double(text), value.isFinite else { throw failure("number out of range") }
+        return .double(value)
+    }
+}

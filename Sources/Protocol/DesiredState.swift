@@ -1,0 +1,138 @@
+/// All that one node should run: compiled by the hub, verified and applied by the agent. Property names become
+/// `snake_case` on the wire.
+public struct DesiredState: Codable, Sendable, Equatable {
+    public var nodeId: String
+    public var stackId: String
+    public var stackName: String
+    /// Grows with every change of the document; an agent never goes back.
+    public var generation: Int64
+    public var pollIntervalMs: Int
+    public var proxy: DesiredProxy
+    public var dns: DesiredDNS
+    /// `open`, `daemon-port` or `blocked`.
+    public var securityMode: String
+    /// Sorted by name.
+    public var services: [DesiredService]
+
+    public init(
+        nodeId: String, stackId: String, stackName: String, generation: Int64, pollIntervalMs: Int,
+        proxy: DesiredProxy, dns: DesiredDNS, securityMode: String, services: [DesiredService]
+    ) {
+        self.nodeId = nodeId
+        self.stackId = stackId
+        self.stackName = stackName
+        self.generation = generation
+        self.pollIntervalMs = pollIntervalMs
+        self.proxy = proxy
+        self.dns = dns
+        self.securityMode = securityMode
+        self.services = services
+    }
+}
+
+/// The public front door. An agent started with an address of its own (`--edge`) prefers that.
+public struct DesiredProxy: Codable, Sendable, Equatable {
+    public var bind: String
+    public var port: Int
+    public init(bind: String, port: Int) {
+        self.bind = bind
+        self.port = port
+    }
+}
+
+public struct DesiredDNS: Codable, Sendable, Equatable {
+    public var suffix: String
+    public init(suffix: String) { self.suffix = suffix }
+}
+
+public struct DesiredHealthCheck: Codable, Sendable, Equatable {
+    /// Path of an HTTP check; nil for a TCP check.
+    public var path: String?
+    public var intervalMs: Int
+    public var timeoutMs: Int
+    /// How long a new instance may take until its first success.
+    public var graceMs: Int
+    public var healthyThreshold: Int
+    public var unhealthyThreshold: Int
+
+    public init(
+        path: String?, intervalMs: Int, timeoutMs: Int, graceMs: Int, healthyThreshold: Int, unhealthyThreshold: Int
+    ) {
+        self.path = path
+        self.intervalMs = intervalMs
+        self.timeoutMs = timeoutMs
+        self.graceMs = graceMs
+        self.healthyThreshold = healthyThreshold
+        self.unhealthyThreshold = unhealthyThreshold
+    }
+}
+
+public struct DesiredService: Codable, Sendable, Equatable {
+    public var id: String
+    public var name: String
+    /// `process` or `static`.
+    public var kind: String
+    public var deploymentId: String
+    public var gitUrl: String
+    public var commit: String
+    /// Private half of the deploy key; a secret.
+    public var gitSshKey: String?
+    public var buildCommand: String?
+    public var buildTimeoutMs: Int
+    public var buildMemoryMaxBytes: Int64?
+    public var runCommand: String?
+    /// Folder of a static service, below the release.
+    public var publicFolder: String?
+    /// Fixed port, or nil: one is assigned.
+    public var port: Int?
+    /// Public path prefix, or nil for none.
+    public var path: String?
+    public var stripPath: Bool
+    public var hostnames: [String]
+    /// May hold secrets.
+    public var env: [String: String]
+    public var healthCheck: DesiredHealthCheck
+    public var memoryMaxBytes: Int64?
+    public var cpuQuota: Double?
+    public var instances: Int
+    public var stopSignal: String
+    public var stopGraceMs: Int
+    /// Releases that are kept.
+    public var retain: Int
+    /// Grows when a restart is asked for.
+    public var restartGeneration: Int
+
+    public init(
+        id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String,
+        gitSshKey: String?, buildCommand: String?, buildTimeoutMs: Int, buildMemoryMaxBytes: Int64?,
+        runCommand: String?, publicFolder: String?, port: Int?, path: String?, stripPath: Bool, hostnames: [String],
+        env: [String: String], healthCheck: DesiredHealthCheck, memoryMaxBytes: Int64?, cpuQuota: Double?,
+        instances: Int, stopSignal: String, stopGraceMs: Int, retain: Int, restartGeneration: Int
+    ) {
+        self.id = id
+        self.name = name
+        self.kind = kind
+        self.deploymentId = deploymentId
+        self.gitUrl = gitUrl
+        self.commit = commit
+        self.gitSshKey = gitSshKey
+        self.buildCommand = buildCommand
+        self.buildTimeoutMs = buildTimeoutMs
+        self.buildMemoryMaxBytes = buildMemoryMaxBytes
+        self.runCommand = runCommand
+        self.publicFolder = publicFolder
+        self.port = port
+        self.path = path
+        self.stripPath = stripPath
+        self.hostnames = hostnames
+        self.env = env
+        self.healthCheck = healthCheck
+        self.memoryMaxBytes = memoryMaxBytes
+        self.cpuQuota = cpuQuota
+        self.instances = instances
+        self.stopSignal = stopSignal
+        self.stopGraceMs = stopGraceMs
+        self.retain = retain
+        self.restartGeneration = restartGeneration
+    }
+}

@@ -1,0 +1,62 @@
+public import Model
+
+/// One field of a resource kind: the single source of its validation, schema, help text, form and redaction.
+public struct Field: Sendable {
+    /// What values a field takes.
+    public indirect enum Kind: Sendable {
+        /// One line of text; the check answers why a value is refused.
+        case string(check: @Sendable (String) -> String?)
+        /// Text of several lines.
+        case text(bytesMax: Int)
+        case integer(ClosedRange<Int64>)
+        case number(ClosedRange<Double>)
+        case boolean
+        /// A time span: seconds, or text such as `250ms`, `10s`, `5m`.
+        case duration(ClosedRange<Duration>)
+        /// Bytes, or text such as `256M`.
+        case size(ClosedRange<Int64>)
+        case choice([String])
+        case list(of: Kind, countMax: Int)
+        /// Names to values.
+        case map(key: @Sendable (String) -> String?, value: Kind, countMax: Int)
+        case object([Field])
+        /// The id of a resource of this kind.
+        case reference(String)
+    }
+
+    public var name: String
+    public var kind: Kind
+    /// One sentence for help texts, forms and the schema.
+    public var summary: String
+    public var isRequired: Bool
+    /// Never shown after it was given; stored encrypted; `[redacted]` in the audit log.
+    public var isSecret: Bool
+    /// Cannot be changed after creation.
+    public var isImmutable: Bool
+    /// Stored when the caller names none.
+    public var defaultValue: JSONValue?
+    /// A value for help texts and the schema.
+    public var example: JSONValue?
+
+    public init(
+        _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
+        immutable: Bool = false, default defaultValue: JSONValue? = nil, example: JSONValue? = nil
+    ) {
+        self.name = name
+        self.kind = kind
+        self.summary = summary
+        self.isRequired = required
+        self.isSecret = secret
+        self.isImmutable = immutable
+        self.defaultValue = defaultValue
+        self.example = example
+    }
+}
+
+extension Field.Kind {
+    /// A line of text up to 1024 bytes.
+    public static var line: Field.Kind { .string(check: { Names.lineFlaw($0, bytesMax: 1024) }) }
+
+    /// A slug: `a–z0–9-`.
+    public static var slug: Field.Kind { .string(check: Names.slugFlaw) }
+}

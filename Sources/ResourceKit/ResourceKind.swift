@@ -1,0 +1,144 @@
+public import Model
+
+/// A resource kind, declared once: endpoints, schema, scopes, CLI verbs, pages, search, audit and retry derive from it.
+public struct ResourceKind: Sendable {
+    /// How ids are made.
+    public enum Identity: Sendable {
+        case uuid
+        /// The caller gives it in this field, or it is made.
+        case slug(field: String)
+        /// `{prefix}{10 random a–z0–9}`.
+        case prefixed(String)
+    }
+
+    /// The kind above in the tree: `GET /{parent plural}/{id}/{plural}`.
+    public struct Parent: Sendable {
+        public var kind: String
+        /// The field of the resource that holds the parent's id, e.g. `stack_id`.
+        public var field: String
+        public init(kind: String, field: String) {
+            self.kind = kind
+            self.field = field
+        }
+    }
+
+    public enum Verb: String, Sendable, CaseIterable { case list, create, read, update, delete }
+
+    /// Singular, `kebab-case`: `service`, `install-token`.
+    public var name: String
+    /// Path segment and scope word: `services`.
+    public var plural: String
+    /// What it is, in one sentence.
+    public var summary: String
+    public var identity: Identity
+    public var parent: Parent?
+    /// Whether it has work on a node: 202 and `pending → provisioning → active`.
+    public var isAsynchronous: Bool
+    /// Whether only keys of brand `*` may touch it.
+    public var isPlatformOnly: Bool
+    public var verbs: Set<Verb>
+    /// What the caller gives.
+    public var fields: [Field]
+    /// What the hub adds: computed or observed, read-only.
+    public var reported: [Field]
+    /// Names that are unique: the claim of a resource, e.g. `service/{stack}/{name}`. Released on deletion.
+    public var claims: @Sendable (ResourceRecord) -> [String]
+    public var actions: [ResourceAction]
+    /// Fields shown in tables, besides id and status.
+    public var columns: [String]
+    /// Fields that search looks into, besides the id.
+    public var searched: [String]
+    /// Checks that need more than one field. Pure.
+    public var validate: @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void
+    public var behaviour: any KindBehaviour
+
+    public init(
+        name: String, plural: String, summary: String, identity: Identity = .uuid, parent: Parent? = nil,
+        isAsynchronous: Bool, isPlatformOnly: Bool = false, verbs: Set<Verb> = Set(Verb.allCases), fields: [Field],
+        reported: [Field] = [], claims: @escaping @Sendable (ResourceRecord) -> [String] = { _ in [] },
+        actions: [ResourceAction] = [], columns: [String] = [], searched: [String] = [],
+        validate: @escaping @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void = { _, _ in },
+        behaviour: any KindBehaviour = PlainBehaviour()
+    ) {
+        self.name = name
+        self.plural = plural
+        self.summary = summary
+        self.identity = identity
+        self.parent = parent
+        self.isAsynchronous = isAsynchronous
+        self.isPlatformOnly = isPlatformOnly
+        self.verbs = verbs
+        self.fields = fields
+        self.reported = reported
+        self.claims = claims
+        self.actions = actions
+        self.columns = columns
+        self.searched = searched
+        self.validate = validate
+        self.behaviour = behaviour
+    }
+}
+
+/// `POST /{plural}/{id}/{name}`.
+public struct ResourceAction: Sendable {
+    public var name: String
+    public var summary: String
+    public var fields: [Field]
+    /// Whether a person must confirm it in the CLI and on pages.
+    public var isDestructive: Bool
+    /// Kind of the resource that the answer holds; nil for the resource itself.
+    public var answers: String?
+
+    public init(
+        _ name: String, _ summary: String, fields: [Field] = [], isDestructive: Bool = false, answers: String? = nil
+    ) {
+        self.name = name
+        self.summary = summary
+        self.fields = fields
+        self.isDestructive = isDestructive
+        self.answers = answers
+    }
+}
+
+/// The life of a resource.
+public enum ResourceStatus: String, Sendable, CaseIterable {
+    case pending, provisioning, active, failed, deleting, deleted, suspended
+}
+
+/// A stored resource.
+public struct ResourceRecord: Sendable, Equatable {
+    public var kind: String
+    public var id: String
+    public var parentId: String?
+    public var brandId: String?
+    public var tenantId: String?
+    public var status: ResourceStatus
+    public var statusMessage: String?
+    /// What the caller gave, defaults filled in. Secrets are stored sealed, see ``SecretBox``.
+    public var spec: [String: JSONValue]
+    /// What the hub computed or observed.
+    public var state: [String: JSONValue]
+    /// Grows with every write; the ETag.
+    public var version: Int64
+    public var createdAt: Timestamp
+    public var updatedAt: Timestamp
+
+    public init(
+        kind: String, id: String, parentId: String? = nil, brandId: String? = nil, tenantId: String? = nil,
+        status: ResourceStatus, statusMessage: String? = nil, spec: [String: JSONValue],
+        state: [String: JSONValue] = [:], version: Int64 = 0, createdAt: Timestamp, updatedAt: Timestamp
+    ) {
+        self.kind = kind
+        self.id = id
+        self.parentId = parentId
+        self.brandId = brandId
+        self.tenantId = tenantId
+        self.status = status
+        self.statusMessage = statusMessage
+        self.spec = spec
+        self.state = state
+        self.version = version
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+}

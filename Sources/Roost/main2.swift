@@ -1,0 +1,3 @@
+import AsyncHTTPClient
+import Hummingbird
+@main struct M { static func main() { print("x") } }
