@@ -75,11 +75,15 @@ let package = Package(
             "Catalog", "Sources/Catalog",
             ["Model", "ResourceKit"] + families.map { .init(stringLiteral: "\($0)Resources") }),
 
-        library("HubStore", "Sources/Hub/Store", ["Model", product("GRDB", "GRDB.swift")]),
         library(
-            "HubCore", "Sources/Hub/Engine",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "CRoost", crypto, logging]
-                + families.map { .init(stringLiteral: "\($0)Resources") }),
+            "HubStore", "Sources/Hub/Store", ["Model", "Host", "ResourceKit", product("GRDB", "GRDB.swift")]),
+        .target(
+            name: "HubCore",
+            dependencies: [
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "CRoost", crypto, logging,
+            ] + families.map { .init(stringLiteral: "\($0)Resources") },
+            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard"], sources: ["Engine", "Fleet", "Identity"],
+            swiftSettings: strict),
         library(
             "HubAPI", "Sources/Hub/API",
             ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,

@@ -1,0 +1,65 @@
+public import HubStore
+public import Model
+
+/// Who asks: an API key, a user with a session, or the program itself.
+public struct Principal: Sendable, Equatable {
+    /// `key:<name>`, `user:<email>`, `local`; for the audit log.
+    public var name: String
+    /// `resource:action` words, or `*:*`.
+    public var scopes: Set<String>
+    public var brands: BrandFilter
+    /// Where the request came from, for the audit log.
+    public var address: String
+
+    public init(name: String, scopes: Set<String>, brands: BrandFilter, address: String) {
+        self.name = name
+        self.scopes = scopes
+        self.brands = brands
+        self.address = address
+    }
+
+    /// The program acting for the person at the machine.
+    public static let local = Principal(name: "local", scopes: ["*:*"], brands: .all, address: "local")
+
+    public func may(_ action: String, _ plural: String) -> Bool {
+        scopes.contains("*:*") || scopes.contains("\(plural):\(action)") || scopes.contains("\(plural):*")
+            || scopes.contains("*:\(action)")
+    }
+}
+
+/// What a mutation may carry besides its body.
+public struct MutationOptions: Sendable, Equatable {
+    public var idempotencyKey: String?
+    /// Version that the caller saw.
+    public var ifMatch: Int64?
+    /// Answer what would change, and change nothing.
+    public var isPlan: Bool
+
+    public init(idempotencyKey: String? = nil, ifMatch: Int64? = nil, isPlan: Bool = false) {
+        self.idempotencyKey = idempotencyKey
+        self.ifMatch = ifMatch
+        self.isPlan = isPlan
+    }
+}
+
+/// The answer to a mutation.
+public struct MutationAnswer: Sendable, Equatable {
+    /// HTTP status by the rules of the catalogue: 200, 201, 202, 204.
+    public var code: Int
+    public var body: JSONValue
+    public init(code: Int, body: JSONValue) {
+        self.code = code
+        self.body = body
+    }
+}
+
+/// Something changed; pages and waiting requests look again.
+public struct HubChange: Sendable, Equatable {
+    /// A resource kind, `event`, `log` or `heartbeat`.
+    public var kind: String
+    public var id: String
+    public init(kind: String, id: String) {
+        self.kind = kind
+        self.id = id
+    }
+}
