@@ -70,7 +70,7 @@ let package = Package(
         library("Model", "Sources/Model", []),
         library("AgentProtocol", "Sources/Protocol", ["Model", crypto]),
         library("Host", "Sources/Host", ["Model"]),
-        library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol"]),
+        library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", crypto]),
         library(
             "Catalog", "Sources/Catalog",
             ["Model", "ResourceKit"] + families.map { .init(stringLiteral: "\($0)Resources") }),

@@ -20,6 +20,8 @@ public struct Field: Sendable {
         /// Names to values.
         case map(key: @Sendable (String) -> String?, value: Kind, countMax: Int)
         case object([Field])
+        /// The value of an environment variable: text, or `{"value": text, "secret": true}`.
+        case environmentValue
         /// The id of a resource of this kind.
         case reference(String)
     }

@@ -46,30 +46,66 @@ extension [Field] {
         return result
     }
 
-    /// The object with every secret replaced.
+    /// The object as the audit log may hold it.
     ///
-    /// Members that are no known field are replaced as well: a misspelt secret is a secret still.
-    public func redacted(_ object: [String: JSONValue], marker: JSONValue = "[redacted]") -> [String: JSONValue] {
-        var result: [String: JSONValue] = [:]
-        for (key, value) in object {
-            guard let field = first(where: { $0.name == key }) else {
-                result[key] = marker
-                continue
-            }
-            result[key] = field.isSecret ? marker : field.kind.redacted(value, marker: marker)
+    /// Members that are no known field are replaced as well: a misspelt secret is a secret still. So is every value of
+    /// an environment variable, flagged or not: people forget the flag.
+    public func redacted(_ object: [String: JSONValue]) -> [String: JSONValue] {
+        let marker: JSONValue = "[redacted]"
+        let known = Set(map(\.name))
+        var result = object.filter { known.contains($0.key) }
+        for field in self {
+            guard let value = result[field.name] else { continue }
+            result[field.name] = field.replacingSecrets(in: value, isEveryVariableSecret: true) { _ in marker }
+        }
+        for key in object.keys where !known.contains(key) { result[key] = marker }
+        return result
+    }
+
+    /// The object with each secret text replaced by what `replace` makes of it: sealing, opening, leaving out.
+    public func replacingSecrets(
+        in object: [String: JSONValue], _ replace: (JSONValue) throws -> JSONValue
+    ) rethrows -> [String: JSONValue] {
+        var result = object
+        for field in self {
+            guard let value = object[field.name] else { continue }
+            result[field.name] = try field.replacingSecrets(in: value, isEveryVariableSecret: false, replace)
         }
         return result
     }
 }
 
+extension Field {
+    func replacingSecrets(
+        in value: JSONValue, isEveryVariableSecret: Bool, _ replace: (JSONValue) throws -> JSONValue
+    ) rethrows -> JSONValue {
+        guard !isSecret else { return value.isNull ? value : try replace(value) }
+        return try kind.replacingSecrets(in: value, isEveryVariableSecret: isEveryVariableSecret, replace)
+    }
+}
+
 extension Field.Kind {
-    func redacted(_ value: JSONValue, marker: JSONValue) -> JSONValue {
+    func replacingSecrets(
+        in value: JSONValue, isEveryVariableSecret all: Bool, _ replace: (JSONValue) throws -> JSONValue
+    ) rethrows -> JSONValue {
         switch (self, value) {
-        case (.object(let fields), .object(let members)): .object(fields.redacted(members, marker: marker))
-        case (.list(let element, _), .array(let values)): .array(values.map { element.redacted($0, marker: marker) })
+        case (.object(let fields), .object(var members)):
+            for field in fields {
+                guard let member = members[field.name] else { continue }
+                members[field.name] = try field.replacingSecrets(in: member, isEveryVariableSecret: all, replace)
+            }
+            return .object(members)
+        case (.list(let element, _), .array(let values)):
+            return .array(try values.map { try element.replacingSecrets(in: $0, isEveryVariableSecret: all, replace) })
         case (.map(_, let kind, _), .object(let members)):
-            .object(members.mapValues { kind.redacted($0, marker: marker) })
-        default: value
+            return .object(
+                try members.mapValues { try kind.replacingSecrets(in: $0, isEveryVariableSecret: all, replace) })
+        case (.environmentValue, .object(var members)):
+            guard all || members["secret"] == true, let text = members["value"] else { return value }
+            members["value"] = try replace(text)
+            return .object(members)
+        case (.environmentValue, .string): return all ? try replace(value) : value
+        default: return value
         }
     }
 
@@ -124,10 +160,27 @@ extension Field.Kind {
         case .object(let fields):
             guard let members = value.objectValue else { return flaws.add(path, "must be an object, not \(value.typeName)") }
             fields.check(members, path: path + ".", into: &flaws)
+        case .environmentValue: checkVariable(value, path: path, into: &flaws)
         case .reference:
             guard let text = value.stringValue else { return flaws.add(path, "must be an id, not \(value.typeName)") }
             if let flaw = Names.lineFlaw(text, bytesMax: 255) { flaws.add(path, flaw) }
         }
+    }
+
+    private func checkVariable(_ value: JSONValue, path: String, into flaws: inout FieldFlaws) {
+        let text: JSONValue?
+        if let members = value.objectValue {
+            for key in members.keys where key != "value" && key != "secret" {
+                flaws.add("\(path).\(key.prefix(80))", "is not a known field")
+            }
+            if let secret = members["secret"], secret.boolValue == nil { flaws.add("\(path).secret", "must be true or false") }
+            text = members["value"]
+        } else {
+            text = value
+        }
+        guard let text = text?.stringValue else { return flaws.add(path, "must be text, or an object with value and secret") }
+        if text.utf8.count > 32_768 { flaws.add(path, "must have at most 32768 bytes") }
+        if text.utf8.contains(0) { flaws.add(path, "must not contain NUL") }
     }
 }
 
