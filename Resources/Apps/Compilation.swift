@@ -1,0 +1,86 @@
+public import AgentProtocol
+public import Model
+public import ResourceKit
+
+/// Compiles a stack to the document of one node. Pure: equal input gives an equal document.
+public enum StackCompilation {
+    /// - Parameters:
+    ///   - deployments: the deployments that services name as `deployment_id`, by id.
+    ///   - open: opens a sealed secret.
+    /// - Throws: whatever `open` throws; a stored spec that cannot be read is an internal error.
+    public static func compile(
+        stack: ResourceRecord, services: [ResourceRecord], deployments: [String: ResourceRecord], nodeId: String,
+        open: (String) throws -> String
+    ) throws -> DesiredState {
+        let proxy = stack.spec["proxy"]
+        let desired = try services.compactMap { try compile($0, deployments: deployments, open: open) }
+        return DesiredState(
+            nodeId: nodeId, stackId: stack.id, stackName: stack.spec["name"]?.stringValue ?? "",
+            generation: stack.state["version"]?.intValue ?? 0,
+            pollIntervalMs: milliseconds(stack.spec["poll_interval"], default: 10_000),
+            proxy: DesiredProxy(
+                bind: proxy?["bind"]?.stringValue ?? "0.0.0.0", port: Int(proxy?["port"]?.intValue ?? 80)),
+            dns: DesiredDNS(suffix: stack.spec["dns"]?["suffix"]?.stringValue ?? "svc.internal"),
+            securityMode: stack.spec["security_mode"]?.stringValue ?? "open",
+            services: desired.sorted { $0.name < $1.name })
+    }
+
+    /// A service that never got a commit is not part of the document.
+    private static func compile(
+        _ service: ResourceRecord, deployments: [String: ResourceRecord], open: (String) throws -> String
+    ) throws -> DesiredService? {
+        guard let id = service.state["deployment_id"]?.stringValue, let deployment = deployments[id],
+            let commit = deployment.state["commit"]?.stringValue, let name = service.spec["name"]?.stringValue,
+            let snapshot = deployment.state["snapshot"], let url = snapshot["git_url"]?.stringValue
+        else { return nil }
+        let usesSSH = url.hasPrefix("ssh://") || !url.contains("://")
+        let key = try usesSSH ? service.state["deploy_key_private"]?.stringValue.map(open) : nil
+        return DesiredService(
+            id: service.id, name: name, kind: snapshot["kind"]?.stringValue ?? "process", deploymentId: id,
+            gitUrl: url, commit: commit, gitSshKey: key, buildCommand: text(snapshot["build_command"]),
+            buildTimeoutMs: milliseconds(snapshot["build_timeout"], default: 900_000),
+            buildMemoryMaxBytes: snapshot["build_memory_max"].flatMap(ByteCount.parse(json:)),
+            runCommand: text(snapshot["run_command"]), publicFolder: text(snapshot["public_folder"]),
+            port: snapshot["port"]?.intValue.map { Int($0) }, path: service.spec["path"]?.stringValue,
+            stripPath: service.spec["strip_path"]?.boolValue ?? false,
+            hostnames: (service.spec["hostnames"]?.arrayValue ?? []).compactMap { $0.stringValue.map(normalized) }.sorted(),
+            env: try environment(snapshot["env"], open: open), healthCheck: healthCheck(service.spec["health_check"]),
+            memoryMaxBytes: snapshot["memory_max"].flatMap(ByteCount.parse(json:)),
+            cpuQuota: snapshot["cpu_quota"]?.doubleValue, instances: Int(snapshot["instances"]?.intValue ?? 1),
+            stopSignal: snapshot["stop_signal"]?.stringValue ?? "TERM",
+            stopGraceMs: milliseconds(snapshot["stop_grace"], default: 10_000),
+            retain: Int(service.spec["retain"]?.intValue ?? 5),
+            restartGeneration: Int(deployment.state["restart_generation"]?.intValue ?? 0))
+    }
+
+    private static func environment(
+        _ value: JSONValue?, open: (String) throws -> String
+    ) throws -> [String: String] {
+        try (value?.objectValue ?? [:]).compactMapValues { entry in
+            try (entry.stringValue ?? entry["value"]?.stringValue).map(open)
+        }
+    }
+
+    private static func healthCheck(_ spec: JSONValue?) -> DesiredHealthCheck {
+        DesiredHealthCheck(
+            path: spec?["path"]?.stringValue, intervalMs: milliseconds(spec?["interval"], default: 5000),
+            timeoutMs: milliseconds(spec?["timeout"], default: 2000),
+            graceMs: milliseconds(spec?["grace"], default: 60_000),
+            healthyThreshold: Int(spec?["healthy_threshold"]?.intValue ?? 1),
+            unhealthyThreshold: Int(spec?["unhealthy_threshold"]?.intValue ?? 3))
+    }
+
+    private static func milliseconds(_ value: JSONValue?, default fallback: Int) -> Int {
+        value.flatMap { Duration(json: $0) }.map { Int($0.milliseconds) } ?? fallback
+    }
+
+    private static func text(_ value: JSONValue?) -> String? {
+        guard let text = value?.stringValue, !text.isEmpty else { return nil }
+        return text
+    }
+
+    private static func normalized(_ host: String) -> String {
+        let lower = host.lowercased()
+        return lower.hasSuffix(".") ? String(lower.dropLast()) : lower
+    }
+}

@@ -1,0 +1,108 @@
+public import Model
+public import ResourceKit
+
+/// An application or static site of a stack, from git.
+public let serviceKind = ResourceKind(
+    name: "service", plural: "services", summary: "An application or static site of a stack, built from git.",
+    identity: .uuid, parent: .init(kind: "stack", field: "stack_id"), isAsynchronous: true, fields: serviceFields,
+    reported: [
+        Field("deployment_id", .reference("deployment"), "The deployment that should be running."),
+        Field("serving_deployment_id", .reference("deployment"), "The deployment that was last observed to serve."),
+        Field("commit", .line, "The commit that was last observed to serve."),
+        Field("deploy_key", .line, "Public half of the deploy key; add it to the repository to let Roost read it."),
+        Field("webhook_path", .line, "Path of the push webhook."),
+        Field("restart_generation", .integer(0...Int64.max), "How often a restart was asked for."),
+    ],
+    claims: { ["service/\($0.parentId ?? "")/\($0.spec["name"]?.stringValue ?? "")"] },
+    actions: [
+        ResourceAction(
+            "deploy", "Resolve the git reference and deploy it; does nothing when it is running already.",
+            answers: "deployment"),
+        ResourceAction("restart", "Replace the running instances with new ones, without a gap."),
+        ResourceAction("retry", "Try the failed deployment again; harmless on a healthy service."),
+        ResourceAction("rotate-webhook-secret", "Make a new webhook secret and show it once."),
+    ],
+    columns: ["name", "kind", "commit", "git_ref", "path"], searched: ["name", "git_url"],
+    validate: validateService, behaviour: ServiceBehaviour())
+
+private let command: Field.Kind = .text(bytesMax: 8192)
+
+private let serviceFields: [Field] = [
+    Field(
+        "name", .string(check: Names.dnsLabelFlaw), "Unique name in the stack; also its internal host name.",
+        required: true, immutable: true, example: "web"),
+    Field(
+        "kind", .choice(["process", "static"]), "A process that listens on a port, or a folder of files.",
+        default: "process"),
+    Field(
+        "git_url", .string(check: Names.gitURLFlaw), "Repository: an https, ssh, git or file URL, or user@host:path.",
+        required: true, example: "https://git.example.org/shop.git"),
+    Field(
+        "git_ref", .string(check: Names.gitRefFlaw), "Branch, tag or commit; the default branch when absent.",
+        example: "main"),
+    Field("build_command", command, "Shell command run in the checkout before the release goes live.",
+        example: "npm ci && npm run build"),
+    Field("build_timeout", .duration(.seconds(1)...(.seconds(86_400))), "The build is ended after this time.",
+        default: "15m"),
+    Field("build_memory_max", .size(16_777_216...(1 << 50)), "The build is ended above this much memory.",
+        default: "2G"),
+    Field("run_command", command, "Shell command that starts the application; it must listen on $PORT.",
+        example: "node server.js"),
+    Field(
+        "public_folder", .string(check: { $0 == "." ? nil : Names.relativePathFlaw($0) }),
+        "Folder of a static service, inside the checkout.", example: "dist"),
+    Field("port", .integer(1...65535), "Fixed port of the application; without it one is assigned and given as PORT."),
+    Field("path", .string(check: Names.pathPrefixFlaw), "Public path prefix.", example: "/"),
+    Field("strip_path", .boolean, "Whether the prefix is removed before the request reaches the application.",
+        default: false),
+    Field(
+        "hostnames", .list(of: .string(check: { Names.hostnameFlaw($0, wildcard: true) }), countMax: 100),
+        "Public host names; any when empty.", default: [], example: ["shop.example.org"]),
+    Field(
+        "env", .map(key: Names.environmentNameFlaw, value: .environmentValue, countMax: 500),
+        "Environment; a value may be text or {\"value\": …, \"secret\": true}.", default: [:],
+        example: ["LOG_LEVEL": "info"]),
+    Field("health_check", .object(healthFields), "How an instance shows that it works.", default: [:]),
+    Field("memory_max", .size(4_194_304...(1 << 50)), "Memory limit of an instance.", example: "512M"),
+    Field("cpu_quota", .number(0.01...1024), "CPU limit of an instance, in CPUs.", example: 0.5),
+    Field("instances", .integer(1...32), "How many instances run on each server.", default: 1),
+    Field("stop_signal", .choice(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]), "Signal that asks it to stop.",
+        default: "TERM"),
+    Field("stop_grace", .duration(.zero...(.seconds(3600))), "From the stop signal until it is killed.",
+        default: "10s"),
+    Field("retain", .integer(1...100), "Releases kept for rollback.", default: 5),
+    Field("auto_deploy", .boolean, "Whether a push webhook deploys.", default: true),
+]
+
+private let healthFields: [Field] = [
+    Field("path", .string(check: Names.pathPrefixFlaw), "GET this path and expect 200–399; without it a TCP connect."),
+    Field("interval", .duration(.milliseconds(100)...(.seconds(3600))), "Time between checks.", default: "5s"),
+    Field("timeout", .duration(.milliseconds(50)...(.seconds(300))), "A check without answer by then has failed.",
+        default: "2s"),
+    Field("grace", .duration(.milliseconds(100)...(.seconds(3600))), "A new instance must be healthy by then.",
+        default: "60s"),
+    Field("healthy_threshold", .integer(1...100), "Successes in a row to count as healthy.", default: 1),
+    Field("unhealthy_threshold", .integer(1...100), "Failures in a row to count as unhealthy.", default: 3),
+]
+
+@Sendable private func validateService(_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) {
+    let isStatic = spec["kind"] == "static"
+    if isStatic {
+        if spec["run_command"].map({ !$0.isNull }) == true { flaws.add("run_command", "is not for a static service") }
+        if spec["port"].map({ !$0.isNull }) == true { flaws.add("port", "is not for a static service") }
+    } else {
+        if spec["run_command"]?.stringValue?.isEmpty != false { flaws.add("run_command", "is required for a process") }
+        if spec["public_folder"].map({ !$0.isNull }) == true { flaws.add("public_folder", "is only for a static service") }
+    }
+    if spec["port"].map({ !$0.isNull }) == true, let count = spec["instances"]?.intValue, count > 1 {
+        flaws.add("instances", "must be 1 with a fixed port")
+    }
+    if let names = spec["hostnames"]?.arrayValue, Set(names).count != names.count {
+        flaws.add("hostnames", "has a name twice")
+    }
+    for name in spec["env"]?.objectValue?.keys.sorted() ?? [] where name == "PORT" || isPeerURL(name) {
+        flaws.add("env.\(name)", "is set by Roost")
+    }
+}
+
+private func isPeerURL(_ name: String) -> Bool { name.hasPrefix("SERVICE_") && name.hasSuffix("_URL") }
