@@ -99,7 +99,7 @@ let package = Package(
         library("LinuxHost", "Sources/Node/LinuxHost",
             ["Model", "Host", "Supervisor", "CRoost", crypto, logging, nioCore, nioPosix]),
         library("Node", "Sources/Node/Reconciler", ["Model", "Host", "AgentProtocol", crypto, logging, httpClient,
-            nioCore]),
+            nioCore, nioHTTP1]),
 
         library(
             "CLI", "Sources/CLI",

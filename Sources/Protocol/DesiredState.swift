@@ -11,12 +11,14 @@ public struct DesiredState: Codable, Sendable, Equatable {
     public var dns: DesiredDNS
     /// `open`, `daemon-port` or `blocked`.
     public var securityMode: String
+    /// Names of all services of the stack, also of those that have no commit yet: each gets a `SERVICE_<NAME>_URL`.
+    public var peers: [String]
     /// Sorted by name.
     public var services: [DesiredService]
 
     public init(
         nodeId: String, stackId: String, stackName: String, generation: Int64, pollIntervalMs: Int,
-        proxy: DesiredProxy, dns: DesiredDNS, securityMode: String, services: [DesiredService]
+        proxy: DesiredProxy, dns: DesiredDNS, securityMode: String, peers: [String], services: [DesiredService]
     ) {
         self.nodeId = nodeId
         self.stackId = stackId
@@ -26,6 +28,7 @@ public struct DesiredState: Codable, Sendable, Equatable {
         self.proxy = proxy
         self.dns = dns
         self.securityMode = securityMode
+        self.peers = peers
         self.services = services
     }
 }

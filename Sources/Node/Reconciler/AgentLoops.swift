@@ -1,0 +1,157 @@
+import AgentProtocol
+import Host
+import Logging
+import Model
+
+/// What the agent does with the hub: ask, report, deliver. Each loop goes on by itself when the hub is away.
+extension Agent {
+    /// How long the hub may hold a question open.
+    private static let longPollSeconds = 25
+
+    func poll() async {
+        var failures = 0
+        var lastRefusal: String?
+        while !Task.isCancelled {
+            do {
+                // The first question is answered at once; later ones when something changed.
+                let known = await keeper.hash
+                let wait = known == nil || failures > 0 ? 0 : Self.longPollSeconds
+                let reply = try await hub.get(
+                    "/api/v1/agent/desired-state?wait=\(wait)", ifNoneMatch: known,
+                    timeout: .seconds(wait + 15))
+                failures = 0
+                switch reply.status {
+                case 200:
+                    let envelope = try DesiredStateEnvelope(json: try JSONParser.parse(reply.body))
+                    if try await keeper.accept(envelope), let document = await keeper.current {
+                        await edge.setSuffix(document.dns.suffix)
+                        redistribute()
+                        changed.notify()
+                    }
+                    lastRefusal = nil
+                case 304: break
+                default: throw SignedHub.problem(reply)
+                }
+            } catch is CancellationError {
+                return
+            } catch {
+                failures += 1
+                let problem = Problem(wrapping: error, doing: "Asking the hub")
+                if problem.code == .untrusted || problem.code == .forbidden, problem.message != lastRefusal {
+                    lastRefusal = problem.message
+                    await tell("security", "The hub's answer was refused: \(problem.message)")
+                }
+                logger.debug("poll failed", metadata: ["error": "\(problem)", "context": "\(problem.context ?? "")"])
+                await pause(afterFailures: failures)
+            }
+        }
+    }
+
+    /// Backoff with jitter, so that a thousand agents do not come back in one instant.
+    private func pause(afterFailures failures: Int) async {
+        let base = min(100 << min(failures, 10), 30_000)
+        let jittered = Double(base) * (0.5 + host.random.unit())
+        // A cancelled sleep ends the loop at its head.
+        try? await host.clock.sleep(for: .milliseconds(Int(jittered)))
+    }
+
+    func beat(_ sequence: HeartbeatSequence) async {
+        var sequence = sequence
+        var failures = 0
+        while !Task.isCancelled {
+            do {
+                let document = await keeper.current
+                let machine = try WireCoding.encode(try await host.facts.machine())
+                let heartbeat = Heartbeat(
+                    sequence: sequence.next(), agentVersion: options.agentVersion, protocolVersion: protocolVersion,
+                    generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
+                    converged: isConverged(document), services: reports, machine: machine,
+                    eventsPending: await outbox.pending)
+                _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
+                failures = 0
+                let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)
+                await changed.wait(atMost: interval, host.clock)
+                // Several changes in a row make one heartbeat.
+                try await host.clock.sleep(for: .milliseconds(5))
+            } catch is CancellationError {
+                return
+            } catch {
+                failures += 1
+                logger.debug("heartbeat failed", metadata: ["error": "\(error)"])
+                await pause(afterFailures: failures)
+            }
+        }
+    }
+
+    func deliverEvents() async {
+        var failures = 0
+        while !Task.isCancelled {
+            do {
+                let batch = await outbox.batch(200)
+                guard !batch.isEmpty else {
+                    await outbox.added.wait(atMost: .seconds(30), host.clock)
+                    continue
+                }
+                let answer = try await hub.post("/api/v1/agent/events", EventBatch(events: batch))
+                try await outbox.acknowledge(try WireCoding.decode(EventReceipt.self, from: answer).acknowledged)
+                failures = 0
+            } catch is CancellationError {
+                return
+            } catch {
+                failures += 1
+                logger.debug("events could not be delivered", metadata: ["error": "\(error)"])
+                await pause(afterFailures: failures)
+            }
+        }
+    }
+
+    func tell(_ kind: String, _ message: String) async {
+        do {
+            try await outbox.add(kind, message)
+        } catch {
+            logger.error("an event could not be kept", metadata: ["event": "\(message)", "error": "\(error)"])
+        }
+    }
+
+    /// The edge is a unit like the applications, so that it outlives the agent.
+    func startEdge() async throws {
+        let document = await keeper.current
+        let proxy = document?.proxy
+        let address = options.edgeAddress ?? "\(proxy?.bind ?? "0.0.0.0"):\(proxy?.port ?? 80)"
+        let internalAddress = "\(options.internalHost):\(options.internalPort)"
+        let listeners = EdgeListeners(
+            publicAddress: address, internalAddress: internalAddress,
+            dnsAddress: "\(options.internalHost):\(options.dnsPort)", controlSocket: paths.edgeSocket,
+            tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"))
+        let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
+        if before != listeners {
+            try await host.effect("edge.configure") { [host, paths] in
+                try await JSONFile.write(listeners, paths.edgeConfiguration, host.files)
+            }
+            if before != nil {
+                try await host.effect("edge.stop") { [host] in try await host.supervisor.stop("edge") }
+            }
+        }
+        let spec = UnitSpec(
+            id: "edge", argv: [options.program, "edge", "--config", paths.edgeConfiguration],
+            environment: ["PATH": "/usr/bin:/bin"], stopGraceMs: 15_000, logFolder: paths.unitLog("edge"))
+        try await host.effect("edge.start") { [host] in try await host.supervisor.start(spec) }
+    }
+}
+
+/// Numbers heartbeats so that a later agent's are always greater, with one write per start.
+struct HeartbeatSequence {
+    private var last: Int64
+
+    static func begin(host: Host, path: String) async throws -> HeartbeatSequence {
+        let text = try await host.files.read(path, bytesMax: 64).map { String(decoding: $0, as: UTF8.self) }
+        let epoch = (text.flatMap(Int64.init) ?? 0) + 1
+        try await host.effect("epoch.write") { try await host.files.write(path, Array(String(epoch).utf8), mode: 0o600) }
+        return HeartbeatSequence(last: epoch << 32)
+    }
+
+    mutating func next() -> Int64 {
+        last += 1
+        return last
+    }
+}

@@ -1,0 +1,27 @@
+/// How an agent runs on its machine.
+public struct AgentOptions: Sendable, Equatable {
+    /// Folder of everything that the agent keeps.
+    public var dataFolder: String
+    /// Path of this program, for the edge's unit.
+    public var program: String
+    /// Front door, `host:port`; nil: as the stack says.
+    public var edgeAddress: String?
+    /// Internal proxy, loopback only.
+    public var internalHost: String
+    public var internalPort: Int
+    public var dnsPort: Int
+    public var agentVersion: String
+
+    public init(
+        dataFolder: String, program: String, edgeAddress: String?, internalHost: String = "127.53.0.1",
+        internalPort: Int = 80, dnsPort: Int = 53, agentVersion: String
+    ) {
+        self.dataFolder = dataFolder
+        self.program = program
+        self.edgeAddress = edgeAddress
+        self.internalHost = internalHost
+        self.internalPort = internalPort
+        self.dnsPort = dnsPort
+        self.agentVersion = agentVersion
+    }
+}

@@ -1,0 +1,36 @@
+import AgentProtocol
+
+/// Where an agent keeps what it knows. All of it is below one folder.
+public struct AgentPaths: Sendable, Equatable {
+    public var root: String
+    public init(root: String) { self.root = root }
+
+    /// Node id, key pair, hub address and key; mode 0600.
+    public var identity: String { "\(root)/identity.json" }
+    /// The accepted document with its signature; mode 0600, since it holds secrets.
+    public var desired: String { "\(root)/desired.json" }
+    public var outbox: String { "\(root)/outbox.jsonl" }
+    public var epoch: String { "\(root)/epoch" }
+    public var edgeConfiguration: String { "\(root)/edge/config.json" }
+    public var edgeSocket: String { "\(root)/edge/control.sock" }
+    public var edgeTable: String { "\(root)/edge/table.json" }
+    public var logs: String { "\(root)/logs" }
+    public var services: String { "\(root)/services" }
+
+    func cache(url: String) -> String { "\(root)/git/\(sha256Hex(Array(url.utf8)).prefix(32)).git" }
+    func service(_ name: String) -> ServicePaths { ServicePaths(root: "\(services)/\(name)", logRoot: logs) }
+    public func unitLog(_ id: String) -> String { "\(logs)/\(id)" }
+}
+
+/// Where one service lives.
+struct ServicePaths: Sendable, Equatable {
+    var root: String
+    var logRoot: String
+
+    var memory: String { "\(root)/memory.json" }
+    var home: String { "\(root)/home" }
+    var releases: String { "\(root)/releases" }
+    func release(_ key: String) -> String { "\(releases)/\(key)" }
+    /// Written last: a release without it is half a release.
+    func seal(_ key: String) -> String { "\(releases)/\(key).json" }
+}

@@ -1,0 +1,58 @@
+import Host
+import Model
+
+/// What one service wants of the edge.
+struct EdgeContribution: Sendable, Equatable {
+    var name: String
+    var upstream: EdgeUpstream
+    var routes: [EdgeRoute]
+}
+
+/// Owns the edge's table: puts the wishes of all services together and applies the whole.
+actor EdgeDirector {
+    private let host: Host
+    private let gate = SerialGate()
+    private var contributions: [String: EdgeContribution] = [:]
+    private var suffix: String
+    private var applied: EdgeTable?
+
+    init(host: Host, suffix: String) {
+        self.host = host
+        self.suffix = suffix
+    }
+
+    func setSuffix(_ suffix: String) { self.suffix = suffix }
+
+    /// Notes a wish without applying it; for the start, when one table must hold all services at once.
+    func note(_ contribution: EdgeContribution, for service: String) { contributions[service] = contribution }
+
+    /// Notes a wish and returns when the edge serves by it.
+    func set(_ contribution: EdgeContribution?, for service: String) async throws {
+        contributions[service] = contribution
+        try await apply()
+    }
+
+    /// Brings the edge to the current table; does nothing when it is in force.
+    func apply() async throws {
+        try await gate.run { try await self.applyOnce() }
+    }
+
+    /// Makes the next `apply` send the table even if nothing changed, e.g. because the edge was away.
+    func invalidate() { applied = nil }
+
+    private func applyOnce() async throws {
+        let table = self.table
+        guard table != applied else { return }
+        let host = host
+        try await host.effect("edge.apply") { try await host.edge.apply(table) }
+        applied = table
+    }
+
+    var table: EdgeTable {
+        let sorted = contributions.sorted { $0.value.name < $1.value.name }.map(\.value)
+        return EdgeTable(
+            routes: sorted.flatMap(\.routes),
+            internalNames: Dictionary(sorted.map { ($0.name, $0.upstream.id) }, uniquingKeysWith: { $1 }),
+            internalSuffix: suffix, upstreams: sorted.map(\.upstream))
+    }
+}

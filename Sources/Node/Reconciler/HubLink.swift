@@ -1,0 +1,103 @@
+public import AgentProtocol
+import Crypto
+public import Host
+public import Model
+
+/// One exchange with the hub. The live one is HTTP; the simulated one loses, delays and repeats.
+public protocol HubLink: Sendable {
+    /// - Throws: `unavailable` or `timeout` when there was no answer.
+    func exchange(_ request: HubRequest) async throws -> HubReply
+}
+
+public struct HubRequest: Sendable, Equatable {
+    public var method: String
+    /// Path with query.
+    public var path: String
+    public var headers: [String: String]
+    public var body: [UInt8]
+    public var timeout: Duration
+
+    public init(method: String, path: String, headers: [String: String], body: [UInt8], timeout: Duration) {
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+    }
+}
+
+public struct HubReply: Sendable, Equatable {
+    public var status: Int
+    public var body: [UInt8]
+
+    public init(status: Int, body: [UInt8]) {
+        self.status = status
+        self.body = body
+    }
+}
+
+/// Who an agent is: what registration gave it, and the key pair that it made itself.
+public struct AgentIdentity: Codable, Sendable, Equatable {
+    public var hubUrl: String
+    public var nodeId: String
+    public var nodeName: String
+    /// Base64 of the 32 private bytes.
+    public var privateKey: String
+    /// The hub's Ed25519 key, pinned.
+    public var hubPublicKey: String
+
+    public init(hubUrl: String, nodeId: String, nodeName: String, privateKey: String, hubPublicKey: String) {
+        self.hubUrl = hubUrl
+        self.nodeId = nodeId
+        self.nodeName = nodeName
+        self.privateKey = privateKey
+        self.hubPublicKey = hubPublicKey
+    }
+}
+
+/// Signed requests to the agent endpoints of the hub.
+struct SignedHub: Sendable {
+    let identity: AgentIdentity
+    let link: any HubLink
+    let clock: any HostClock
+    let random: any RandomSource
+
+    func get(_ path: String, ifNoneMatch hash: String?, timeout: Duration) async throws -> HubReply {
+        var headers: [String: String] = [:]
+        if let hash { headers["If-None-Match"] = "\"\(hash)\"" }
+        return try await send("GET", path, headers: headers, body: [], timeout: timeout)
+    }
+
+    func post(_ path: String, _ message: some Encodable) async throws -> JSONValue {
+        let body = try WireCoding.encode(message).canonicalBytes
+        let headers = ["Content-Type": "application/json"]
+        let reply = try await send("POST", path, headers: headers, body: body, timeout: .seconds(15))
+        guard (200..<300).contains(reply.status) else { throw Self.problem(reply) }
+        return reply.body.isEmpty ? .null : try JSONParser.parse(reply.body)
+    }
+
+    private func send(
+        _ method: String, _ path: String, headers: [String: String], body: [UInt8], timeout: Duration
+    ) async throws -> HubReply {
+        guard let raw = Base64.decode(identity.privateKey) else {
+            throw Problem(.internalError, "The agent's key cannot be read.")
+        }
+        let signature = try RequestSignature.sign(
+            method: method, path: path, body: body, nodeId: identity.nodeId, time: clock.now(), nonce: random.hex(16),
+            key: Curve25519.Signing.PrivateKey(rawRepresentation: raw))
+        var headers = headers
+        headers[RequestSignature.nodeHeader] = signature.nodeId
+        headers[RequestSignature.timeHeader] = String(signature.timeMs)
+        headers[RequestSignature.nonceHeader] = signature.nonce
+        headers[RequestSignature.signatureHeader] = signature.signature
+        return try await link.exchange(
+            HubRequest(method: method, path: path, headers: headers, body: body, timeout: timeout))
+    }
+
+    /// The hub's own words, where it gave some.
+    static func problem(_ reply: HubReply) -> Problem {
+        let said = (try? JSONParser.parse(reply.body))?["error"]?.stringValue  // an answer without JSON says nothing
+        let code: Problem.Code = reply.status == 401 || reply.status == 403 ? .forbidden : .unavailable
+        return Problem(code, said ?? "The hub answered with status \(reply.status).")
+    }
+}

@@ -1,0 +1,155 @@
+import AgentProtocol
+import Host
+import Model
+import Synchronization
+
+private let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/// Brings a release into being: objects, tree, build, seal.
+extension WorkerRun {
+    mutating func makeRelease(_ desired: DesiredService) async throws {
+        let release = Keys.release(desired)
+        let tree = paths.release(release)
+        enter("fetching", desired)
+        try await clearHalf(release, desired)
+        let cache = worker.parts.paths.cache(url: desired.gitUrl)
+        let host = host
+        do {
+            try await host.effect("git.fetch") {
+                try await host.git.fetch(
+                    url: desired.gitUrl, commit: desired.commit, cache: cache,
+                    credentials: GitCredentials(sshPrivateKey: desired.gitSshKey), timeout: .seconds(600))
+            }
+            try await host.effect("git.checkout") {
+                try await host.git.checkout(cache: cache, commit: desired.commit, to: tree, timeout: .seconds(300))
+            }
+        } catch let problem as Problem where Self.isFinal(problem) {
+            return try await fail(desired, problem.message)
+        }
+        if let account = try await ensureAccount(desired) {
+            try await host.effect("release.give") { try await host.files.give(tree, to: account) }
+        }
+        if let command = desired.buildCommand {
+            guard try await build(desired, command, release: release) else { return }
+        }
+        let seal = paths.seal(release)
+        let note: JSONValue = ["commit": .string(desired.commit), "sealed_at": .string(host.clock.now().rfc3339)]
+        try await host.effect("release.seal") { try await host.files.write(seal, note.canonicalBytes, mode: 0o600) }
+        try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
+    }
+
+    private static func isFinal(_ problem: Problem) -> Bool {
+        [.gitUnreachable, .gitUnknownRef, .timeout, .commandFailed, .invalid].contains(problem.code)
+    }
+
+    /// What an interrupted attempt left: its build may still run, and its tree is worthless.
+    private mutating func clearHalf(_ release: String, _ desired: DesiredService) async throws {
+        let (host, tree) = (host, paths.release(release))
+        let unit = Keys.buildUnit(desired, release: release)
+        if try await worker.parts.units.all(isFresh: true)[unit] != nil {
+            try await host.effect("build.stop.stale") { try await host.supervisor.stop(unit) }
+        }
+        try await host.effect("release.clear") { try await host.files.remove(tree) }
+        let cache = worker.parts.paths.cache(url: desired.gitUrl)
+        try await host.effect("git.prune") { try await host.git.prune(cache: cache) }
+    }
+
+    /// - Returns: false when the build failed, or was given up for a newer deployment.
+    private mutating func build(_ desired: DesiredService, _ command: String, release: String) async throws -> Bool {
+        enter("queued", desired)
+        await worker.parts.builds.take()
+        defer { worker.parts.builds.give() }
+        enter("building", desired)
+        let unit = Keys.buildUnit(desired, release: release)
+        let spec = buildSpec(desired, command, unit: unit, tree: paths.release(release))
+        let (host, logs) = (host, worker.parts.paths.unitLog(unit))
+        if let old = memory.build, old.unitId != unit {
+            let oldLogs = worker.parts.paths.unitLog(old.unitId)
+            try await host.effect("build.log.remove.old") { try await host.files.remove(oldLogs) }
+        }
+        try await host.effect("build.log.clear") { try await host.files.remove(logs) }
+        try await remember("build.remember") {
+            $0.build = BuildLogRecord(deploymentId: desired.deploymentId, unitId: unit)
+        }
+        try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
+        try await host.effect("build.start") { try await host.supervisor.start(spec) }
+        let outcome = try await awaitBuild(unit, desired)
+        try await host.effect("build.stop") { try await host.supervisor.stop(unit) }
+        guard let outcome else { return false }
+        if outcome.exitCode == 0 { return true }
+        let tail = await LogTail.lastLines(logs, host.files)
+        // The tree goes first: a build that filled the disk must not keep its failure from being recorded.
+        try await removeTree(release)
+        let what = outcome.lastError ?? "ended without a result"
+        try await fail(desired, "The build \(what)." + (tail.isEmpty ? "" : "\n\(tail)"))
+        return false
+    }
+
+    private func removeTree(_ release: String) async throws {
+        let (host, tree) = (host, paths.release(release))
+        try await host.effect("build.tree.remove") { try await host.files.remove(tree) }
+    }
+
+    /// The end of the build, or nil when a newer deployment is asked for meanwhile.
+    private func awaitBuild(_ unit: String, _ desired: DesiredService) async throws -> UnitStatus? {
+        var pause: Duration = .milliseconds(5)
+        while true {
+            guard let status = try await worker.parts.units.all(isFresh: true)[unit] else {
+                throw Problem(.unavailable, "The build vanished; it will be tried again.")
+            }
+            if status.state == .exited { return status }
+            if worker.shared.withLock({ $0.isDecided && $0.desired?.deploymentId != desired.deploymentId }) { return nil }
+            try await host.clock.sleep(for: pause)
+            pause = min(pause * 1.5, .milliseconds(250))
+        }
+    }
+
+    mutating func ensureAccount(_ service: DesiredService) async throws -> String? {
+        let (host, name) = (host, Keys.account(service.name))
+        if memory.account == nil {
+            guard let account = try await host.effect("account.make", { try await host.accounts.ensure(name) }) else {
+                return nil
+            }
+            try await remember("account.remember") { $0.account = account }
+            let home = paths.home
+            try await host.effect("home.make") {
+                try await host.files.makeFolder(home, mode: 0o700)
+                try await host.files.give(home, to: account)
+            }
+        }
+        return memory.account
+    }
+
+    private func buildSpec(_ service: DesiredService, _ command: String, unit: String, tree: String) -> UnitSpec {
+        UnitSpec(
+            id: unit, argv: ["/bin/sh", "-ec", command],
+            environment: baseEnvironment(service).merging(["CI": "true"]) { $1 }, workingDirectory: tree,
+            user: memory.account, restart: .never, stopGraceMs: 2000, memoryMaxBytes: service.buildMemoryMaxBytes,
+            tasksMax: 4096, timeLimitMs: service.buildTimeoutMs, logFolder: worker.parts.paths.unitLog(unit),
+            logSizeMaxBytes: 4_194_304, logFilesMax: 2)
+    }
+
+    func instanceSpec(_ service: DesiredService, _ record: InstanceRecord, account: String?) -> UnitSpec {
+        var environment = baseEnvironment(service)
+        environment["PORT"] = String(record.port)
+        let (peers, suffix) = worker.shared.withLock { ($0.peers, $0.suffix) }
+        let port = worker.parts.internalPort
+        for peer in peers {
+            let key = "SERVICE_\(String(peer.uppercased().map { $0 == "-" ? "_" : $0 }))_URL"
+            environment[key] = "http://\(peer).\(suffix)" + (port == 80 ? "" : ":\(port)")
+        }
+        return UnitSpec(
+            id: record.unitId, argv: ["/bin/sh", "-c", service.runCommand ?? "false"],
+            environment: environment, workingDirectory: paths.release(record.release), user: account,
+            stopSignal: service.stopSignal, stopGraceMs: service.stopGraceMs, memoryMaxBytes: service.memoryMaxBytes,
+            cpuQuota: service.cpuQuota, tasksMax: 4096, logFolder: worker.parts.paths.unitLog(record.unitId))
+    }
+
+    private func baseEnvironment(_ service: DesiredService) -> [String: String] {
+        let own = [
+            "PATH": searchPath, "LANG": "C.UTF-8", "HOME": memory.account == nil ? paths.root : paths.home,
+            "ROOST_SERVICE": service.name, "ROOST_COMMIT": service.commit, "ROOST_RELEASE": Keys.release(service),
+        ]
+        return own.merging(service.env) { $1 }
+    }
+}

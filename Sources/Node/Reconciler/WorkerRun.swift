@@ -1,0 +1,127 @@
+import AgentProtocol
+import Host
+import Logging
+import Model
+import Synchronization
+
+/// One worker's turns: state that nobody else touches.
+struct WorkerRun {
+    let worker: ServiceWorker
+    var memory: ServiceMemory
+    var health = HealthMonitor()
+    var isForgotten = false
+    /// Start of the phase under way, for the durations of the report.
+    var phaseBegan: Duration?
+    /// Instances whose unit state was already told, to tell each transition once.
+    var told: [String: ToldState] = [:]
+    var drainBegan: [String: Duration] = [:]
+    var lastProblem: String?
+
+    struct ToldState: Equatable {
+        var restarts = 0
+        var isCrashLoop = false
+        var isUnhealthy = false
+    }
+
+    /// While steady, units are looked at this often.
+    private static let steadyPause: Duration = .seconds(1)
+    private static let busyPause: Duration = .milliseconds(20)
+
+    init(worker: ServiceWorker, memory: ServiceMemory) {
+        self.worker = worker
+        self.memory = memory
+    }
+
+    var host: Host { worker.parts.host }
+    var paths: ServicePaths { worker.paths }
+
+    /// Observes, plans, and does the first step. Returns how long nothing will have to be done.
+    mutating func turn() async throws -> Duration {
+        let (desired, isDecided) = worker.shared.withLock { ($0.desired, $0.isDecided) }
+        let observed = try await observe(desired)
+        try await tellTransitions(observed)
+        // Before the first document is known, what served goes on as it was.
+        let target = isDecided ? desired : memory.serving?.service
+        guard isDecided || target != nil else { return Self.steadyPause }
+        let steps = ServicePlan.steps(desired: target, memory: memory, observed: observed)
+        publish(observed, isConverged: steps.isEmpty)
+        guard let step = steps.first else {
+            try await refreshEdge(observed)
+            lastProblem = nil
+            let next = health.pause(now: host.clock.monotonic()) ?? Self.steadyPause
+            return min(Self.steadyPause, max(next, Self.busyPause))
+        }
+        let pause = try await perform(step, target, observed)
+        publish(observed, isConverged: false)
+        return pause
+    }
+
+    /// Looks at units, releases and ports.
+    mutating func observe(_ desired: DesiredService?) async throws -> ServiceObservation {
+        let all = try await worker.parts.units.all(isFresh: memory.report.map { $0.phase != "active" } ?? true)
+        let own = ["app.\(memory.name).", "build.\(memory.name)."]
+        var observed = ServiceObservation()
+        observed.units = all.filter { entry in own.contains { entry.key.hasPrefix($0) } }
+        for name in try await host.files.list(paths.releases) {
+            if name.hasSuffix(".json") { observed.sealed.insert(String(name.dropLast(5))) } else { observed.halves.insert(name) }
+        }
+        observed.halves.subtract(observed.sealed)
+        observed.health = await checkHealth(observed.units, desired)
+        return observed
+    }
+
+    private mutating func checkHealth(
+        _ units: [String: UnitStatus], _ desired: DesiredService?
+    ) async -> [String: HealthVerdict] {
+        let instances = memory.instances.filter { units[$0.unitId] != nil }
+        health.forget(except: Set(instances.map(\.unitId)))
+        guard let check = (desired ?? memory.serving?.service)?.healthCheck else { return [:] }
+        let due = health.due(instances.map(\.unitId), now: host.clock.monotonic())
+        for instance in instances where due.contains(instance.unitId) {
+            let failure = await probe(instance, check, isRunning: units[instance.unitId]?.state == .running)
+            health.record(instance.unitId, failure: failure, check: check, now: host.clock.monotonic())
+        }
+        let now = host.clock.monotonic()
+        return Dictionary(
+            uniqueKeysWithValues: instances.map {
+                ($0.unitId, health.verdict($0.unitId, status: units[$0.unitId], check: check, now: now))
+            })
+    }
+
+    /// Why the instance is not well; nil when it is.
+    private func probe(_ instance: InstanceRecord, _ check: DesiredHealthCheck, isRunning: Bool) async -> String? {
+        guard isRunning else { return "it is not running" }
+        let timeout: Duration = .milliseconds(check.timeoutMs)
+        do {
+            if let path = check.path {
+                let status = try await host.probes.http(
+                    host: "127.0.0.1", port: instance.port, path: path, timeout: timeout)
+                return (200..<400).contains(status) ? nil : "GET \(path) answered \(status)"
+            }
+            try await host.probes.tcp(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            return nil
+        } catch {
+            return Problem(wrapping: error, doing: "The health check").message
+        }
+    }
+
+    /// Remembers durably; the label says before which effect.
+    mutating func remember(_ label: EffectLabel, _ change: (inout ServiceMemory) -> Void) async throws {
+        var next = memory
+        change(&next)
+        guard next != memory else { return }
+        let (host, path, value) = (host, paths.memory, next)
+        try await host.effect(label) { try await JSONFile.write(value, path, host.files) }
+        memory = next
+    }
+
+    /// Notes a failed turn: shown in the report, told once as an event.
+    mutating func note(_ error: any Error) {
+        let problem = Problem(wrapping: error, doing: "Reconciling \(memory.name)")
+        guard problem.message != lastProblem else { return }
+        lastProblem = problem.message
+        worker.parts.logger.warning(
+            "service turn failed",
+            metadata: ["service": "\(memory.name)", "error": "\(problem)", "context": "\(problem.context ?? "")"])
+    }
+}
