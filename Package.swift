@@ -76,7 +76,8 @@ let package = Package(
             ["Model", "ResourceKit"] + families.map { .init(stringLiteral: "\($0)Resources") }),
 
         library(
-            "HubStore", "Sources/Hub/Store", ["Model", "Host", "ResourceKit", product("GRDB", "GRDB.swift")]),
+            "HubStore", "Sources/Hub/Store",
+            ["Model", "Host", "AgentProtocol", "ResourceKit", product("GRDB", "GRDB.swift")]),
         .target(
             name: "HubCore",
             dependencies: [

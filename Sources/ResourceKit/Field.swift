@@ -22,6 +22,8 @@ public struct Field: Sendable {
         case object([Field])
         /// The value of an environment variable: text, or `{"value": text, "secret": true}`.
         case environmentValue
+        /// Any JSON; only for what is reported.
+        case json
         /// The id of a resource of this kind.
         case reference(String)
     }
@@ -33,6 +35,8 @@ public struct Field: Sendable {
     public var isRequired: Bool
     /// Never shown after it was given; stored encrypted; `[redacted]` in the audit log.
     public var isSecret: Bool
+    /// Stored only as a bcrypt hash; such a field is secret as well.
+    public var isHashed: Bool
     /// Cannot be changed after creation.
     public var isImmutable: Bool
     /// Stored when the caller names none.
@@ -42,13 +46,14 @@ public struct Field: Sendable {
 
     public init(
         _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
-        immutable: Bool = false, default defaultValue: JSONValue? = nil, example: JSONValue? = nil
+        hashed: Bool = false, immutable: Bool = false, default defaultValue: JSONValue? = nil, example: JSONValue? = nil
     ) {
         self.name = name
         self.kind = kind
         self.summary = summary
         self.isRequired = required
-        self.isSecret = secret
+        self.isSecret = secret || hashed
+        self.isHashed = hashed
         self.isImmutable = immutable
         self.defaultValue = defaultValue
         self.example = example

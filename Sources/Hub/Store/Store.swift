@@ -47,6 +47,8 @@ public protocol StoreTransaction: ResourceTransaction {
 
     func appendAudit(_ entry: AuditEntry) throws
     func audit(_ filter: AuditFilter) throws -> [AuditEntry]
+    /// Id of the first entry that was changed or removed after it was written; nil when the log is whole.
+    func firstBrokenAudit() throws -> Int64?
 
     /// Adds text to a log. Text before the stored end is dropped, a gap is marked in the text; beyond `bytesMax` the
     /// oldest text goes.
@@ -54,6 +56,8 @@ public protocol StoreTransaction: ResourceTransaction {
     /// Text from `offset` (in bytes of the stream), and where it ends.
     func log(_ log: LogName, from offset: Int64, bytesMax: Int) throws -> LogText
     func removeLog(_ log: LogName) throws
+    /// The logs that there are of a deployment or service: one a node.
+    func logNames(source: String, id: String) throws -> [LogName]
 }
 
 /// Which brands a caller may see.

@@ -1,0 +1,91 @@
+import HubStore
+public import Model
+public import ResourceKit
+
+extension ResourceKind {
+    /// The declared actions, and `retry` for every asynchronous kind.
+    public var allActions: [ResourceAction] {
+        guard isAsynchronous, !actions.contains(where: { $0.name == "retry" }) else { return actions }
+        return actions + [ResourceAction("retry", "Run failed provisioning again; harmless on a healthy resource.")]
+    }
+}
+
+extension Hub {
+    /// Runs an action of a resource.
+    ///
+    /// - Returns: 202 for an asynchronous kind, 200 for another, with the resource that the action answers; 200 with a
+    ///   plan.
+    /// - Throws: `forbidden`, `not_found`, `invalid`, `conflict`, `stale`, `storage_failed`.
+    public func perform(
+        _ action: ResourceAction, on kind: ResourceKind, id: String, body: JSONValue = .null,
+        options: MutationOptions = .init(), as principal: Principal
+    ) async throws -> MutationAnswer {
+        let mutation = Mutation(
+            kind: kind, action: action.name, id: id, body: body, fields: action.fields, options: options,
+            principal: principal)
+        if kind.name == "service", action.name == "deploy", !options.isPlan {
+            return try await performDeploy(mutation, id)
+        }
+        return try await mutate(mutation) {
+            try await admit(kind, "write", id: id, as: principal)
+            let arguments = try Self.arguments(body, action)
+            return { [self] transaction in
+                let record = try changeable(kind, id, mutation, transaction)
+                return try acted(action, arguments, kind, record, principal, transaction)
+            }
+        }
+    }
+
+    private static func arguments(_ body: JSONValue, _ action: ResourceAction) throws -> [String: JSONValue] {
+        guard let members = body.isNull ? [:] : body.objectValue else {
+            throw Problem(.invalid, "The body must be a JSON object, not \(body.typeName).")
+        }
+        var flaws = FieldFlaws()
+        action.fields.check(members, into: &flaws)
+        if let problem = flaws.problem { throw problem }
+        return action.fields.withDefaults(members.filter { !$0.value.isNull })
+    }
+
+    private func acted(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], _ kind: ResourceKind, _ record: ResourceRecord,
+        _ principal: Principal, _ transaction: any ResourceTransaction
+    ) throws -> MutationOutcome {
+        let code = kind.isAsynchronous ? 202 : 200
+        // Actions that make a secret anew show it once, as a creation does.
+        if action.name.hasPrefix("rotate-") {
+            var record = record
+            let shown = try kind.behaviour.revealOnce(&record, world)
+            var answer = rendered(try transaction.put(record), kind)
+            for (name, value) in shown { answer[name] = value }
+            return MutationOutcome(id: record.id, answer: MutationAnswer(code: code, body: answer))
+        }
+        let isDeclared = kind.actions.contains { $0.name == action.name }
+        let result =
+            isDeclared
+            ? try kind.behaviour.perform(action, arguments, on: record, by: principal.name, transaction)
+            : try retried(record, transaction)
+        let answerKind = kindsByName[result.kind] ?? kind
+        let stored = try transaction.get(result.kind, result.id) ?? result
+        return MutationOutcome(id: record.id, answer: MutationAnswer(code: code, body: rendered(stored, answerKind)))
+    }
+
+    /// The retry of a kind that declares none of its own: back to provisioning, where a worker finds it.
+    private func retried(
+        _ record: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        guard record.status == .failed else { return record }
+        var record = record
+        record.status = .provisioning
+        record.statusMessage = nil
+        return try transaction.put(record)
+    }
+
+    /// A deploy asks the repository first, so it is no single transaction.
+    private func performDeploy(_ mutation: Mutation, _ id: String) async throws -> MutationAnswer {
+        try await mutateOutside(mutation) {
+            try await admit(mutation.kind, "write", id: id, as: mutation.principal)
+            _ = try Self.arguments(mutation.body, mutation.kind.actions.first { $0.name == "deploy" } ?? .init("deploy", ""))
+            return try await deploy(serviceId: id, by: mutation.principal.name, expectedCommit: nil)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import HubStore
+import Model
+public import ResourceKit
+
+extension Hub {
+    /// Deletes a resource and everything below it, the deepest first.
+    ///
+    /// - Returns: 202 for an asynchronous kind, 204 for another; 200 with a plan.
+    /// - Throws: `forbidden`, `not_found`, `conflict`, `stale`, `storage_failed`.
+    public func delete(
+        _ kind: ResourceKind, id: String, options: MutationOptions = .init(), as principal: Principal
+    ) async throws -> MutationAnswer {
+        let mutation = Mutation(
+            kind: kind, action: "delete", id: id, body: .null, fields: [], options: options, principal: principal)
+        return try await mutate(mutation) {
+            try requireScope(kind, "delete", principal)
+            return { [self] transaction in
+                var record = try visible(kind, id, principal, transaction)
+                guard kind.verbs.contains(.delete) else { throw Problem(.notFound, "\(kind.plural) cannot be deleted.") }
+                if record.status != .deleting {
+                    record = try changeable(kind, id, mutation, transaction)
+                    if try remove(record, kind, transaction) { record.status = .deleted } else { record.status = .deleting }
+                }
+                guard kind.isAsynchronous else {
+                    return MutationOutcome(id: id, answer: MutationAnswer(code: 204, body: .null))
+                }
+                return MutationOutcome(id: id, answer: MutationAnswer(code: 202, body: rendered(record, kind)))
+            }
+        }
+    }
+
+    /// Removes what is below, then the record itself. Returns false when something had to stay as `deleting`.
+    private func remove(
+        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any ResourceTransaction
+    ) throws -> Bool {
+        var isEmpty = true
+        for below in kinds where below.parent?.kind == kind.name {
+            for child in try transaction.all(below.name, parentId: record.id) {
+                if child.status == .deleting {
+                    isEmpty = false
+                } else if try !remove(child, below, transaction) {
+                    isEmpty = false
+                }
+            }
+        }
+        let mayGo = try kind.behaviour.willDelete(record, transaction)
+        guard mayGo, isEmpty else {
+            // The behaviour may have changed the record.
+            var leaving = try transaction.get(kind.name, record.id) ?? record
+            leaving.status = .deleting
+            _ = try transaction.put(leaving)
+            return false
+        }
+        try transaction.remove(kind.name, record.id)
+        return true
+    }
+
+    /// Removes a record that had stayed as `deleting`, and each one above that only waited for it.
+    public func finishDeletion(
+        _ kindName: String, _ id: String, _ transaction: any ResourceTransaction
+    ) throws {
+        var next: (kind: String, id: String)? = (kindName, id)
+        while let (name, id) = next {
+            next = nil
+            guard let kind = kindsByName[name], let record = try transaction.get(name, id) else { return }
+            try transaction.remove(name, id)
+            guard let parentKind = kind.parent?.kind, let parentId = record.parentId,
+                let parent = try transaction.get(parentKind, parentId), parent.status == .deleting
+            else { return }
+            let hasMore = try kinds.contains { below in
+                try below.parent?.kind == parentKind && !transaction.all(below.name, parentId: parentId).isEmpty
+            }
+            if !hasMore { next = (parentKind, parentId) }
+        }
+    }
+}

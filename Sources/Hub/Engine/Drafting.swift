@@ -1,0 +1,138 @@
+import Logging
+import Host
+import HubStore
+import Model
+import ResourceKit
+
+/// From what a caller sent to what is stored.
+extension Hub {
+    /// Checks the body of a creation and fills in defaults. `null` means the default.
+    /// - Throws: `invalid` that names every flaw by path.
+    func checkedSpec(_ body: JSONValue, _ kind: ResourceKind) throws -> [String: JSONValue] {
+        guard let members = body.objectValue else {
+            throw Problem(.invalid, "The body must be a JSON object, not \(body.typeName).")
+        }
+        var flaws = FieldFlaws()
+        kind.fields.check(members, into: &flaws)
+        let spec = kind.fields.withDefaults(members.filter { !$0.value.isNull })
+        if flaws.problem == nil { kind.validate(spec, &flaws) }
+        if let problem = flaws.problem { throw problem }
+        return spec
+    }
+
+    /// The stored spec with the named fields replaced; only these are checked, then all together.
+    func changedSpec(_ body: JSONValue, of old: ResourceRecord, _ kind: ResourceKind) throws -> [String: JSONValue] {
+        guard var named = body.objectValue else {
+            throw Problem(.invalid, "The body must be a JSON object, not \(body.typeName).")
+        }
+        for field in kind.fields {
+            guard let value = named[field.name], let stored = old.spec[field.name] else { continue }
+            named[field.name] = field.kind.keepingSecrets(of: stored, in: value)
+        }
+        var flaws = FieldFlaws()
+        kind.fields.check(named, partial: true, into: &flaws)
+        for field in kind.fields where field.isImmutable {
+            if let value = named[field.name], value != old.spec[field.name] ?? .null {
+                flaws.add(field.name, "cannot be changed after creation")
+            }
+        }
+        var spec = old.spec
+        for (name, value) in named { spec[name] = value.isNull ? nil : value }
+        spec = kind.fields.withDefaults(spec)
+        if flaws.problem == nil { kind.validate(spec, &flaws) }
+        if let problem = flaws.problem { throw problem }
+        return spec
+    }
+
+    /// Hashes what is only compared and seals what must be read again. Sealed values stay as they are.
+    func sealed(
+        _ spec: [String: JSONValue], _ kind: ResourceKind, unless old: [String: JSONValue] = [:]
+    ) async throws -> [String: JSONValue] {
+        var spec = spec
+        for field in kind.fields where field.isHashed {
+            guard let text = spec[field.name]?.stringValue, old[field.name] != spec[field.name] else { continue }
+            spec[field.name] = .string(try await passwords.hash(text, random: world.random))
+        }
+        return try kind.fields.replacingSecrets(in: spec) { value in
+            guard let text = value.stringValue else { return value }
+            return .string(try world.secrets.seal(text))
+        }
+    }
+
+    /// Checks that everything that a spec refers to exists and may be seen.
+    func checkReferences(
+        _ spec: [String: JSONValue], _ kind: ResourceKind, names: Set<String>? = nil, _ principal: Principal,
+        _ transaction: any ResourceTransaction
+    ) throws {
+        var flaws = FieldFlaws()
+        for field in kind.fields where names?.contains(field.name) ?? true {
+            guard let value = spec[field.name] else { continue }
+            for (path, kindName, id) in field.kind.references(in: value, path: field.name) {
+                let target = try transaction.get(kindName, id)
+                guard let target, principal.sees(brand: target.brandId), target.status != .deleting,
+                    target.status != .deleted
+                else {
+                    flaws.add(path, "is not the id of a \(kindName)")
+                    continue
+                }
+            }
+        }
+        if let problem = flaws.problem { throw problem }
+    }
+
+    /// The brand that a new resource belongs to.
+    func brand(
+        of spec: [String: JSONValue], _ kind: ResourceKind, id: String, parent: ResourceRecord?, _ principal: Principal
+    ) throws -> String? {
+        let named = kind.fields.contains { $0.name == "brand_id" } ? spec["brand_id"]?.stringValue : nil
+        let brand = named ?? (kind.name == "brand" ? id : parent?.brandId)
+        switch principal.brands {
+        case .all: return brand
+        case .only(let ids):
+            if brand == nil, ids.count == 1 { return ids[0] }
+            guard let brand, ids.contains(brand) else {
+                throw Problem(.forbidden, "The resource would belong to a brand that this key may not touch.")
+            }
+            return brand
+        }
+    }
+
+    func newId(_ kind: ResourceKind, _ spec: [String: JSONValue]) -> String {
+        switch kind.identity {
+        case .uuid: return world.random.uuid()
+        case .slug(let field):
+            if let id = spec[field]?.stringValue { return id }
+            return slugSuffix()
+        case .prefixed(let prefix): return prefix + slugSuffix()
+        }
+    }
+
+    /// Ten random characters of a–z and 0–9.
+    private func slugSuffix() -> String {
+        let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
+        var text: [UInt8] = []
+        while text.count < 10 {
+            // Bytes above the largest multiple of 36 are thrown away, so that every character is as likely.
+            text += world.random.bytes(16).filter { $0 < 252 }.map { alphabet[Int($0) % 36] }
+        }
+        return String(decoding: text.prefix(10), as: UTF8.self)
+    }
+}
+
+extension Field.Kind {
+    /// Every reference in a value: its path, the kind and the id.
+    func references(in value: JSONValue, path: String) -> [(path: String, kind: String, id: String)] {
+        switch (self, value) {
+        case (.reference(let kind), .string(let id)): return [(path, kind, id)]
+        case (.list(let element, _), .array(let values)):
+            return values.enumerated().flatMap { element.references(in: $1, path: "\(path)[\($0)]") }
+        case (.map(_, let kind, _), .object(let members)):
+            return members.flatMap { kind.references(in: $1, path: "\(path).\($0)") }
+        case (.object(let fields), .object(let members)):
+            return fields.flatMap { field in
+                members[field.name].map { field.kind.references(in: $0, path: "\(path).\(field.name)") } ?? []
+            }
+        default: return []
+        }
+    }
+}

@@ -1,0 +1,53 @@
+public import HubStore
+public import Logging
+public import ResourceKit
+
+/// The control plane: every rule that holds for resources, over a store and the declared kinds. API, dashboard and
+/// agents' endpoints stand on it; nothing but it writes to the store.
+public final class Hub: Sendable {
+    public let store: any Store
+    public let world: HubWorld
+    /// In the order of the catalogue.
+    public let kinds: [ResourceKind]
+    public let logger: Logger
+    /// What was committed, as it happens.
+    public let changes = ChangeFeed()
+
+    let kindsByName: [String: ResourceKind]
+    let loginLimits = LoginLimits()
+    let passwords = PasswordHashing()
+    let keyUse = KeyUse()
+    let documents = DocumentCache()
+
+    public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {
+        self.store = store
+        self.world = world
+        self.kinds = kinds
+        self.logger = logger
+        kindsByName = Dictionary(uniqueKeysWithValues: kinds.map { ($0.name, $0) })
+    }
+
+    /// The declared kind of this name.
+    public func kind(_ name: String) -> ResourceKind? { kindsByName[name] }
+
+    /// Reads one snapshot of the store.
+    /// - Throws: `storage_failed`; whatever `body` throws.
+    public func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        try await store.read(body)
+    }
+
+    /// Runs a transaction and then tells ``changes`` what it changed.
+    /// - Throws: `storage_failed`; whatever `body` throws.
+    public func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        let (result, published) = try await store.write { transaction in
+            let recording = RecordingTransaction(transaction)
+            return (try body(recording), recording.published)
+        }
+        changes.publish(published)
+        return result
+    }
+}

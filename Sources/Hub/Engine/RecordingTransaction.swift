@@ -1,0 +1,103 @@
+import Host
+import HubStore
+import Model
+import ResourceKit
+
+/// A transaction that remembers what was changed through it: for the change feed, and for plans.
+final class RecordingTransaction: StoreTransaction {
+    /// A record before the transaction and after it.
+    struct Image {
+        var kind: String
+        var id: String
+        var before: ResourceRecord?
+        var after: ResourceRecord?
+    }
+
+    private let inner: any StoreTransaction
+    private let keepsImages: Bool
+    private(set) var images: [Image] = []
+    private(set) var published: [HubChange] = []
+
+    init(_ inner: any StoreTransaction, keepsImages: Bool = false) {
+        self.inner = inner
+        self.keepsImages = keepsImages
+    }
+
+    private func note(_ change: HubChange) {
+        if !published.contains(change) { published.append(change) }
+    }
+
+    private func noteImage(_ kind: String, _ id: String, after: ResourceRecord?, before: () throws -> ResourceRecord?)
+        throws
+    {
+        guard keepsImages else { return }
+        if let index = images.firstIndex(where: { $0.kind == kind && $0.id == id }) {
+            images[index].after = after
+        } else {
+            images.append(Image(kind: kind, id: id, before: try before(), after: after))
+        }
+    }
+
+    var now: Timestamp { inner.now }
+    var random: any RandomSource { inner.random }
+
+    func get(_ kind: String, _ id: String) throws -> ResourceRecord? { try inner.get(kind, id) }
+    func all(_ kind: String, parentId: String?) throws -> [ResourceRecord] { try inner.all(kind, parentId: parentId) }
+
+    func put(_ record: ResourceRecord) throws -> ResourceRecord {
+        let before = keepsImages ? try inner.get(record.kind, record.id) : nil
+        let stored = try inner.put(record)
+        try noteImage(record.kind, record.id, after: stored) { before }
+        note(HubChange(kind: record.kind, id: record.id))
+        return stored
+    }
+
+    func remove(_ kind: String, _ id: String) throws {
+        try noteImage(kind, id, after: nil) { try inner.get(kind, id) }
+        try inner.remove(kind, id)
+        note(HubChange(kind: kind, id: id))
+    }
+
+    func emit(_ event: HubEvent) throws {
+        try inner.emit(event)
+        note(HubChange(kind: "event", id: event.nodeId ?? event.serviceId ?? event.stackId ?? ""))
+    }
+
+    func page(_ kind: ResourceKind, _ query: ListQuery) throws -> RecordPage { try inner.page(kind, query) }
+    func search(
+        _ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int
+    ) throws -> [ResourceRecord] {
+        try inner.search(text, kinds: kinds, brands: brands, limit: limit)
+    }
+    func counts() throws -> [String: [String: Int]] { try inner.counts() }
+    func claimHolder(_ claim: String) throws -> String? { try inner.claimHolder(claim) }
+
+    func cell(_ space: String, _ key: String) throws -> JSONValue? { try inner.cell(space, key) }
+    func cells(_ space: String) throws -> [(key: String, value: JSONValue)] { try inner.cells(space) }
+    func putCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws {
+        try inner.putCell(space, key, value, expires: expires)
+        if space == "heartbeat" { note(HubChange(kind: "heartbeat", id: key)) }
+    }
+    func insertCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws -> Bool {
+        try inner.insertCell(space, key, value, expires: expires)
+    }
+    func removeCell(_ space: String, _ key: String) throws { try inner.removeCell(space, key) }
+    func removeExpiredCells() throws -> Int { try inner.removeExpiredCells() }
+
+    func events(_ filter: EventFilter) throws -> [HubEvent] { try inner.events(filter) }
+    func removeEvents(before: Timestamp) throws -> Int { try inner.removeEvents(before: before) }
+
+    func appendAudit(_ entry: AuditEntry) throws { try inner.appendAudit(entry) }
+    func audit(_ filter: AuditFilter) throws -> [AuditEntry] { try inner.audit(filter) }
+    func firstBrokenAudit() throws -> Int64? { try inner.firstBrokenAudit() }
+
+    func appendLog(_ log: LogName, offset: Int64, text: String, bytesMax: Int) throws {
+        try inner.appendLog(log, offset: offset, text: text, bytesMax: bytesMax)
+        note(HubChange(kind: "log", id: log.id))
+    }
+    func log(_ log: LogName, from offset: Int64, bytesMax: Int) throws -> LogText {
+        try inner.log(log, from: offset, bytesMax: bytesMax)
+    }
+    func removeLog(_ log: LogName) throws { try inner.removeLog(log) }
+    func logNames(source: String, id: String) throws -> [LogName] { try inner.logNames(source: source, id: id) }
+}

@@ -1,0 +1,36 @@
+import ResourceKit
+import Logging
+import Host
+public import AgentProtocol
+import Crypto
+import HubStore
+import Model
+
+extension Hub {
+    private static let refusedAgent = Problem(
+        .unauthenticated, "The request is not signed by a server that this hub knows.",
+        hint: "If the server was removed, join it again with a new install token.")
+
+    /// Verifies the signature of an agent's request and that its nonce was never seen before, also not before a restart
+    /// of the hub.
+    ///
+    /// - Parameter path: path with query, as it was sent.
+    /// - Returns: the id of the node.
+    /// - Throws: `unauthenticated`; `storage_failed`.
+    public func authenticateAgent(
+        _ signature: RequestSignature, method: String, path: String, body: [UInt8]
+    ) async throws -> String {
+        guard signature.nodeId.utf8.count <= 64, let raw = try await nodeKey(signature.nodeId),
+            // A stored key that is no key is treated like none.
+            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: raw),
+            signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: key)
+        else { throw Self.refusedAgent }
+        let nonce = "\(signature.nodeId) \(signature.nonce.lowercased())"
+        let expires = world.clock.now().advanced(by: RequestSignature.window * 2)
+        let isNew = try await store.write { try $0.insertCell("nonce", nonce, .null, expires: expires) }
+        guard isNew else {
+            throw Problem(.unauthenticated, "This signed request was received before.")
+        }
+        return signature.nodeId
+    }
+}

@@ -1,0 +1,49 @@
+import HubStore
+import Model
+import ResourceKit
+
+extension Hub {
+    /// What a user of a role may do. Operators run everything but access itself.
+    func scopes(ofRole role: String) -> Set<String> {
+        switch role {
+        case "admin": ["*:*"]
+        case "operator":
+            Set(
+                ["*:read"]
+                    + kinds.filter { $0.name != "api-key" && $0.name != "user" }
+                    .flatMap { ["\($0.plural):write", "\($0.plural):delete"] })
+        case "viewer": ["*:read"]
+        default: []
+        }
+    }
+
+    /// Nobody may hand out more than they have.
+    func checkGrant(_ kind: ResourceKind, _ spec: [String: JSONValue], _ principal: Principal) throws {
+        let granted: Set<String>
+        switch kind.name {
+        case "api-key": granted = Set(spec["scopes"]?.arrayValue?.compactMap(\.stringValue) ?? [])
+        case "user": granted = scopes(ofRole: spec["role"]?.stringValue ?? "")
+        default: return
+        }
+        for scope in granted.sorted() where !principal.covers(scope) {
+            throw Problem(.forbidden, "You cannot give the scope \(scope), because you do not have it.")
+        }
+        let brands = Self.brands(spec["brands"])
+        guard principal.brands == .all || brands == .only([]) else {
+            guard case .only(let given) = brands, case .only(let own) = principal.brands,
+                given.allSatisfy(own.contains)
+            else { throw Problem(.forbidden, "You cannot give access to brands that you may not touch.") }
+            return
+        }
+    }
+}
+
+extension Principal {
+    /// Whether everything that a scope allows is allowed to this caller.
+    func covers(_ scope: String) -> Bool {
+        if scopes.contains("*:*") || scopes.contains(scope) { return true }
+        let parts = scope.split(separator: ":", maxSplits: 1).map(String.init)
+        guard parts.count == 2 else { return false }
+        return scopes.contains("\(parts[0]):*") || scopes.contains("*:\(parts[1])")
+    }
+}

@@ -1,0 +1,81 @@
+import AgentProtocol
+import GRDB
+import Model
+
+extension SQLiteTransaction {
+    private static let auditColumns =
+        "id, time, actor, action, resource_kind, resource_id, address, outcome, body, hash"
+
+    /// Each row holds the SHA-256 over the hash of the row before and its own content, so that a row that was changed
+    /// or taken out breaks the chain.
+    func appendAudit(_ entry: AuditEntry) throws {
+        let previous = try row("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", [])
+        var entry = entry
+        // Numbered here and not by SQLite, because the number is hashed as well.
+        let next: Int64? = try row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[0]
+        entry.id = (next ?? 0) + 1
+        try execute(
+            "INSERT INTO audit (\(Self.auditColumns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                entry.id, entry.time.millisecondsSinceEpoch, entry.actor, entry.action, entry.resourceKind,
+                entry.resourceId, entry.address, entry.outcome, entry.body.canonicalText,
+                Self.hash(of: entry, after: previous?[1] ?? ""),
+            ])
+    }
+
+    private static func hash(of entry: AuditEntry, after previous: String) -> String {
+        let content: JSONValue = [
+            "id": .int(entry.id), "time": .int(entry.time.millisecondsSinceEpoch), "actor": .string(entry.actor),
+            "action": .string(entry.action), "resource_kind": .string(entry.resourceKind),
+            "resource_id": entry.resourceId.map(JSONValue.string) ?? .null, "address": .string(entry.address),
+            "outcome": .string(entry.outcome), "body": entry.body,
+        ]
+        return sha256Hex(Array(previous.utf8) + content.canonicalBytes)
+    }
+
+    private static func entry(_ row: Row) throws -> AuditEntry {
+        AuditEntry(
+            id: row[0], time: Timestamp(millisecondsSinceEpoch: row[1]), actor: row[2], action: row[3],
+            resourceKind: row[4], resourceId: row[5], address: row[6], outcome: row[7], body: try json(row[8]))
+    }
+
+    func audit(_ filter: AuditFilter) throws -> [AuditEntry] {
+        var conditions = ["1"]
+        var arguments: StatementArguments = []
+        func require(_ condition: String, _ value: (any DatabaseValueConvertible)?) {
+            guard let value else { return }
+            conditions.append(condition)
+            arguments += [value]
+        }
+        require("actor = ?", filter.actor)
+        require("resource_id = ?", filter.resource)
+        require("action = ?", filter.action)
+        require("outcome = ?", filter.outcome)
+        require("time >= ?", filter.since?.millisecondsSinceEpoch)
+        require("time < ?", filter.until?.millisecondsSinceEpoch)
+        require("id < ?", filter.beforeId)
+        return try rows(
+            """
+            SELECT \(Self.auditColumns) FROM audit WHERE \(conditions.joined(separator: " AND "))
+            ORDER BY id DESC LIMIT \(min(max(filter.limit, 1), 200))
+            """, arguments
+        ).map(Self.entry)
+    }
+
+    func firstBrokenAudit() throws -> Int64? {
+        var previous = ""
+        var expected: Int64 = 1
+        let cursor = try Row.fetchCursor(
+            try db.cachedStatement(sql: "SELECT \(Self.auditColumns) FROM audit ORDER BY id"))
+        while let row = try cursor.next() {
+            let entry = try Self.entry(row)
+            guard entry.id == expected, row[9] as String == Self.hash(of: entry, after: previous) else {
+                return expected
+            }
+            previous = row[9]
+            expected += 1
+        }
+        let count: Int64? = try row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[0]
+        return (count ?? 0) == expected - 1 ? nil : expected
+    }
+}

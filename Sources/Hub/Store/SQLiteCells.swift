@@ -1,0 +1,44 @@
+import GRDB
+import Model
+
+extension SQLiteTransaction {
+    func cell(_ space: String, _ key: String) throws -> JSONValue? {
+        try row(
+            "SELECT value FROM cells WHERE space = ? AND key = ? AND (expires IS NULL OR expires > ?)",
+            [space, key, now.millisecondsSinceEpoch]
+        ).map { try Self.json($0[0]) }
+    }
+
+    func cells(_ space: String) throws -> [(key: String, value: JSONValue)] {
+        try rows(
+            "SELECT key, value FROM cells WHERE space = ? AND (expires IS NULL OR expires > ?) ORDER BY key",
+            [space, now.millisecondsSinceEpoch]
+        ).map { ($0[0], try Self.json($0[1])) }
+    }
+
+    func putCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws {
+        try execute(
+            "INSERT OR REPLACE INTO cells (space, key, value, expires) VALUES (?, ?, ?, ?)",
+            [space, key, value.canonicalText, expires?.millisecondsSinceEpoch])
+    }
+
+    func insertCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws -> Bool {
+        // An expired cell counts as none, whether or not it was removed already.
+        try execute(
+            """
+            INSERT INTO cells (space, key, value, expires) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET value = excluded.value, expires = excluded.expires WHERE cells.expires <= ?
+            """,
+            [space, key, value.canonicalText, expires?.millisecondsSinceEpoch, now.millisecondsSinceEpoch])
+        return db.changesCount > 0
+    }
+
+    func removeCell(_ space: String, _ key: String) throws {
+        try execute("DELETE FROM cells WHERE space = ? AND key = ?", [space, key])
+    }
+
+    func removeExpiredCells() throws -> Int {
+        try execute("DELETE FROM cells WHERE expires <= ?", [now.millisecondsSinceEpoch])
+        return db.changesCount
+    }
+}

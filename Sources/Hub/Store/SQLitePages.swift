@@ -1,0 +1,188 @@
+import GRDB
+import Model
+import ResourceKit
+
+extension SQLiteTransaction {
+    /// Above this many hits, walking the list in order and testing each row finds a page sooner than sorting all hits.
+    private static let hitsMax = 1000
+
+    /// SQL of a list, put together from parts that are ours; every value is an argument.
+    fileprivate struct PageSQL {
+        var sort: String
+        var index: String?
+        var conditions: [String]
+        var arguments: StatementArguments
+        var descending: Bool
+
+        func text(columns: String, limit: Int) -> String {
+            let direction = descending ? "DESC" : "ASC"
+            let order = sort == "id" ? "id \(direction)" : "\(sort) \(direction), seq \(direction)"
+            return """
+                SELECT \(columns), \(sort) FROM resources \(index.map { "INDEXED BY \($0)" } ?? "")
+                WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order) LIMIT \(limit)
+                """
+        }
+    }
+
+    func page(_ kind: ResourceKind, _ query: ListQuery) throws -> RecordPage {
+        let limit = min(max(query.limit, 1), 200)
+        if case .only(let brands) = query.brands, brands.isEmpty { return RecordPage(records: [], nextCursor: nil) }
+        let sql = try pageSQL(kind, query)
+        let found = try rows(sql.text(columns: Self.columns, limit: limit + 1), sql.arguments)
+        let records = try found.prefix(limit).map(Self.record)
+        guard found.count > limit, let last = found.dropLast().last else {
+            return RecordPage(records: records, nextCursor: nil)
+        }
+        let cursor = PageCursor(kind: kind.name, sort: query.sort, descending: query.descending,
+            value: Self.value(last[13]), seq: last[0])
+        return RecordPage(records: records, nextCursor: cursor.text)
+    }
+
+    func pagePlan(_ kind: ResourceKind, _ query: ListQuery) throws -> [String] {
+        let sql = try pageSQL(kind, query)
+        return try Row.fetchAll(
+            db, sql: "EXPLAIN QUERY PLAN " + sql.text(columns: Self.columns, limit: query.limit),
+            arguments: sql.arguments
+        ).map { $0["detail"] }
+    }
+
+    private func pageSQL(_ kind: ResourceKind, _ query: ListQuery) throws -> PageSQL {
+        var sql = try sorting(kind, query)
+        if let parentId = query.parentId { sql.add("parent_id = ?", [parentId]) }
+        if let status = query.status { sql.add("status = ?", [status]) }
+        switch query.brands {
+        case .all: break
+        case .only(let brands):
+            sql.add("brand_id IN (\(brands.map { _ in "?" }.joined(separator: ", ")))", StatementArguments(brands))
+        }
+        if let text = query.search?.lowercased(), !text.isEmpty { try addSearch(text, to: &sql) }
+        if let cursor = query.cursor { try addCursor(cursor, kind, query, to: &sql) }
+        return sql
+    }
+
+    private func sorting(_ kind: ResourceKind, _ query: ListQuery) throws -> PageSQL {
+        var sort = query.sort
+        var index: String?
+        switch query.sort {
+        case "created_at": index = Self.creationIndex(query)
+        case "updated_at": index = query.parentId == nil ? "resources_updated" : nil
+        case "id": index = query.parentId == nil ? "resources_id" : nil
+        default:
+            guard let expression = SQLiteSchema.sortExpression(kind, query.sort) else {
+                throw Problem.invalid("sort", "must be created_at, updated_at, id or a field of one value")
+            }
+            sort = expression
+            if SQLiteSchema.sortedFields(of: kind).contains(query.sort), query.parentId == nil || kind.parent != nil {
+                index = SQLiteSchema.indexName(kind, query.sort, byParent: query.parentId != nil)
+            }
+        }
+        // The kind is written out, so that SQLite can tell that a partial index fits.
+        return PageSQL(
+            sort: sort, index: index, conditions: ["kind = '\(kind.name)'"], arguments: [], descending: query.descending)
+    }
+
+    private static func creationIndex(_ query: ListQuery) -> String {
+        switch (query.parentId, query.status, query.brands) {
+        case (.some, .some, _): "resources_parent_status"
+        case (.some, nil, _): "resources_parent"
+        case (nil, .some, _): "resources_status"
+        case (nil, nil, .only(let brands)) where brands.count == 1: "resources_brand"
+        default: "resources_created"
+        }
+    }
+
+    private func addSearch(_ text: String, to sql: inout PageSQL) throws {
+        if let match = Self.match(text), try !hasManyHits(match) {
+            sql.index = nil
+            sql.add("seq IN (SELECT rowid FROM resource_text WHERE resource_text MATCH ?)", [match])
+        } else {
+            sql.add("instr(search_text, ?) > 0", [text])
+        }
+    }
+
+    private func hasManyHits(_ match: String) throws -> Bool {
+        let hits: Int? = try row(
+            """
+            SELECT count(*) FROM (SELECT 1 FROM resource_text WHERE resource_text MATCH ? LIMIT \(Self.hitsMax + 1))
+            """, [match])?[0]
+        return (hits ?? 0) > Self.hitsMax
+    }
+
+    /// A full-text phrase; nil for text too short for trigrams.
+    static func match(_ text: String) -> String? {
+        guard text.unicodeScalars.count >= 3, !text.unicodeScalars.contains("\0") else { return nil }
+        return "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+    }
+
+    private func addCursor(_ text: String, _ kind: ResourceKind, _ query: ListQuery, to sql: inout PageSQL) throws {
+        guard let cursor = PageCursor(text), cursor.kind == kind.name, cursor.sort == query.sort,
+            cursor.descending == query.descending, let value = Self.databaseValue(cursor.value)
+        else { throw Problem.invalid("cursor", "does not belong to this list; start again without it") }
+        let comparison = query.descending ? "<" : ">"
+        if query.sort == "id" {
+            sql.add("id \(comparison) ?", [value])
+        } else {
+            sql.add("(\(sql.sort), seq) \(comparison) (?, ?)", [value, cursor.seq])
+        }
+    }
+
+    private static func value(_ value: DatabaseValue) -> JSONValue {
+        switch value.storage {
+        case .int64(let number): .int(number)
+        case .double(let number): .double(number)
+        case .string(let text): .string(text)
+        case .null, .blob: .null
+        }
+    }
+
+    private static func databaseValue(_ value: JSONValue) -> DatabaseValue? {
+        switch value {
+        case .int(let number): number.databaseValue
+        case .double(let number): number.databaseValue
+        case .string(let text): text.databaseValue
+        default: nil
+        }
+    }
+
+    func search(
+        _ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int
+    ) throws -> [ResourceRecord] {
+        let text = text.lowercased()
+        guard !kinds.isEmpty, !text.isEmpty else { return [] }
+        var conditions = ["kind IN (\(kinds.map { "'\($0.name)'" }.joined(separator: ", ")))"]
+        var arguments: StatementArguments = []
+        if case .only(let ids) = brands {
+            guard !ids.isEmpty else { return [] }
+            conditions.append("brand_id IN (\(ids.map { _ in "?" }.joined(separator: ", ")))")
+            arguments += StatementArguments(ids)
+        }
+        if let match = Self.match(text) {
+            conditions.append("seq IN (SELECT rowid FROM resource_text WHERE resource_text MATCH ?)")
+            arguments += [match]
+        } else {
+            conditions.append("instr(search_text, ?) > 0")
+            arguments += [text]
+        }
+        return try rows(
+            """
+            SELECT \(Self.columns) FROM resources WHERE \(conditions.joined(separator: " AND "))
+            ORDER BY seq LIMIT \(min(max(limit, 1), 200))
+            """, arguments
+        ).map(Self.record)
+    }
+
+    func counts() throws -> [String: [String: Int]] {
+        var result: [String: [String: Int]] = [:]
+        for row in try rows("SELECT kind, status, count(*) FROM resources GROUP BY kind, status", []) {
+            result[row[0], default: [:]][row[1]] = row[2]
+        }
+        return result
+    }
+}
+
+extension SQLiteTransaction.PageSQL {
+    fileprivate mutating func add(_ condition: String, _ values: StatementArguments) {
+        conditions.append(condition)
+        arguments += values
+    }
+}

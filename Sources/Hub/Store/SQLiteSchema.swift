@@ -1,0 +1,132 @@
+import GRDB
+import Model
+import ResourceKit
+
+/// Tables of the hub's database, and the indexes that lists need.
+enum SQLiteSchema {
+    /// What `PRAGMA user_version` says after ``install(in:kinds:)``.
+    static let version = 1
+
+    /// Makes what is missing. Safe to repeat.
+    /// - Throws: `storage_failed` when the database was written by a newer program.
+    static func install(in db: Database, kinds: [ResourceKind]) throws {
+        let found = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        guard found <= version else {
+            throw Problem(
+                .storage, "The database was written by a newer version of Roost.",
+                hint: "Start the newer program, or restore a backup of this version.", context: "schema \(found)")
+        }
+        for statement in tables { try db.execute(sql: statement) }
+        try db.execute(sql: "PRAGMA user_version = \(version)")
+        for kind in kinds { try installIndexes(of: kind, in: db) }
+    }
+
+    /// `seq` numbers resources in the order of their creation, which breaks ties of equal times. `search_text` is the
+    /// lower-case text that search looks into; `resource_text` indexes its trigrams.
+    private static let tables = [
+        """
+        CREATE TABLE IF NOT EXISTS resources (
+            seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, parent_id TEXT, brand_id TEXT,
+            tenant_id TEXT, status TEXT NOT NULL, status_message TEXT, spec TEXT NOT NULL, state TEXT NOT NULL,
+            version INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+            search_text TEXT NOT NULL) STRICT
+        """,
+        "CREATE UNIQUE INDEX IF NOT EXISTS resources_id ON resources(kind, id)",
+        "CREATE INDEX IF NOT EXISTS resources_created ON resources(kind, created_at)",
+        "CREATE INDEX IF NOT EXISTS resources_updated ON resources(kind, updated_at)",
+        "CREATE INDEX IF NOT EXISTS resources_parent ON resources(kind, parent_id, created_at)",
+        "CREATE INDEX IF NOT EXISTS resources_status ON resources(kind, status, created_at)",
+        "CREATE INDEX IF NOT EXISTS resources_parent_status ON resources(kind, parent_id, status, created_at)",
+        "CREATE INDEX IF NOT EXISTS resources_brand ON resources(kind, brand_id, created_at)",
+        "CREATE VIRTUAL TABLE IF NOT EXISTS resource_text USING fts5(text, tokenize = 'trigram')",
+        """
+        CREATE TABLE IF NOT EXISTS claims (
+            claim TEXT PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX IF NOT EXISTS claims_holder ON claims(kind, id)",
+        """
+        CREATE TABLE IF NOT EXISTS cells (
+            space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, expires INTEGER,
+            PRIMARY KEY (space, key)) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX IF NOT EXISTS cells_expires ON cells(expires) WHERE expires IS NOT NULL",
+        """
+        CREATE TABLE IF NOT EXISTS events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, kind TEXT NOT NULL, node_id TEXT,
+            stack_id TEXT, service_id TEXT, deployment_id TEXT, message TEXT NOT NULL) STRICT
+        """,
+        "CREATE INDEX IF NOT EXISTS events_time ON events(time)",
+        "CREATE INDEX IF NOT EXISTS events_node ON events(node_id, id)",
+        "CREATE INDEX IF NOT EXISTS events_stack ON events(stack_id, id)",
+        "CREATE INDEX IF NOT EXISTS events_service ON events(service_id, id)",
+        "CREATE INDEX IF NOT EXISTS events_deployment ON events(deployment_id, id)",
+        """
+        CREATE TABLE IF NOT EXISTS audit (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+            resource_kind TEXT NOT NULL, resource_id TEXT, address TEXT NOT NULL, outcome TEXT NOT NULL,
+            body TEXT NOT NULL, hash TEXT NOT NULL) STRICT
+        """,
+        "CREATE INDEX IF NOT EXISTS audit_time ON audit(time)",
+        "CREATE INDEX IF NOT EXISTS audit_actor ON audit(actor, id)",
+        "CREATE INDEX IF NOT EXISTS audit_resource ON audit(resource_id, id)",
+        """
+        CREATE TABLE IF NOT EXISTS logs (
+            log INTEGER PRIMARY KEY, source TEXT NOT NULL, id TEXT NOT NULL, node_id TEXT NOT NULL,
+            stream_end INTEGER NOT NULL, UNIQUE (source, id, node_id)) STRICT
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS log_chunks (
+            log INTEGER NOT NULL REFERENCES logs ON DELETE CASCADE, start INTEGER NOT NULL, gap INTEGER NOT NULL,
+            text BLOB NOT NULL, PRIMARY KEY (log, start)) STRICT, WITHOUT ROWID
+        """,
+    ]
+
+    /// Fields that lists sort by with the help of an index.
+    static func sortedFields(of kind: ResourceKind) -> [String] {
+        var names: [String] = []
+        for name in kind.columns + kind.searched where !names.contains(name) && sortExpression(kind, name) != nil {
+            names.append(name)
+        }
+        return names
+    }
+
+    /// SQL that sorts by a field of one value; nil when there is no such field, or it is secret, or a list.
+    static func sortExpression(_ kind: ResourceKind, _ name: String) -> String? {
+        guard isPlain(name) else { return nil }
+        for (fields, column) in [(kind.fields, "spec"), (kind.reported, "state")] {
+            guard let field = fields.first(where: { $0.name == name }), !field.isSecret else { continue }
+            switch field.kind {
+            case .list, .map, .object, .environmentValue: continue
+            default: return "ifnull(json_extract(\(column), '$.\(name)'), '')"
+            }
+        }
+        return nil
+    }
+
+    /// Whether a name can be written into SQL as it is. Kinds and fields are declared by us; this keeps it that way.
+    static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 || $0 == 45 }
+    }
+
+    static func indexName(_ kind: ResourceKind, _ field: String, byParent: Bool) -> String {
+        "\"sort_\(kind.name)_\(field)\(byParent ? "_parent" : "")\""
+    }
+
+    private static func installIndexes(of kind: ResourceKind, in db: Database) throws {
+        precondition(isPlain(kind.name), "a kind's name must be plain")
+        for field in sortedFields(of: kind) {
+            guard let expression = sortExpression(kind, field) else { continue }
+            try db.execute(
+                sql: """
+                    CREATE INDEX IF NOT EXISTS \(indexName(kind, field, byParent: false))
+                    ON resources(\(expression)) WHERE kind = '\(kind.name)'
+                    """)
+            guard kind.parent != nil else { continue }
+            try db.execute(
+                sql: """
+                    CREATE INDEX IF NOT EXISTS \(indexName(kind, field, byParent: true))
+                    ON resources(parent_id, \(expression)) WHERE kind = '\(kind.name)'
+                    """)
+        }
+    }
+}

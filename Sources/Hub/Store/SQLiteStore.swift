@@ -1,0 +1,137 @@
+import GRDB
+public import Host
+public import Model
+public import ResourceKit
+
+/// The hub's database in one SQLite file, or in memory.
+///
+/// In a file, writes go through ``GroupCommit`` and are on the disk when they return; reads see snapshots on
+/// connections of their own. In memory, everything runs on the calling thread and no other thread or queue takes part,
+/// so that a simulation on virtual time stays deterministic.
+public final class SQLiteStore: Store {
+    private let database: any DatabaseWriter
+    private let commits: GroupCommit?
+    private let kinds: [String: ResourceKind]
+    private let clock: any HostClock
+    private let random: any RandomSource
+
+    /// Opens the database file, and makes it (mode 0600, as are its companions) when it is missing.
+    /// - Throws: `storage_failed`.
+    public init(path: String, kinds: [ResourceKind], clock: any HostClock, random: any RandomSource) throws {
+        self.kinds = Dictionary(uniqueKeysWithValues: kinds.map { ($0.name, $0) })
+        self.clock = clock
+        self.random = random
+        do {
+            try DataFile.create(path)
+            let pool = try DatabasePool(path: path, configuration: Self.configuration())
+            // GRDB sets NORMAL on the writer of a pool, which could lose the last commits in a power cut.
+            try pool.writeWithoutTransaction { db in
+                try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216")
+            }
+            try pool.write { db in try SQLiteSchema.install(in: db, kinds: kinds) }
+            database = pool
+            commits = GroupCommit(pool)
+        } catch {
+            throw Problem(storage: error)
+        }
+    }
+
+    /// A database in memory that runs every body on the calling thread.
+    public init(inMemory kinds: [ResourceKind], clock: any HostClock, random: any RandomSource) throws {
+        self.kinds = Dictionary(uniqueKeysWithValues: kinds.map { ($0.name, $0) })
+        self.clock = clock
+        self.random = random
+        do {
+            let queue = try DatabaseQueue(configuration: Self.configuration())
+            try queue.write { db in try SQLiteSchema.install(in: db, kinds: kinds) }
+            database = queue
+            commits = nil
+        } catch {
+            throw Problem(storage: error)
+        }
+    }
+
+    private static func configuration() -> Configuration {
+        var configuration = Configuration()
+        configuration.foreignKeysEnabled = true
+        configuration.busyMode = .timeout(5)
+        configuration.maximumReaderCount = 4
+        configuration.label = "roost"
+        return configuration
+    }
+
+    public func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        do {
+            guard commits != nil else { return try readHere(body) }
+            return try await database.read { [self] db in try body(transaction(db)) }
+        } catch let error as DatabaseError {
+            throw Problem(storage: error)
+        }
+    }
+
+    public func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        do {
+            guard let commits else { return try writeHere(body) }
+            return try await withCheckedThrowingContinuation { continuation in
+                commits.submit(
+                    StoreJob(continuation: continuation) { [self] db in try body(transaction(db)) })
+            }
+        } catch let error as DatabaseError {
+            throw Problem(storage: error)
+        }
+    }
+
+    public func close() async throws {
+        commits?.close()
+        do { try closeHere() } catch { throw Problem(storage: error) }
+    }
+
+    /// How SQLite would answer a list query; for tests that hold the cost of a page.
+    package func queryPlan(_ kind: ResourceKind, _ query: ListQuery) throws -> [String] {
+        try database.read { db in try transaction(db).pagePlan(kind, query) }
+    }
+
+    private func transaction(_ db: Database) -> SQLiteTransaction {
+        SQLiteTransaction(db: db, now: clock.now(), random: random, kinds: kinds)
+    }
+
+    // These call GRDB's synchronous variants, which an asynchronous function cannot name.
+    private func readHere<Result>(_ body: (any StoreTransaction) throws -> Result) throws -> Result {
+        try database.read { db in try body(transaction(db)) }
+    }
+
+    private func writeHere<Result>(_ body: (any StoreTransaction) throws -> Result) throws -> Result {
+        try database.writeWithoutTransaction { db in try db.inWholeTransaction { try body(transaction(db)) } }
+    }
+
+    private func closeHere() throws { try database.close() }
+}
+
+/// A write body with the caller that waits for it.
+private final class StoreJob<Result: Sendable>: WriteJob, @unchecked Sendable {
+    // Unchecked: `result` is only touched by the writer's thread.
+    private let continuation: CheckedContinuation<Result, any Error>
+    private let body: @Sendable (Database) throws -> Result
+    private var result: Result?
+
+    init(
+        continuation: CheckedContinuation<Result, any Error>, _ body: @escaping @Sendable (Database) throws -> Result
+    ) {
+        self.continuation = continuation
+        self.body = body
+    }
+
+    func run(_ db: Database) throws { result = try body(db) }
+
+    func finish(_ error: (any Error)?) {
+        if let error {
+            continuation.resume(throwing: error)
+        } else {
+            continuation.resume(returning: result!)
+        }
+    }
+}
