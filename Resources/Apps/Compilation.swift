@@ -58,7 +58,9 @@ public enum StackCompilation {
         _ value: JSONValue?, open: (String) throws -> String
     ) throws -> [String: String] {
         try (value?.objectValue ?? [:]).compactMapValues { entry in
-            try (entry.stringValue ?? entry["value"]?.stringValue).map(open)
+            if let text = entry.stringValue { return text }
+            guard let text = entry["value"]?.stringValue else { return nil }
+            return entry["secret"] == true ? try open(text) : text
         }
     }
 

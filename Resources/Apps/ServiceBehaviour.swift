@@ -57,9 +57,9 @@ struct ServiceBehaviour: KindBehaviour {
         case "deploy":
             return try Deployments.start(of: record, commit: nil, reason: "deploy", by: actor, transaction)
         case "retry":
-            guard let id = record.state["deployment_id"]?.stringValue, let last = try transaction.get("deployment", id),
-                last.status == .failed
-            else { return record }
+            guard let last = try transaction.all("deployment", parentId: record.id).last, last.status == .failed else {
+                return record
+            }
             _ = try Deployments.start(
                 of: record, commit: last.state["commit"]?.stringValue, reason: "retry", by: actor, transaction)
         default: throw Problem(.internalError, "service has no action \(action.name).")

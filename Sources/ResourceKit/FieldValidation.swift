@@ -160,6 +160,7 @@ extension Field.Kind {
         case .object(let fields):
             guard let members = value.objectValue else { return flaws.add(path, "must be an object, not \(value.typeName)") }
             fields.check(members, path: path + ".", into: &flaws)
+        case .json: break
         case .environmentValue: checkVariable(value, path: path, into: &flaws)
         case .reference:
             guard let text = value.stringValue else { return flaws.add(path, "must be an id, not \(value.typeName)") }

@@ -1,0 +1,63 @@
+public import AgentProtocol
+import Host
+import HubStore
+import Model
+import ResourceKit
+
+extension Hub {
+    private static let logBytesMax = 4_194_304
+    private static let receiptSpace = "event_receipt"
+
+    /// Takes a node's events: each once, in order, whatever arrives twice or late.
+    /// - Throws: `invalid` for a batch whose numbers do not grow.
+    public func receive(_ batch: EventBatch, nodeId: String) async throws -> EventReceipt {
+        let numbers = batch.events.map(\.sequence)
+        guard zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }), numbers.first ?? 1 > 0 else {
+            throw Problem.invalid("events", "must be numbered upwards")
+        }
+        guard batch.events.count <= 1000 else { throw Problem.invalid("events", "must be at most 1000") }
+        return try await write { transaction in
+            guard let node = try transaction.get("node", nodeId) else {
+                throw Problem(.notFound, "The server is not known.")
+            }
+            let stackId = node.spec["stack_id"]?.stringValue
+            var last = try transaction.cell(Self.receiptSpace, nodeId)?.intValue ?? 0
+            for event in batch.events where event.sequence > last {
+                if event.sequence > last + 1 {
+                    try transaction.emit(
+                        HubEvent(
+                            time: event.time, kind: "config", nodeId: nodeId, stackId: stackId,
+                            message: "\(event.sequence - last - 1) older events of the server were given up."))
+                }
+                last = event.sequence
+                try transaction.emit(
+                    HubEvent(
+                        time: event.time, kind: String(event.kind.prefix(40)), nodeId: nodeId, stackId: stackId,
+                        serviceId: event.serviceId, deploymentId: event.deploymentId,
+                        message: String(event.message.prefix(4000))))
+            }
+            try transaction.putCell(Self.receiptSpace, nodeId, .int(last), expires: nil)
+            return EventReceipt(acknowledged: last)
+        }
+    }
+
+    /// Takes output of builds and services.
+    /// - Throws: `forbidden` for a log of a service or deployment that is not of the node's stack.
+    public func receive(_ batch: LogBatch, nodeId: String) async throws {
+        guard batch.chunks.count <= 1000 else { throw Problem.invalid("chunks", "must be at most 1000") }
+        try await write { transaction in
+            guard let node = try transaction.get("node", nodeId), let stackId = node.spec["stack_id"]?.stringValue
+            else { throw Problem(.notFound, "The server is not known.") }
+            for chunk in batch.chunks {
+                let owner = chunk.source == "build"
+                    ? try transaction.get("deployment", chunk.id)?.state["stack_id"]?.stringValue
+                    : try transaction.get("service", chunk.id)?.parentId
+                // A log of something that was deleted meanwhile is of no use to anybody.
+                guard owner == stackId, chunk.source == "build" || chunk.source == "service" else { continue }
+                try transaction.appendLog(
+                    LogName(source: chunk.source, id: chunk.id, nodeId: nodeId), offset: chunk.offset,
+                    text: chunk.text, bytesMax: Self.logBytesMax)
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import AppsResources
+import Host
+import HubStore
+import Logging
+public import Model
+import ResourceKit
+
+extension Hub {
+    private static let resolveTimeout: Duration = .seconds(15)
+
+    /// Resolves the service's reference and deploys the commit; answers the deployment that runs already when nothing
+    /// changed.
+    ///
+    /// - Parameter expectedCommit: what a push says it brought; only for the event.
+    /// - Throws: `git_unreachable`, `git_unknown_ref`, `timeout`: the running version is left alone.
+    public func deploy(serviceId: String, by actor: String, expectedCommit: String?) async throws -> MutationAnswer {
+        guard let service = try await store.read({ try $0.get("service", serviceId) }) else {
+            throw Problem(.notFound, "There is no service \(serviceId).")
+        }
+        let commit: String
+        do {
+            commit = try await resolve(Deployments.snapshot(service.spec), key: service.state["deploy_key_private"])
+        } catch {
+            let problem = Problem(wrapping: error, doing: "Resolving the reference")
+            try await write { transaction in
+                try transaction.emit(
+                    HubEvent(
+                        time: transaction.now, kind: "build", stackId: service.parentId, serviceId: serviceId,
+                        message: "\(service.spec["name"]?.stringValue ?? ""): not deployed: \(problem.message)"))
+            }
+            throw problem
+        }
+        let reason = expectedCommit == nil ? "deploy" : "push"
+        let record = try await write { transaction -> ResourceRecord in
+            guard let service = try transaction.get("service", serviceId) else {
+                throw Problem(.notFound, "There is no service \(serviceId).")
+            }
+            if let id = service.state["deployment_id"]?.stringValue, let last = try transaction.get("deployment", id),
+                last.state["commit"]?.stringValue == commit, last.status == .active || last.status == .provisioning,
+                last.state["snapshot"]?.objectValue == Deployments.snapshot(service.spec)
+            {
+                return last
+            }
+            return try Deployments.start(of: service, commit: commit, reason: reason, by: actor, transaction)
+        }
+        guard let kind = kind("deployment") else { throw Problem(.internalError, "There is no kind deployment.") }
+        return MutationAnswer(code: 202, body: rendered(record, kind))
+    }
+
+    private func resolve(_ snapshot: [String: JSONValue], key: JSONValue?) async throws -> String {
+        guard let url = snapshot["git_url"]?.stringValue else {
+            throw Problem(.invalid, "The service has no git_url.")
+        }
+        let ref = snapshot["git_ref"]?.stringValue
+        let privateKey = try key?.stringValue.map { try world.secrets.open($0) }
+        return try await world.git.resolve(
+            url: url, ref: ref, credentials: GitCredentials(sshPrivateKey: privateKey), timeout: Self.resolveTimeout)
+    }
+
+    /// Brings along what has no request behind it: new deployments get their commit, silent servers are marked. Runs
+    /// until cancelled; everything it does is found again in the store after a crash.
+    public func runFleet() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.resolvePending() }
+            group.addTask { await self.watchSilence() }
+            await group.waitForAll()
+        }
+    }
+
+    private func resolvePending() async {
+        let feed = changes.subscribe()
+        var underWay: Set<String> = []
+        await withTaskGroup(of: Finished.self) { group in
+            group.addTask { await Self.nextDeployment(feed) }
+            while !Task.isCancelled {
+                for deployment in await pendingDeployments() where underWay.insert(deployment.id).inserted {
+                    group.addTask {
+                        await self.resolveAndStart(deployment)
+                        return .deployment(deployment.id)
+                    }
+                }
+                switch await group.next() {
+                case .deployment(let id): underWay.remove(id)
+                case .change: group.addTask { await Self.nextDeployment(feed) }
+                case nil: return
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private enum Finished: Sendable {
+        case deployment(String)
+        case change
+    }
+
+    private static func nextDeployment(_ feed: AsyncStream<HubChange>) async -> Finished {
+        for await change in feed where change.kind == "deployment" || change == .everything { break }
+        return .change
+    }
+
+    private func pendingDeployments() async -> [ResourceRecord] {
+        do {
+            return try await store.read { transaction in
+                try transaction.all("deployment", parentId: nil).filter { $0.status == .pending }
+            }
+        } catch {
+            logger.warning("pending deployments could not be read", metadata: ["error": "\(error)"])
+            return []
+        }
+    }
+
+    private func resolveAndStart(_ deployment: ResourceRecord) async {
+        do {
+            let service = try await store.read { try $0.get("service", deployment.parentId ?? "") }
+            let outcome: Result<String, Problem>
+            do {
+                let snapshot = deployment.state["snapshot"]?.objectValue ?? [:]
+                outcome = .success(try await resolve(snapshot, key: service?.state["deploy_key_private"]))
+            } catch {
+                outcome = .failure(Problem(wrapping: error, doing: "Resolving the reference"))
+            }
+            try await write { transaction in
+                // Superseded or removed meanwhile: nothing to do.
+                guard let current = try transaction.get("deployment", deployment.id), current.status == .pending else {
+                    return
+                }
+                switch outcome {
+                case .success(let commit): try Deployments.resolved(current, commit: commit, transaction)
+                case .failure(let problem): try Deployments.fail(current, problem.message, transaction)
+                }
+            }
+        } catch {
+            logger.warning("a deployment could not be started", metadata: ["error": "\(error)"])
+            // The next pass finds it again; a cancelled sleep ends that.
+            try? await world.clock.sleep(for: .seconds(1))
+        }
+    }
+
+    private func watchSilence() async {
+        while !Task.isCancelled {
+            do {
+                try await world.clock.sleep(for: .seconds(1))
+                try await markSilentNodes()
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.warning("silent servers could not be marked", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+public import AgentProtocol
+import AppsResources
+import Crypto
+import Host
+import HubStore
+import Model
+import ResourceKit
+import Synchronization
+
+/// Signed documents by node, for as long as the version of their stack stays.
+final class DocumentCache: Sendable {
+    private struct Entry {
+        var version: Int64
+        var envelope: DesiredStateEnvelope
+    }
+    private let entries = Mutex<[String: Entry]>([:])
+    private static let countMax = 20_000
+
+    func envelope(_ nodeId: String, version: Int64) -> DesiredStateEnvelope? {
+        entries.withLock { entries in entries[nodeId].flatMap { $0.version == version ? $0.envelope : nil } }
+    }
+
+    func keep(_ envelope: DesiredStateEnvelope, _ nodeId: String, version: Int64) {
+        entries.withLock { entries in
+            if entries.count >= Self.countMax { entries.removeAll() }
+            entries[nodeId] = Entry(version: version, envelope: envelope)
+        }
+    }
+}
+
+extension Hub {
+    /// The signed document of a node.
+    /// - Throws: `not_found` when the node or its stack is gone.
+    public func desiredState(nodeId: String) async throws -> DesiredStateEnvelope {
+        let (envelope, version) = try await store.read { [self] transaction -> (DesiredStateEnvelope, Int64) in
+            guard let node = try transaction.get("node", nodeId), let stackId = node.spec["stack_id"]?.stringValue,
+                let stack = try transaction.get("stack", stackId)
+            else { throw Problem(.notFound, "The server is not known, or its stack is gone.") }
+            let version = stack.state["version"]?.intValue ?? 0
+            if let known = documents.envelope(nodeId, version: version) { return (known, version) }
+            return (try compile(stack, nodeId: nodeId, transaction), version)
+        }
+        documents.keep(envelope, nodeId, version: version)
+        return envelope
+    }
+
+    /// The document of a stack as it would be for some node: for showing. Secrets are left out.
+    public func desiredStatePreview(stackId: String) async throws -> DesiredState {
+        try await store.read { [self] transaction in
+            guard let stack = try transaction.get("stack", stackId) else {
+                throw Problem(.notFound, "There is no stack \(stackId).")
+            }
+            return try document(of: stack, nodeId: "", transaction) { $0.hasPrefix("sealed:") ? "[secret]" : $0 }
+        }
+    }
+
+    private func compile(
+        _ stack: ResourceRecord, nodeId: String, _ transaction: any StoreTransaction
+    ) throws -> DesiredStateEnvelope {
+        let state = try document(of: stack, nodeId: nodeId, transaction) { [self] in try world.secrets.open($0) }
+        guard let key = try signingKey(transaction) else {
+            throw Problem(.unavailable, "The hub has no signing key yet.")
+        }
+        let json = try WireCoding.encode(state)
+        let hash = sha256Hex(json.canonicalBytes)
+        let message = DocumentSignature.message(hash: hash, nodeId: nodeId, generation: state.generation)
+        return DesiredStateEnvelope(
+            document: json, hash: hash, signature: Base64.encode(Array(try key.signature(for: message))))
+    }
+
+    private func document(
+        of stack: ResourceRecord, nodeId: String, _ transaction: any StoreTransaction,
+        open: (String) throws -> String
+    ) throws -> DesiredState {
+        let services = try transaction.all("service", parentId: stack.id)
+        var deployments: [String: ResourceRecord] = [:]
+        for service in services {
+            guard let id = service.state["deployment_id"]?.stringValue else { continue }
+            deployments[id] = try transaction.get("deployment", id)
+        }
+        return try StackCompilation.compile(
+            stack: stack, services: services, deployments: deployments, nodeId: nodeId, open: open)
+    }
+
+    /// Waits until the node's document is another than the one with this hash.
+    ///
+    /// - Returns: nil when nothing changed within `wait`.
+    public func waitForChange(nodeId: String, hash: String, wait: Duration) async throws -> DesiredStateEnvelope? {
+        let feed = changes.subscribe()
+        let now = try await desiredState(nodeId: nodeId)
+        if now.hash != hash { return now }
+        guard wait > .zero else { return nil }
+        return try await withThrowingTaskGroup(of: DesiredStateEnvelope?.self) { group in
+            group.addTask {
+                for await change in feed where ["stack", "node", HubChange.everything.kind].contains(change.kind) {
+                    let next = try await self.desiredState(nodeId: nodeId)
+                    if next.hash != hash { return next }
+                }
+                return nil
+            }
+            group.addTask {
+                // A cancelled sleep means that a change came first.
+                try? await self.world.clock.sleep(for: wait)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+}

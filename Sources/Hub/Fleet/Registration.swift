@@ -1,0 +1,105 @@
+public import AgentProtocol
+import Crypto
+import FleetResources
+import Host
+import HubStore
+import Model
+import ResourceKit
+
+extension Hub {
+    private static let refused = Problem(
+        .forbidden, "The install token is unknown, expired or used up.",
+        hint: "Make a new one: roost server add.")
+
+    /// Exchanges an install token for an identity.
+    ///
+    /// An agent whose answer got lost may ask again with the same token and key: it gets the same identity, and the
+    /// token is not used twice.
+    /// - Throws: `forbidden` for a forged, expired or used token; `invalid` for a key that is none.
+    public func register(_ request: RegisterRequest, address: String) async throws -> RegisterResponse {
+        guard request.protocolVersion == protocolVersion else {
+            throw Problem(
+                .invalid, "The agent speaks protocol \(request.protocolVersion), the hub \(protocolVersion).",
+                hint: "Install the same version of Roost on both.")
+        }
+        guard let raw = Base64.decode(request.publicKey), raw.count == 32,
+            (try? Curve25519.Signing.PublicKey(rawRepresentation: raw)) != nil  // why it is no key does not matter
+        else { throw Problem.invalid("public_key", "must be an Ed25519 public key in base64") }
+        guard let tokenId = InstallToken.id(in: request.token) else { throw Self.refused }
+        let presented = sha256Hex(Array(request.token.utf8))
+        return try await write { [self] transaction in
+            guard let token = try transaction.get("install-token", tokenId),
+                let stored = token.state["token_sha256"]?.stringValue, constantTimeEqual(stored, presented),
+                let key = try signingKey(transaction), let stackId = token.spec["stack_id"]?.stringValue
+            else { throw Self.refused }
+            let hubKey = Base64.encode(Array(key.publicKey.rawRepresentation))
+            let isExpired = token.state["expires_at"]?.stringValue.flatMap { Timestamp(rfc3339: $0) }
+                .map { $0 <= transaction.now } ?? true
+            if let node = try transaction.all("node", parentId: nil).first(where: {
+                $0.state["public_key"]?.stringValue == request.publicKey
+                    && $0.state["token_id"]?.stringValue == tokenId
+            }), !isExpired {
+                return RegisterResponse(
+                    nodeId: node.id, nodeName: node.spec["name"]?.stringValue ?? "", stackId: stackId,
+                    hubPublicKey: hubKey)
+            }
+            guard !isExpired, let left = token.state["uses_left"]?.intValue, left > 0 else { throw Self.refused }
+            let node = try join(request, token: token, stackId: stackId, address: address, transaction)
+            return RegisterResponse(
+                nodeId: node.id, nodeName: node.spec["name"]?.stringValue ?? "", stackId: stackId,
+                hubPublicKey: hubKey)
+        }
+    }
+
+    private func join(
+        _ request: RegisterRequest, token: ResourceRecord, stackId: String, address: String,
+        _ transaction: any StoreTransaction
+    ) throws -> ResourceRecord {
+        var token = token
+        token.state["uses_left"] = .int((token.state["uses_left"]?.intValue ?? 1) - 1)
+        _ = try transaction.put(token)
+        let name = try freeName(request.hostname, transaction)
+        let now = transaction.now
+        let node = try transaction.put(
+            ResourceRecord(
+                kind: "node", id: transaction.random.uuid(), status: .provisioning,
+                statusMessage: "Joined; waiting for its first heartbeat.",
+                spec: ["name": .string(name), "stack_id": .string(stackId)],
+                state: [
+                    "public_key": .string(request.publicKey), "token_id": .string(token.id),
+                    "hostname": .string(String(request.hostname.prefix(253))), "address": .string(address),
+                    "agent_version": .string(String(request.agentVersion.prefix(100))), "is_silent": false,
+                    "last_heartbeat_at": .string(now.rfc3339),
+                ], createdAt: now, updatedAt: now))
+        try transaction.emit(
+            HubEvent(time: now, kind: "config", nodeId: node.id, stackId: stackId, message: "Server \(name) joined."))
+        return node
+    }
+
+    /// The first label of the host name, made unique.
+    private func freeName(_ hostname: String, _ transaction: any StoreTransaction) throws -> String {
+        let label = hostname.lowercased().prefix { $0 != "." }.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        let base = Names.dnsLabelFlaw(String(label.prefix(50))) == nil ? String(label.prefix(50)) : "server"
+        for number in 1...100_000 {
+            let name = number == 1 ? base : "\(base)-\(number)"
+            if try transaction.claimHolder("node/\(name)") == nil { return name }
+        }
+        throw Problem(.conflict, "No name is left for the server \(base).")
+    }
+
+    /// The public key that a node signs with; nil for an unknown or removed one.
+    public func nodeKey(_ nodeId: String) async throws -> [UInt8]? {
+        try await store.read { transaction in
+            guard let node = try transaction.get("node", nodeId), node.status != .deleting, node.status != .deleted
+            else { return nil }
+            return node.state["public_key"]?.stringValue.flatMap { Base64.decode($0) }
+        }
+    }
+}
+
+/// Compares secrets without telling by the time taken how much of them is equal.
+func constantTimeEqual(_ left: String, _ right: String) -> Bool {
+    let (left, right) = (Array(left.utf8), Array(right.utf8))
+    guard left.count == right.count else { return false }
+    return zip(left, right).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
+}

@@ -1,0 +1,147 @@
+import AgentProtocol
+import AppsResources
+import HubStore
+import Model
+import ResourceKit
+
+/// Statuses of a stack, its services and deployments out of what its servers reported. Level-triggered: it can run at
+/// any time and any number of times.
+enum Settling {
+    struct NodeView {
+        var name: String
+        var generation: Int64
+        var isConverged: Bool
+        var reports: [String: ServiceReport]
+    }
+
+    static func settle(stackId: String, _ transaction: any ResourceTransaction) throws {
+        guard let stack = try transaction.get("stack", stackId) else { return }
+        let nodes = try views(of: stackId, transaction)
+        for service in try transaction.all("service", parentId: stackId) {
+            try settle(service, nodes, transaction)
+        }
+        let version = stack.state["version"]?.intValue ?? 0
+        try put(stack, transaction) { stack in
+            let waiting = nodes.filter { $0.generation < version }.map(\.name)
+            stack.status = waiting.isEmpty ? .active : .provisioning
+            stack.statusMessage = waiting.isEmpty ? nil : "Waiting for \(waiting.prefix(5).joined(separator: ", "))."
+        }
+    }
+
+    /// Servers that are heard of; a silent one holds nobody up.
+    private static func views(of stackId: String, _ transaction: any ResourceTransaction) throws -> [NodeView] {
+        try transaction.all("node", parentId: nil)
+            .filter { $0.spec["stack_id"]?.stringValue == stackId && $0.state["is_silent"] != true }
+            .map { node in
+                let reports = try (node.state["services"]?.arrayValue ?? []).map {
+                    try WireCoding.decode(ServiceReport.self, from: $0)
+                }
+                return NodeView(
+                    name: node.spec["name"]?.stringValue ?? node.id,
+                    generation: node.state["generation"]?.intValue ?? 0,
+                    isConverged: node.state["is_converged"]?.boolValue ?? false,
+                    reports: Dictionary(reports.map { ($0.serviceId, $0) }, uniquingKeysWith: { $1 }))
+            }
+    }
+
+    private static func put(
+        _ record: ResourceRecord, _ transaction: any ResourceTransaction, _ change: (inout ResourceRecord) -> Void
+    ) throws {
+        var next = record
+        change(&next)
+        if next != record { _ = try transaction.put(next) }
+    }
+
+    private static func settle(
+        _ service: ResourceRecord, _ nodes: [NodeView], _ transaction: any ResourceTransaction
+    ) throws {
+        guard let id = service.state["deployment_id"]?.stringValue,
+            let deployment = try transaction.get("deployment", id)
+        else { return }
+        if deployment.status == .provisioning { try settle(deployment, of: service, nodes, transaction) }
+        guard let current = try transaction.get("service", service.id) else { return }
+        try settleHealth(current, nodes, transaction)
+    }
+
+    private static func settle(
+        _ deployment: ResourceRecord, of service: ResourceRecord, _ nodes: [NodeView],
+        _ transaction: any ResourceTransaction
+    ) throws {
+        let reports = nodes.map { node -> (name: String, report: DeploymentReport?) in
+            let report = node.reports[service.id]?.deployment
+            return (node.name, report?.deploymentId == deployment.id ? report : nil)
+        }
+        var next = deployment
+        next.state["nodes"] = .object(
+            Dictionary(reports.map { ($0.name, .string($0.report?.phase ?? "queued")) }, uniquingKeysWith: { $1 }))
+        next.state["durations_ms"] = durations(reports.compactMap(\.report))
+        if let failed = reports.first(where: { $0.report?.phase == "failed" }) {
+            return try Deployments.fail(
+                next, "On server \(failed.name): \(failed.report?.message ?? "it failed.")", transaction)
+        }
+        guard !nodes.isEmpty, reports.allSatisfy({ $0.report?.phase == "active" }) else {
+            next.statusMessage = progress(reports.map { $0.report?.phase ?? "queued" })
+            if next != deployment { _ = try transaction.put(next) }
+            return
+        }
+        next.status = .active
+        next.statusMessage = nil
+        next.state["finished_at"] = .string(transaction.now.rfc3339)
+        _ = try transaction.put(next)
+        try put(service, transaction) { service in
+            service.status = .active
+            service.statusMessage = nil
+            service.state["serving_deployment_id"] = .string(deployment.id)
+            service.state["commit"] = deployment.state["commit"]
+        }
+        try transaction.emit(
+            HubEvent(
+                time: transaction.now, kind: "config", stackId: service.parentId, serviceId: service.id,
+                deploymentId: deployment.id,
+                message: "\(service.spec["name"]?.stringValue ?? service.id): commit "
+                    + "\(deployment.state["commit"]?.stringValue?.prefix(12) ?? "") is live on \(nodes.count) server"
+                    + "\(nodes.count == 1 ? "" : "s")."))
+    }
+
+    private static func durations(_ reports: [DeploymentReport]) -> JSONValue {
+        var longest: [String: Int] = [:]
+        for report in reports { longest.merge(report.durationsMs) { max($0, $1) } }
+        return .object(longest.mapValues { .int(Int64($0)) })
+    }
+
+    private static func progress(_ phases: [String]) -> String {
+        guard !phases.isEmpty else { return "No server of the stack is heard of; add one: roost server add." }
+        let counts = Dictionary(phases.map { ($0, 1) }, uniquingKeysWith: +)
+        let parts = counts.sorted { $0.key < $1.key }.map { "\($0.key) on \($0.value)" }
+        return "Of \(phases.count) server\(phases.count == 1 ? "" : "s"): \(parts.joined(separator: ", "))."
+    }
+
+    /// An active service that is observed not to work is not active.
+    private static func settleHealth(
+        _ service: ResourceRecord, _ nodes: [NodeView], _ transaction: any ResourceTransaction
+    ) throws {
+        guard service.state["serving_deployment_id"]?.stringValue != nil,
+            let id = service.state["deployment_id"]?.stringValue,
+            let deployment = try transaction.get("deployment", id), deployment.status != .provisioning,
+            deployment.status != .pending
+        else { return }
+        let required = service.state["required_generation"]?.intValue ?? 0
+        let reports = nodes.compactMap { node in node.reports[service.id].map { (node, $0) } }
+        let bad = reports.first { ["crash_loop", "unhealthy", "backoff"].contains($0.1.state) }
+        try put(service, transaction) { service in
+            if let (node, report) = bad {
+                service.status = .failed
+                let state = report.state == "crash_loop" ? "in a crash loop" : report.state
+                service.statusMessage =
+                    "It is \(state) on server \(node.name)\(report.lastError.map { ": \($0)" } ?? "")."
+            } else if nodes.allSatisfy({ $0.generation >= required && $0.reports[service.id] != nil }) {
+                service.status = .active
+                let isFailed = deployment.status == .failed
+                service.statusMessage =
+                    isFailed
+                    ? "The latest deployment failed: \(deployment.statusMessage ?? "")"
+                        + " The release before it goes on serving." : nil
+            }
+        }
+    }
+}
