@@ -1,0 +1,65 @@
+public import HubCore
+import HubStore
+public import Model
+
+/// What an operator does to a world, through the same calls as API and CLI.
+extension World {
+    public func createStack(_ name: String) async throws -> String {
+        try await withHub { hub in
+            let existing = try await self.find("stack", parentId: nil, hub) { $0["name"]?.stringValue == name }
+            if let existing { return existing["id"]!.stringValue! }
+            let answer = try await hub.create(
+                hub.kind("stack")!, parentId: nil, body: ["name": .string(name), "poll_interval": 20],
+                options: MutationOptions(), as: .local)
+            return answer.body["id"]!.stringValue!
+        }
+    }
+
+    public func createService(
+        _ name: String, stackId: String, url: String, _ more: [String: JSONValue] = [:]
+    ) async throws -> String {
+        let body: [String: JSONValue] = [
+            "name": .string(name), "git_url": .string(url), "run_command": "./serve", "path": .string("/\(name)"),
+            "health_check": ["grace": "10s"],
+        ]
+        let spec = body.merging(more) { $1 }.filter { !$0.value.isNull }
+        return try await withHub { hub in
+            let existing = try await self.find("service", parentId: stackId, hub) { $0["name"]?.stringValue == name }
+            if let existing { return existing["id"]!.stringValue! }
+            let answer = try await hub.create(
+                hub.kind("service")!, parentId: stackId, body: .object(spec), options: MutationOptions(), as: .local)
+            return answer.body["id"]!.stringValue!
+        }
+    }
+
+    public func updateService(_ id: String, _ changes: [String: JSONValue]) async throws {
+        try await withHub { hub in
+            _ = try await hub.update(
+                hub.kind("service")!, id: id, body: .object(changes), options: MutationOptions(), as: .local)
+        }
+    }
+
+    public func deleteService(_ id: String) async throws {
+        try await withHub { hub in
+            do {
+                _ = try await hub.delete(hub.kind("service")!, id: id, options: MutationOptions(), as: .local)
+            } catch let problem as Problem where problem.code == .notFound {
+                // The hub died after it had done it.
+            }
+        }
+    }
+
+    public func deploy(_ id: String) async throws {
+        try await withHub { hub in _ = try await hub.deploy(serviceId: id, by: "operator", expectedCommit: nil) }
+    }
+
+    public func show(_ kind: String, _ id: String) async throws -> JSONValue {
+        try await withHub { hub in try await hub.read(hub.kind(kind)!, id: id, as: .local) }
+    }
+
+    private func find(
+        _ kind: String, parentId: String?, _ hub: Hub, _ isMatch: @Sendable (JSONValue) -> Bool
+    ) async throws -> JSONValue? {
+        try await hub.list(hub.kind(kind)!, .init(parentId: parentId, limit: 200), as: .local).items.first(where: isMatch)
+    }
+}

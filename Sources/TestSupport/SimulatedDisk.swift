@@ -1,0 +1,99 @@
+import Host
+import Model
+import Synchronization
+
+/// A disk in memory. It outlives the agents that write to it, as a disk outlives a power cut.
+final class SimulatedDisk: Files {
+    private struct State {
+        var files: [String: [UInt8]] = [:]
+        var folders: Set<String> = ["/"]
+    }
+
+    private let state = Mutex(State())
+
+    func read(_ path: String, bytesMax: Int) async throws -> [UInt8]? { state.withLock { $0.files[path] } }
+
+    func read(_ path: String, offset: Int64, count: Int) async throws -> [UInt8] {
+        state.withLock { state in
+            guard let bytes = state.files[path], offset < bytes.count else { return [] }
+            return Array(bytes[Int(offset)..<min(bytes.count, Int(offset) + count)])
+        }
+    }
+
+    func size(_ path: String) async throws -> Int64? { state.withLock { $0.files[path].map { Int64($0.count) } } }
+
+    func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws { put(path, bytes) }
+
+    func put(_ path: String, _ bytes: [UInt8]) {
+        state.withLock { state in
+            Self.makeParents(of: path, &state)
+            state.files[path] = bytes
+        }
+    }
+
+    func append(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws {
+        state.withLock { state in
+            Self.makeParents(of: path, &state)
+            state.files[path, default: []] += bytes
+        }
+    }
+
+    func list(_ folder: String) async throws -> [String] {
+        let prefix = folder + "/"
+        return state.withLock { state in
+            var names: Set<String> = []
+            for path in Array(state.files.keys) + Array(state.folders) where path.hasPrefix(prefix) {
+                names.insert(String(path.dropFirst(prefix.count).prefix { $0 != "/" }))
+            }
+            return names.sorted()
+        }
+    }
+
+    func makeFolder(_ path: String, mode: UInt16) async throws {
+        state.withLock { state in
+            Self.makeParents(of: path, &state)
+            state.folders.insert(path)
+        }
+    }
+
+    func remove(_ path: String) async throws {
+        let prefix = path + "/"
+        state.withLock { state in
+            state.files.removeValue(forKey: path)
+            state.folders.remove(path)
+            for key in state.files.keys where key.hasPrefix(prefix) { state.files.removeValue(forKey: key) }
+            state.folders = state.folders.filter { !$0.hasPrefix(prefix) }
+        }
+    }
+
+    func move(_ path: String, to target: String) async throws {
+        state.withLock { $0.files[target] = $0.files.removeValue(forKey: path) }
+    }
+
+    func give(_ path: String, to user: String) async throws {}
+
+    func isFolder(_ path: String, below base: String) async throws -> Bool {
+        state.withLock { $0.folders.contains(path) && (path == base || path.hasPrefix(base + "/")) }
+    }
+
+    func space(_ path: String) async throws -> (freeBytes: Int64, totalBytes: Int64) { (1 << 40, 1 << 41) }
+
+    func contains(_ path: String) -> Bool { state.withLock { $0.files[path] != nil } }
+
+    func text(_ path: String) -> String? {
+        state.withLock { $0.files[path] }.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// All files, for comparing the end states of two runs.
+    func paths(below folder: String) -> [String] {
+        state.withLock { $0.files.keys.filter { $0.hasPrefix(folder + "/") } }.sorted()
+    }
+
+    private static func makeParents(of path: String, _ state: inout State) {
+        var parent = path[...]
+        while let slash = parent.lastIndex(of: "/"), slash > parent.startIndex {
+            parent = parent[..<slash]
+            guard state.folders.insert(String(parent)).inserted else { return }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+import AgentProtocol
+import Catalog
+public import Host
+public import HubCore
+import HubStore
+import Logging
+public import Model
+import Node
+import ResourceKit
+import Synchronization
+
+/// A hub and its agents on virtual time. Everything but the machines, the network and git is the real program.
+public final class World: Sendable {
+    public let clock: VirtualTime
+    public let random: SeededRandom
+    public let source = SimulatedSource()
+    let network: SimulatedNetwork
+    private let database: SQLiteStore
+    private let hubWorld: HubWorld
+
+    private struct State {
+        var hub: Hub?
+        var store: CuttingStore?
+        var hubTask: Task<Void, Never>?
+        var machines: [SimulatedMachine] = []
+        var agents: [String: Running] = [:]
+        var hubDeaths = 0
+        var agentDeaths = 0
+    }
+
+    private struct Running {
+        var gate: CuttingGate
+        var task: Task<Void, Never>
+    }
+
+    private let state = Mutex(State())
+
+    public init(clock: VirtualTime, random: SeededRandom) throws {
+        self.clock = clock
+        self.random = random
+        network = SimulatedNetwork(clock: clock, random: random.fork())
+        let hubRandom = random.fork()
+        database = try SQLiteStore(inMemory: Catalog.kinds, clock: clock, random: hubRandom)
+        hubWorld = HubWorld(
+            git: SimulatedGit(source: source, disk: nil, clock: clock), clock: clock, random: hubRandom,
+            secrets: FileSecretBox(key: hubRandom.bytes(32), random: hubRandom))
+    }
+
+    public var machines: [SimulatedMachine] { state.withLock { $0.machines } }
+    public var hubDeaths: Int { state.withLock { $0.hubDeaths } }
+    public var agentDeaths: Int { state.withLock { $0.agentDeaths } }
+    public var exchanges: Int { network.exchanges }
+
+    // MARK: hub
+
+    /// Starts the hub, or does nothing while one runs.
+    ///
+    /// - Parameter cutAt: number of the store's write at which it dies; it is started again a second later.
+    public func startHub(cutAt: Int? = nil, _ moment: CuttingGate.Moment = .before) async throws {
+        guard state.withLock({ $0.hub == nil }) else { return }
+        let store = CuttingStore(database, cutAt: cutAt, moment) { [weak self] in self?.hubDied() }
+        let hub = Hub(store: store, world: hubWorld, kinds: Catalog.kinds, logger: Self.silent)
+        state.withLock {
+            $0.hub = hub
+            $0.store = store
+        }
+        do {
+            _ = try await hub.ensureSigningKey()
+        } catch is PowerCut {
+            return
+        }
+        let task = Task(executorPreference: clock) { await hub.runFleet() }
+        state.withLock { $0.hubTask = task }
+        network.setHub(hub)
+    }
+
+    private func hubDied() {
+        network.setHub(nil)
+        let task = state.withLock { state -> Task<Void, Never>? in
+            state.hubDeaths += 1
+            state.hub = nil
+            defer { state.hubTask = nil }
+            return state.hubTask
+        }
+        task?.cancel()
+        Task(executorPreference: clock) { [self] in
+            try await clock.sleep(for: .seconds(1))
+            try await startHub()
+        }
+    }
+
+    /// Kills the hub, as `kill -9` does; it is back a second later.
+    public func killHub() {
+        guard let store = state.withLock({ $0.hub == nil ? nil : $0.store }) else { return }
+        store.cut()
+        hubDied()
+    }
+
+    /// Number of writes of the hub that runs.
+    public var hubWrites: Int { state.withLock { $0.store?.writes ?? 0 } }
+
+    /// Does something with the hub as an operator; waits while it is down, and tries again when it dies meanwhile.
+    public func withHub<Result: Sendable>(
+        _ body: @Sendable (Hub) async throws -> Result
+    ) async throws -> Result {
+        while true {
+            if let hub = state.withLock({ $0.hub }) {
+                do {
+                    return try await body(hub)
+                } catch is PowerCut {}  // it died: the operator tries again
+            }
+            try await clock.sleep(for: .milliseconds(200))
+        }
+    }
+
+    // MARK: agents
+
+    /// Adds a machine and joins it to a stack.
+    public func addMachine(stackId: String) async throws -> SimulatedMachine {
+        let number = state.withLock { $0.machines.count + 1 }
+        let machine = SimulatedMachine(name: "node-\(number)", source: source, clock: clock, random: random.fork())
+        state.withLock { $0.machines.append(machine) }
+        let token = try await withHub { hub in
+            let kind = hub.kind("install-token")!
+            let answer = try await hub.create(
+                kind, parentId: nil, body: ["stack_id": .string(stackId)], options: MutationOptions(), as: .local)
+            return answer.body["token"]!.stringValue!
+        }
+        let host = machine.host(gate: OpenGate())
+        while true {
+            do {
+                _ = try await Joining.join(
+                    hubURL: "http://hub", token: token, hubKey: nil, hostname: machine.name, agentVersion: "1",
+                    dataFolder: "/roost", host: host, link: SimulatedLink(network: network, machine: machine.name))
+                return machine
+            } catch let problem as Problem where problem.code == .unavailable {
+                try await clock.sleep(for: .milliseconds(300))
+            }
+        }
+    }
+
+    /// Starts a machine's agent.
+    ///
+    /// - Parameter cutAt: number of the effect at which it dies; it is started again a second later.
+    public func startAgent(_ machine: SimulatedMachine, cutAt: Int? = nil, _ moment: CuttingGate.Moment = .before) {
+        let gate = CuttingGate(cutAt: cutAt, moment) { [weak self] in self?.agentDied(machine) }
+        let task = Task(executorPreference: clock) { [self] in
+            do {
+                let host = machine.host(gate: gate)
+                guard let identity = try await Joining.identity(dataFolder: "/roost", host: host) else {
+                    fatalError("\(machine.name) has not joined")
+                }
+                let agent = Agent(
+                    options: AgentOptions(
+                        dataFolder: "/roost", program: "/usr/bin/roost", edgeAddress: nil, agentVersion: "1"),
+                    identity: identity, host: host, link: SimulatedLink(network: network, machine: machine.name),
+                    logger: Self.silent)
+                try await agent.run()
+            } catch is PowerCut {
+                // It is started again by whoever cut the power.
+            } catch is CancellationError {
+            } catch {
+                machine.note("the agent ended: \(error)")
+            }
+        }
+        state.withLock { $0.agents[machine.name] = Running(gate: gate, task: task) }
+    }
+
+    private func agentDied(_ machine: SimulatedMachine) {
+        let running = state.withLock { state -> Running? in
+            state.agentDeaths += 1
+            return state.agents.removeValue(forKey: machine.name)
+        }
+        running?.task.cancel()
+        Task(executorPreference: clock) { [self] in
+            try await clock.sleep(for: .seconds(1))
+            startAgent(machine)
+        }
+    }
+
+    /// Kills an agent, as `kill -9` does; it is back a second later.
+    public func killAgent(_ machine: SimulatedMachine) { state.withLock { $0.agents[machine.name] }?.gate.cut() }
+
+    /// Labels of the effects of the agent that runs.
+    public func effects(_ machine: SimulatedMachine) -> [EffectLabel] {
+        state.withLock { $0.agents[machine.name] }?.gate.labels ?? []
+    }
+
+    /// Stops everything, so that virtual time can end.
+    public func shutDown() async {
+        let tasks = state.withLock { state -> [Task<Void, Never>] in
+            let tasks = state.agents.values.map(\.task) + [state.hubTask].compactMap { $0 }
+            state.agents = [:]
+            state.hubTask = nil
+            return tasks
+        }
+        for task in tasks { task.cancel() }
+        for task in tasks { await task.value }
+    }
+
+    private static let silent = Logger(label: "simulation", factory: { _ in SwiftLogNoOpLogHandler() })
+}
+
+extension SimulatedMachine {
+    func note(_ violation: String) { state.withLock { $0.violations.append("\(name): \(violation)") } }
+}
