@@ -95,6 +95,8 @@ static int take_identity(const struct croost_spawn_plan *plan) {
         if (syscall(SYS_setresgid, plan->gid, plan->gid, plan->gid) != 0) return -1;
         if (syscall(SYS_setresuid, plan->uid, plan->uid, plan->uid) != 0) return -1;
     }
+    // After the change of identity, which would clear it.
+    if (plan->die_with_caller && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return -1;
     return plan->no_new_privileges ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) : 0;
 }
 

@@ -9,6 +9,8 @@ public struct Command: Sendable {
     public var timeout: Duration
     /// Most bytes kept of each of the two outputs; the rest is read and dropped.
     public var outputBytesMax: Int
+    /// Killed when this process dies; for work that is begun anew after a crash.
+    public var diesWithCaller = false
 
     public init(
         _ argv: [String], environment: [String: String] = Command.plainEnvironment, workingDirectory: String = "/",

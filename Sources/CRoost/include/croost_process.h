@@ -30,6 +30,8 @@ struct croost_spawn_plan {
     int no_new_privileges;
     /// Soft limit of open files (cut to the hard limit) when not 0; no core dumps then either.
     uint64_t open_files;
+    /// SIGKILL when the calling thread ends, when not 0. Not together with `detach`.
+    int die_with_caller;
 };
 
 /// Where `croost_spawn` failed.

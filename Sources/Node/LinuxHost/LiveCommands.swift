@@ -73,6 +73,7 @@ private struct CommandRun {
             argv: command.argv, environment: command.environment.map { "\($0.key)=\($0.value)" },
             searchPath: command.environment["PATH"])
         plan.workingDirectory = command.workingDirectory
+        plan.diesWithCaller = command.diesWithCaller
         plan.input = pipes[0][0]
         plan.output = pipes[1][1]
         plan.errors = pipes[2][1]

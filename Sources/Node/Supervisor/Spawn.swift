@@ -18,6 +18,8 @@ public struct Spawn {
     public var join: [String] = []
     public var noNewPrivileges = false
     public var openFiles: UInt64 = 0
+    /// Killed when the thread that started it ends, as it does when this process is killed.
+    public var diesWithCaller = false
 
     public init(argv: [String], environment: [String] = [], searchPath: String? = nil) {
         self.argv = argv
@@ -48,6 +50,7 @@ public struct Spawn {
         plan.detach = detach ? 1 : 0
         plan.no_new_privileges = noNewPrivileges ? 1 : 0
         plan.open_files = openFiles
+        plan.die_with_caller = diesWithCaller ? 1 : 0
         let folder = workingDirectory.map { strdup($0) } ?? nil
         let lists = [candidates, argv, environment, join].map(CStringList.init)
         defer {
