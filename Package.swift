@@ -94,8 +94,9 @@ let package = Package(
             ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,
              nioCore, product("Mustache", "swift-mustache")]),
 
-        library("Edge", "Sources/Node/Edge", ["Model", "CRoost", logging, nioCore, nioPosix, nioHTTP1]),
-        library("NameResponder", "Sources/Node/DNS", ["Model", "CRoost", logging, nioCore, nioPosix]),
+        library("Edge", "Sources/Node/Edge",
+            ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix]),
+        library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
         library("LinuxHost", "Sources/Node/LinuxHost",
             ["Model", "Host", "Supervisor", "CRoost", crypto, logging, nioCore, nioPosix]),
@@ -104,13 +105,14 @@ let package = Package(
 
         library(
             "CLI", "Sources/CLI",
-            ["Model", "AgentProtocol", "ResourceKit", "Catalog", httpClient, nioCore, product("Yams", "Yams"),
+            ["Model", "AgentProtocol", "ResourceKit", "Catalog", httpClient, nioCore, nioHTTP1, product("Yams", "Yams"),
              product("ArgumentParser", "swift-argument-parser")]),
+        library("Example", "Sources/Example", ["Model"]),
         .executableTarget(
             name: "Roost",
             dependencies: [
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
-                "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", crypto, logging, hummingbird, httpClient,
+                "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird, httpClient,
                 nioCore, nioPosix, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
             ],
@@ -124,6 +126,7 @@ let package = Package(
 
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
         tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
-        tests("TidyTests", "Tests/Tidy", ["Model", "Catalog", "ResourceKit"]),
+        tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
+        tests("TidyTests", "Tests/Tidy", ["Model", "Catalog", "ResourceKit", "CLI", "Example"]),
     ] + families.flatMap(family)
 )

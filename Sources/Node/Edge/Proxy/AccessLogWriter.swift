@@ -1,0 +1,122 @@
+import Glibc
+import Logging
+import NIOConcurrencyHelpers
+
+/// Writes the access log on a thread of its own. What it cannot take in time is dropped and counted, and the count is
+/// written into the log.
+///
+/// `@unchecked Sendable`: all mutable state is guarded by `lock`, but for the file, which only the thread touches.
+final class AccessLogWriter: @unchecked Sendable {
+    static let fileBytesMax = 50 * 1024 * 1024
+    static let filesKept = 5
+    static let queueBytesMax = 16 * 1024 * 1024
+
+    private let folder: String
+    private let logger: Logger
+    private let lock = ConditionLock(value: 0)
+    private var queue: [[UInt8]] = []
+    private var queueBytes = 0
+    private var droppedLines = 0
+    private var isStopping = false
+    private var thread: pthread_t?
+    private var file: Int32 = -1
+    private var fileBytes = 0
+    private var hasComplained = false
+
+    init(folder: String, logger: Logger) {
+        self.folder = folder
+        self.logger = logger
+    }
+
+    private var path: String { folder + "/access.log" }
+
+    func start() {
+        mkdir(folder, 0o750)
+        let context = Unmanaged.passRetained(self)
+        var handle = pthread_t()
+        let status = pthread_create(
+            &handle, nil,
+            { raw in
+                let writer = Unmanaged<AccessLogWriter>.fromOpaque(raw!).takeRetainedValue()
+                writer.run()
+                return nil
+            }, context.toOpaque())
+        if status == 0 { thread = handle } else { context.release() }
+    }
+
+    /// Takes lines from an event loop; never blocks for longer than another loop's hand-over.
+    func take(_ lines: [UInt8], lineCount: Int) {
+        lock.lock()
+        if queueBytes + lines.count > Self.queueBytesMax {
+            droppedLines += lineCount
+        } else {
+            queue.append(lines)
+            queueBytes += lines.count
+        }
+        lock.unlock(withValue: 1)
+    }
+
+    /// Writes what is left, and ends the thread.
+    func stop() {
+        lock.lock()
+        isStopping = true
+        lock.unlock(withValue: 1)
+        if let thread { pthread_join(thread, nil) }
+    }
+
+    private func run() {
+        while true {
+            lock.lock(whenValue: 1)
+            let batches = queue
+            let dropped = droppedLines
+            let stops = isStopping
+            queue = []
+            queueBytes = 0
+            droppedLines = 0
+            lock.unlock(withValue: 0)
+            for batch in batches { write(batch) }
+            if dropped > 0 { write(Array("{\"dropped_lines\":\(dropped)}\n".utf8)) }
+            if stops { break }
+        }
+        if file >= 0 { close(file) }
+    }
+
+    private func write(_ batch: [UInt8]) {
+        if file < 0 || fileBytes >= Self.fileBytesMax { open() }
+        guard file >= 0 else { return }
+        var offset = 0
+        while offset < batch.count {
+            let written = batch.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + offset, $0.count - offset) }
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { return complain("cannot be written", errno) }
+            offset += written
+        }
+        hasComplained = false
+        fileBytes += batch.count
+    }
+
+    /// Opens the file, after moving a full one out of the way.
+    private func open() {
+        if file >= 0 { close(file) }
+        var information = stat()
+        if stat(path, &information) == 0, information.st_size >= Self.fileBytesMax { rotate() }
+        file = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        guard file >= 0 else { return complain("cannot be opened", errno) }
+        fileBytes = fstat(file, &information) == 0 ? Int(information.st_size) : 0
+    }
+
+    private func rotate() {
+        unlink("\(path).\(Self.filesKept)")
+        for number in stride(from: Self.filesKept - 1, through: 1, by: -1) {
+            rename("\(path).\(number)", "\(path).\(number + 1)")
+        }
+        rename(path, "\(path).1")
+    }
+
+    /// Once per spell of trouble: a full disk must not fill another log.
+    private func complain(_ what: String, _ code: Int32) {
+        guard !hasComplained else { return }
+        hasComplained = true
+        logger.error("The access log \(what): \(String(cString: strerror(code)))", metadata: ["path": "\(path)"])
+    }
+}

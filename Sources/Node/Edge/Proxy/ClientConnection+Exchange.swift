@@ -1,0 +1,300 @@
+import NIOCore
+import NIOPosix
+import Synchronization
+
+extension ClientConnection {
+    // MARK: finding a connection
+
+    /// Sends the request to the best endpoint that was not tried yet.
+    func dispatch() {
+        guard let upstream else { return closeNow() }
+        let now = request.startedAt
+        guard let endpoint = loop.choose(upstream, tried: tried, now: now) else { return noEndpoint(upstream) }
+        endpoint.state.inFlight.add(1, ordering: .acquiring)
+        self.endpoint = endpoint
+        lastUpstream = endpoint.state
+        let isRepeatable = request.method.isIdempotent
+        if let idle = loop.pool(endpoint).take(now: EdgeLoop.now(), isRepeatable: isRepeatable) {
+            attach(idle, isReused: true)
+        } else {
+            connect(endpoint)
+        }
+    }
+
+    private func connect(_ endpoint: RoutingTable.Endpoint) {
+        guard let address = endpoint.state.address else { return connectFailed(endpoint) }
+        phase = .waiting
+        deadline = .max
+        let loop = loop
+        let pool = loop.pool(endpoint)
+        let fresh = UpstreamConnection(loop: loop, pool: pool)
+        ClientBootstrap(group: loop.eventLoop)
+            .connectTimeout(.nanoseconds(Int64(loop.limits.connectTimeout.wholeNanoseconds)))
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(fresh) }
+            }
+            .connect(to: address)
+            .assumeIsolated()
+            .whenComplete { result in
+                switch result {
+                case .success where self.phase == .waiting && self.endpoint?.state === endpoint.state:
+                    self.attach(fresh, isReused: false)
+                case .success: fresh.close()
+                case .failure:
+                    guard self.phase == .waiting, self.endpoint?.state === endpoint.state else { return }
+                    self.connectFailed(endpoint)
+                }
+            }
+    }
+
+    private func connectFailed(_ endpoint: RoutingTable.Endpoint) {
+        loop.pool(endpoint).avoidedUntil = EdgeLoop.now() &+ 1_000_000_000
+        releaseEndpoint()
+        tried.append(endpoint.state)
+        dispatch()
+    }
+
+    private func releaseEndpoint() {
+        endpoint?.state.inFlight.subtract(1, ordering: .releasing)
+        endpoint = nil
+    }
+
+    private func noEndpoint(_ upstream: RoutingTable.Upstream) {
+        if !upstream.endpoints.isEmpty { noteFailure(upstream) }
+        let status: UInt16 = upstream.endpoints.isEmpty ? 503 : 502
+        answerUpstreamFailure(status, upstream)
+    }
+
+    private func noteFailure(_ upstream: RoutingTable.Upstream) {
+        _ = upstream.state.failingSince.compareExchange(
+            expected: 0, desired: AccessLogBuffer.wallMilliseconds(), ordering: .relaxed)
+    }
+
+    private func answerUpstreamFailure(_ status: UInt16, _ upstream: RoutingTable.Upstream) {
+        var page = AnswerPage(status: status, upstream: upstream, retryAfterSeconds: status == 503 ? 5 : nil)
+        page.wantsJSON = upstreamHead.withUnsafeReadableBytes { raw in
+            raw.baseAddress.map { AnswerPage.prefersJSON($0.assumingMemoryBound(to: UInt8.self), raw.count) } ?? false
+        }
+        answer(page)
+    }
+
+    // MARK: sending the request
+
+    private func attach(_ connection: UpstreamConnection, isReused: Bool) {
+        self.connection = connection
+        phase = .exchange
+        connection.attach(self, isReused: isReused)
+        deadline = EdgeLoop.now() &+ loop.limits.responseHeadTimeout.wholeNanoseconds
+        connection.write(upstreamHead)
+        if let replay = request.replay, replay.readableBytes > 0 { connection.write(replay) }
+        if !request.isSent {
+            if !isReused { request.replay = nil }
+            if isReused, request.replay == nil, request.method.isIdempotent { request.replay = ByteBuffer() }
+            let body = inbound
+            inbound = ByteBuffer()
+            if body.readableBytes > 0 {
+                let rest = forwardBody(body)
+                if rest.readableBytes > 0 { keep(rest) }
+            }
+        }
+        upstreamWritesPending = false
+        self.connection?.flush()
+        resumeRead()
+    }
+
+    /// Passes on what of the request's body is in `buffer`.
+    /// - Returns: what follows the body.
+    func forwardBody(_ buffer: ByteBuffer) -> ByteBuffer {
+        var buffer = buffer
+        switch request.framing {
+        case .length(let remaining):
+            let take = Int(min(remaining, UInt64(buffer.readableBytes)))
+            request.framing = .length(remaining - UInt64(take))
+            if remaining == UInt64(take) { request.isSent = true }
+            passUp(buffer.readSlice(length: take)!)
+        case .chunked:
+            let outcome = buffer.withUnsafeReadableBytes { raw in
+                scanner.scan(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count)
+            }
+            guard outcome != .bad else {
+                badBody()
+                return ByteBuffer()
+            }
+            if outcome == .done { request.isSent = true }
+            passUp(buffer.readSlice(length: scanner.consumed)!)
+        case .none, .untilClose: request.isSent = true
+        }
+        return buffer
+    }
+
+    private func passUp(_ body: ByteBuffer) {
+        guard body.readableBytes > 0 else { return }
+        if request.replay != nil {
+            if request.replay!.readableBytes + body.readableBytes <= Self.replayBytesMax {
+                request.replay!.writeImmutableBuffer(body)
+            } else {
+                request.replay = nil
+            }
+        }
+        if request.status == 0 {
+            deadline = EdgeLoop.now() &+ loop.limits.responseHeadTimeout.wholeNanoseconds
+        } else {
+            touch()
+        }
+        connection?.write(body)
+        upstreamWritesPending = true
+    }
+
+    /// Chunks that cannot be read: the upstream must not see a whole request in what it got so far.
+    private func badBody() {
+        if let connection {
+            self.connection = nil
+            connection.abandon()
+        }
+        guard request.status == 0 else { return closeNow() }
+        request.keepAlive = false
+        request.isSent = false
+        phase = .waiting
+        answer(AnswerPage(status: 400))
+    }
+
+    func upstreamBecameWritable() {
+        if phase == .exchange, !request.isSent { touchUpload() }
+        resumeRead()
+    }
+
+    private func touchUpload() {
+        if request.status == 0 {
+            deadline = EdgeLoop.now() &+ loop.limits.responseHeadTimeout.wholeNanoseconds
+        } else {
+            touch()
+        }
+    }
+
+    // MARK: the response
+
+    /// How a response with this framing goes on to the client.
+    func shape(of framing: BodyFraming, hasNoBody: Bool, status: UInt16) -> ResponseShape {
+        var shape = ResponseShape(
+            framing: framing, keepsFraming: true, closes: false, isHTTP10: request.isHTTP10, isUpgrade: false)
+        if hasNoBody {
+            shape.framing = .none
+            shape.keepsFraming = status != 204
+        } else if request.isHTTP10, framing == .chunked || framing == .untilClose {
+            request.decodesChunks = framing == .chunked
+            request.keepAlive = false
+            shape.framing = .untilClose
+            shape.keepsFraming = false
+        } else if framing == .untilClose {
+            request.encodesChunks = true
+            shape.framing = .chunked
+            shape.keepsFraming = false
+        }
+        if loop.isDraining || !request.isSent && request.framing != .none && request.hasEarlyAnswer(status) {
+            request.keepAlive = false
+        }
+        shape.closes = !request.keepAlive
+        return shape
+    }
+
+    var decodesChunks: Bool { request.decodesChunks }
+
+    func beginResponse(_ head: ByteBuffer, status: UInt16, bodyBytes: Int) {
+        request.status = status
+        request.replay = nil
+        if let upstream, upstream.state.failingSince.load(ordering: .relaxed) != 0 {
+            upstream.state.failingSince.store(0, ordering: .relaxed)
+        }
+        touch()
+        write(head)
+    }
+
+    func passBody(_ buffer: ByteBuffer) {
+        guard buffer.readableBytes > 0 else { return }
+        touch()
+        guard request.encodesChunks else { return write(buffer) }
+        var size = ByteBuffer()
+        size.writeString(String(buffer.readableBytes, radix: 16) + "\r\n")
+        write(size)
+        write(buffer)
+        write(ByteBuffer(staticString: "\r\n"))
+    }
+
+    /// Bytes that are no part of a response's body.
+    func passOn(_ buffer: ByteBuffer) {
+        if phase == .tunnel { deadline = EdgeLoop.now() &+ loop.limits.tunnelIdleTimeout.wholeNanoseconds }
+        write(buffer)
+    }
+
+    // MARK: failures
+
+    /// The connection broke before the response was complete. It is closed already.
+    func upstreamFailed(_ failed: UpstreamConnection) {
+        connection = nil
+        guard phase == .exchange, let upstream else { return closeNow() }
+        guard request.status == 0 else { return closeNow() }
+        let canRepeat = request.isSent && request.framing != .chunked && isWhole || request.replay != nil
+        if failed.isReused, !failed.hasAnswered, !request.isRetried, request.method.isIdempotent, canRepeat,
+            let endpoint
+        {
+            request.isRetried = true
+            return connect(endpoint)
+        }
+        noteFailure(upstream)
+        phase = .waiting
+        answerUpstreamFailure(502, upstream)
+    }
+
+    /// The request had no body at all.
+    private var isWhole: Bool { request.framing == .none }
+
+    func upstreamTimedOut() {
+        guard let upstream else { return closeNow() }
+        if let connection {
+            self.connection = nil
+            connection.abandon()
+        }
+        noteFailure(upstream)
+        phase = .waiting
+        answerUpstreamFailure(504, upstream)
+    }
+
+    // MARK: tunnels
+
+    func beginTunnel(_ head: ByteBuffer) {
+        phase = .tunnel
+        request.status = 101
+        request.keepAlive = false
+        deadline = EdgeLoop.now() &+ loop.limits.tunnelIdleTimeout.wholeNanoseconds
+        write(head)
+        let early = inbound
+        inbound = ByteBuffer()
+        if early.readableBytes > 0 {
+            connection?.write(early)
+            connection?.flush()
+        }
+        resumeRead()
+    }
+
+    /// The upstream sends nothing more; what it sent goes out first.
+    func upstreamClosedOutput() {
+        deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds
+        flush()
+        context?.close(mode: .output, promise: nil)
+    }
+
+    func upstreamTunnelClosed() {
+        connection = nil
+        flush()
+        settle()
+        lingerAndClose()
+    }
+}
+
+extension ClientRequest {
+    /// The upstream answered before it had the whole body. A refusal is the last word on this connection; a success
+    /// may go on both ways.
+    func hasEarlyAnswer(_ status: UInt16) -> Bool { status >= 300 }
+}

@@ -1,0 +1,176 @@
+import Model
+import NIOCore
+import Synchronization
+
+extension ClientConnection {
+    /// The head in `inbound` is complete: finds out who answers.
+    func startRequest() {
+        let wasHeld = heldSince
+        readRequest()
+        var path: [UInt8]?
+        var match: RouteIndex.Match?
+        var isPathBroken = false
+        inbound.withUnsafeReadableBytes { raw in
+            let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            if loop.requestHead.pathNeedsNormalising(bytes) {
+                path = PathNormaliser.normalised(
+                    bytes + loop.requestHead.pathOnly.start, count: loop.requestHead.pathOnly.count)
+                isPathBroken = path == nil
+            }
+            match = isPathBroken ? nil : route(bytes, path)
+            writeLogLine(bytes, match)
+        }
+        if isPathBroken {
+            request.keepAlive = false
+            return answerAndConsume(AnswerPage(status: 400))
+        }
+        guard let match else { return answerAndConsume(AnswerPage(status: 404)) }
+        let upstream = loop.table.upstreams[Int(match.upstream)]
+        self.upstream = upstream
+        if wasHeld == 0 { upstream.state.total.add(1, ordering: .relaxed) }
+        switch upstream.mode {
+        case .down:
+            answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 5))
+        case .hold: hold(upstream)
+        case .serve:
+            leaveHold()
+            if let folder = upstream.staticFolder {
+                serveFile(folder, path: path, stripCount: Int(match.stripCount))
+            } else {
+                rewriteHead(path: path, stripCount: Int(match.stripCount), name: upstream.name)
+                consumeHead()
+                dispatch()
+            }
+        }
+    }
+
+    private func readRequest() {
+        let startedAt = request.startedAt != 0 && heldSince != 0 ? request.startedAt : EdgeLoop.now()
+        let id = heldSince != 0 ? request.id : (loop.nextRandom(), loop.nextRandom())
+        request = ClientRequest()
+        request.hasBegun = true
+        request.startedAt = startedAt
+        request.id = id
+        request.method = loop.requestHead.method
+        request.isHTTP10 = loop.requestHead.isHTTP10
+        request.keepAlive = loop.requestHead.keepAlive && !loop.isDraining
+        request.wantsUpgrade = loop.requestHead.wantsUpgrade
+        request.framing = loop.requestHead.framing
+        request.isSent = loop.requestHead.framing == .none
+        if request.framing == .chunked { scanner = ChunkScanner() }
+    }
+
+    private func route(_ bytes: UnsafePointer<UInt8>, _ path: [UInt8]?) -> RouteIndex.Match? {
+        let routes = isInternal ? loop.table.internalRoutes : loop.table.publicRoutes
+        let host = bytes + loop.requestHead.hostName.start
+        let hostCount = loop.requestHead.hostName.count
+        if let path {
+            return path.withUnsafeBufferPointer {
+                routes.find(host: host, hostCount: hostCount, path: $0.baseAddress!, pathCount: $0.count)
+            }
+        }
+        let isRoot = loop.requestHead.target == .asterisk || loop.requestHead.pathOnly.isEmpty
+        return routes.find(
+            host: host, hostCount: hostCount, path: bytes + loop.requestHead.pathOnly.start,
+            pathCount: isRoot ? 0 : loop.requestHead.pathOnly.count)
+    }
+
+    private func rewriteHead(path: [UInt8]?, stripCount: Int, name: String) {
+        let needsHost = loop.requestHead.host.isEmpty
+        let additions = RequestAdditions(
+            forwardedLines: forwardedLines, requestId: request.id, stripCount: stripCount, path: path,
+            fallbackHost: needsHost ? Array("\(name).\(loop.table.source.internalSuffix)".utf8) : [])
+        let bytesMax = RequestRewriter.bytesMax(loop.requestHead, additions)
+        upstreamHead.clear(minimumCapacity: bytesMax)
+        inbound.withUnsafeReadableBytes { raw in
+            let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            upstreamHead.writeWithUnsafeMutableBytes(minimumWritableBytes: bytesMax) { space in
+                RequestRewriter.write(
+                    bytes, loop.requestHead, additions, to: space.baseAddress!.assumingMemoryBound(to: UInt8.self))
+            }
+        }
+    }
+
+    func consumeHead() {
+        inbound.moveReaderIndex(forwardBy: loop.requestHead.end)
+        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+    }
+
+    // MARK: answers of our own
+
+    /// Answers the request whose head is at the front of `inbound`.
+    func answerAndConsume(_ page: AnswerPage) {
+        var page = page
+        page.wantsJSON = inbound.withUnsafeReadableBytes { raw in
+            AnswerPage.prefersJSON(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), loop.requestHead.end)
+        }
+        consumeHead()
+        answer(page)
+    }
+
+    /// Answers in place of an upstream. A body that was not read ends the connection.
+    func answer(_ page: AnswerPage, fields: String = "") {
+        if !request.isSent { request.keepAlive = false }
+        leaveHold()
+        var page = page
+        page.requestId = request.id
+        request.status = page.status
+        let buffer = page.response(
+            isHead: request.method == .head, keepAlive: request.keepAlive && !loop.isDraining,
+            isHTTP10: request.isHTTP10, fields: fields)
+        write(buffer)
+        settle()
+        flush()
+        guard phase != .closed else { return }
+        // The loop that called goes on with what is buffered; only a phase that waited must be woken.
+        if phase == .head, request.keepAlive, !loop.isDraining {
+            request.hasBegun = false
+            deadline = EdgeLoop.now() &+ loop.limits.keepAliveTimeout.wholeNanoseconds
+        } else {
+            finishRequest()
+        }
+    }
+
+    // MARK: holding
+
+    private func hold(_ upstream: RoutingTable.Upstream) {
+        if heldSince == 0 {
+            let count = upstream.state.held.add(1, ordering: .acquiringAndReleasing).newValue
+            heldBy = upstream.state
+            heldSince = request.startedAt
+            if count > loop.limits.heldMax {
+                return answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 2))
+            }
+            deadline = heldSince &+ loop.limits.holdTimeout.wholeNanoseconds
+        }
+        phase = .waiting
+        loop.hold(self)
+    }
+
+    /// A new table is in force: the head, which was left where it was, is looked at again.
+    func resumeHeld() {
+        guard phase == .waiting, heldSince != 0 else { return }
+        phase = .head
+        processInbound()
+        resumeRead()
+    }
+
+    func leaveHold() {
+        guard heldSince != 0 else { return }
+        heldSince = 0
+        heldBy?.held.subtract(1, ordering: .acquiringAndReleasing)
+        heldBy = nil
+        loop.unhold(self)
+    }
+
+    func holdTimedOut() {
+        guard let upstream else { return closeNow() }
+        // The head is still there and is parsed again, since other connections have used the loop's since.
+        let outcome = inbound.withUnsafeReadableBytes { raw in
+            RequestHeadParser.parse(
+                raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count, into: &loop.requestHead)
+        }
+        guard outcome == .complete else { return closeNow() }
+        answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 2))
+    }
+}

@@ -1,0 +1,166 @@
+import Glibc
+import NIOCore
+
+extension ClientConnection {
+    static let sendChunkBytes = 1024 * 1024
+
+    /// Serves a file below `folder` for the request whose head is at the front of `inbound`.
+    func serveFile(_ folder: StaticFolder, path: [UInt8]?, stripCount: Int) {
+        guard request.method == .get || request.method == .head else {
+            consumeHead()
+            return answer(AnswerPage(status: 405), fields: "Allow: GET, HEAD\r\n")
+        }
+        var conditions = StaticAnswer.Conditions()
+        var full: [UInt8] = []
+        var query: [UInt8] = []
+        inbound.withUnsafeReadableBytes { raw in
+            let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            conditions = readConditions(bytes)
+            func copy(_ start: Int, _ end: Int) -> [UInt8] {
+                Array(UnsafeBufferPointer(start: bytes + start, count: end - start))
+            }
+            let head = (loop.requestHead.pathOnly, loop.requestHead.path.end)
+            full = path ?? copy(head.0.start, head.0.end)
+            query = copy(head.0.end, head.1)
+        }
+        if full.first != ByteClass.slash { full = [ByteClass.slash] }
+        let inside = stripCount >= full.count ? [ByteClass.slash] : Array(full.dropFirst(stripCount))
+        let now = request.startedAt
+        let key = StaticFileCache.Key(folder: folder.path, path: inside)
+        if let entry = loop.files.find(key, now: now) {
+            consumeHead()
+            return send(entry, conditions)
+        }
+        switch folder.open(inside) {
+        case .missing: answerAndConsume(AnswerPage(status: 404))
+        case .folderWithoutSlash: redirect(to: full, query)
+        case .file(let file) where file.size <= StaticFileCache.fileBytesMax:
+            let entry = loop.files.load(file, key, now: now)
+            Glibc.close(file.descriptor)
+            guard let entry else { return answerAndConsume(AnswerPage(status: 500)) }
+            consumeHead()
+            send(entry, conditions)
+        case .file(let file):
+            consumeHead()
+            send(file, conditions)
+        }
+    }
+
+    private func readConditions(_ bytes: UnsafePointer<UInt8>) -> StaticAnswer.Conditions {
+        var conditions = StaticAnswer.Conditions()
+        for index in 0..<loop.requestHead.fieldCount {
+            let field = loop.requestHead.fields[index]
+            switch field.id {
+            case .ifNoneMatch: conditions.ifNoneMatch = bytes.string(field.value)
+            case .ifModifiedSince: conditions.ifModifiedSince = bytes.string(field.value)
+            case .range: conditions.range = bytes.string(field.value)
+            case .ifRange: conditions.ifRange = bytes.string(field.value)
+            default: break
+            }
+        }
+        return conditions
+    }
+
+    /// To the same path with a slash. One slash in front only, or the browser would take the rest for a host.
+    private func redirect(to path: [UInt8], _ query: [UInt8]) {
+        let location = [ByteClass.slash] + path.drop { $0 == ByteClass.slash } + [ByteClass.slash] + query
+        consumeHead()
+        answer(AnswerPage(status: 301), fields: "Location: \(String(decoding: location, as: UTF8.self))\r\n")
+    }
+
+    private func head(_ answer: StaticAnswer, size: Int, etag: String, lastModified: String, type: String)
+        -> ByteBuffer
+    {
+        request.status = answer.status
+        if !request.isSent { request.keepAlive = false }
+        var text = "HTTP/1.1 \(answer.status) \(AnswerPage.reason(answer.status))\r\n"
+        if answer.status != 304 {
+            text += "Content-Type: \(type)\r\nContent-Length: \(answer.range.count)\r\nAccept-Ranges: bytes\r\n"
+        }
+        text += "ETag: \(etag)\r\nLast-Modified: \(lastModified)\r\nX-Content-Type-Options: nosniff\r\n"
+        if answer.status == 206 {
+            text += "Content-Range: bytes \(answer.range.lowerBound)-\(answer.range.upperBound - 1)/\(size)\r\n"
+        } else if answer.status == 416 {
+            text += "Content-Range: bytes */\(size)\r\n"
+        }
+        if !request.keepAlive || loop.isDraining {
+            text += "Connection: close\r\n"
+        } else if request.isHTTP10 {
+            text += "Connection: keep-alive\r\n"
+        }
+        return ByteBuffer(string: text + "\r\n")
+    }
+
+    private func send(_ entry: StaticFileCache.Entry, _ conditions: StaticAnswer.Conditions) {
+        let size = entry.content.readableBytes
+        let answer = StaticAnswer.decide(
+            size: size, etag: entry.etag, lastModified: entry.lastModified, conditions)
+        var buffer = head(
+            answer, size: size, etag: entry.etag, lastModified: entry.lastModified, type: entry.mediaType)
+        if request.method != .head, !answer.range.isEmpty {
+            let part = entry.content.getSlice(at: answer.range.lowerBound, length: answer.range.count)!
+            if part.readableBytes <= 16 * 1024 {
+                buffer.writeImmutableBuffer(part)
+                write(buffer)
+            } else {
+                write(buffer)
+                write(part)
+            }
+        } else {
+            write(buffer)
+        }
+        fileWasSent()
+    }
+
+    private func send(_ file: StaticFolder.OpenedFile, _ conditions: StaticAnswer.Conditions) {
+        let etag = StaticAnswer.etag(
+            size: file.size, seconds: file.modifiedSeconds, nanoseconds: file.modifiedNanoseconds)
+        let lastModified = StaticAnswer.httpDate(file.modifiedSeconds)
+        let answer = StaticAnswer.decide(size: file.size, etag: etag, lastModified: lastModified, conditions)
+        write(
+            head(
+                answer, size: file.size, etag: etag, lastModified: lastModified,
+                type: MediaTypes.type(ofFile: file.name)))
+        guard request.method != .head, !answer.range.isEmpty else {
+            Glibc.close(file.descriptor)
+            return fileWasSent()
+        }
+        phase = .sending
+        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.descriptor)
+        sendNext(handle, answer.range)
+    }
+
+    /// One stretch after the other, so that a slow client is told from a dead one.
+    private func sendNext(_ handle: NIOFileHandle, _ range: Range<Int>) {
+        guard phase == .sending, let context, !range.isEmpty else {
+            do { try handle.close() } catch { closeNow() }
+            guard phase == .sending else { return }
+            settle()
+            return finishRequest()
+        }
+        touch()
+        let end = min(range.upperBound, range.lowerBound + Self.sendChunkBytes)
+        let region = FileRegion(fileHandle: handle, readerIndex: range.lowerBound, endIndex: end)
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolated().whenComplete { result in
+            if case .failure = result { self.closeNow() }
+            self.sendNext(handle, end..<range.upperBound)
+        }
+        request.bytesOut &+= UInt64(end - range.lowerBound)
+        context.write(wrapOutboundOut(.fileRegion(region)), promise: promise)
+        context.flush()
+    }
+
+    /// A whole answer was written in one go, within the loop over what is buffered.
+    private func fileWasSent() {
+        settle()
+        flush()
+        guard phase == .head else { return }
+        if request.keepAlive, !loop.isDraining {
+            request.hasBegun = false
+            deadline = EdgeLoop.now() &+ loop.limits.keepAliveTimeout.wholeNanoseconds
+        } else {
+            finishRequest()
+        }
+    }
+}

@@ -1,0 +1,340 @@
+import NIOCore
+import Synchronization
+
+/// One connection of a client: reads request heads, finds who answers them, and passes bytes both ways. Requests are
+/// served one at a time, in order.
+///
+/// `@unchecked Sendable`: confined to the event loop of its channel.
+final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
+
+    enum Phase {
+        /// Between requests, or in the middle of a head.
+        case head
+        /// The upstream is held, or a connection to it is being opened.
+        case waiting
+        case exchange
+        /// A file is being sent.
+        case sending
+        case tunnel
+        /// The last response is out; what still comes in is thrown away so that the client can read it.
+        case lingering
+        case closed
+    }
+
+    static let pipelinedBytesMax = 64 * 1024
+    static let replayBytesMax = 64 * 1024
+    static let lingerBytesMax = 4 * 1024 * 1024
+
+    let loop: EdgeLoop
+    let isInternal: Bool
+    /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
+    let forwardedLines: [UInt8]
+    var context: ChannelHandlerContext?
+    var registryIndex = -1
+    var phase = Phase.head
+    var inbound = ByteBuffer()
+    var deadline: UInt64 = 0
+    var readPending = false
+    private var linger = 0
+    /// All output was written and the end of it told.
+    private var isOutputClosed = false
+    private var isInputClosed = false
+    private(set) var requestsServed = 0
+
+    // The request under way.
+    var request = ClientRequest()
+    /// The head for the upstream; the memory is used again for the next request.
+    var upstreamHead = ByteBuffer()
+    var scanner = ChunkScanner()
+    var upstream: RoutingTable.Upstream?
+    var endpoint: RoutingTable.Endpoint?
+    /// The endpoint that the request went to last, for the log.
+    var lastUpstream: EndpointState?
+    var connection: UpstreamConnection?
+    var tried: [EndpointState] = []
+    var heldSince: UInt64 = 0
+    var heldBy: UpstreamState?
+    var logLine: [UInt8] = []
+    var upstreamWritesPending = false
+
+    init(loop: EdgeLoop, isInternal: Bool, remote: SocketAddress?) {
+        self.loop = loop
+        self.isInternal = isInternal
+        let address = remote?.ipAddress ?? "127.0.0.1"
+        forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: http\r\n".utf8)
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? true }
+    var wantsUpgrade: Bool { request.wantsUpgrade }
+    var isHTTP10: Bool { request.isHTTP10 }
+    var isHeadRequest: Bool { request.method == .head }
+    var isRequestSent: Bool { request.isSent }
+
+    // MARK: channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        loop.add(self)
+        deadline = EdgeLoop.now() &+ loop.limits.requestHeadTimeout.wholeNanoseconds
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func read(context: ChannelHandlerContext) {
+        if mayRead { context.read() } else { readPending = true }
+    }
+
+    private var mayRead: Bool {
+        switch phase {
+        case .head: isWritable
+        case .waiting: request.isSent && inbound.readableBytes < Self.pipelinedBytesMax
+        case .exchange:
+            request.isSent
+                ? inbound.readableBytes < Self.pipelinedBytesMax : connection?.isWritable ?? false
+        case .sending: inbound.readableBytes < Self.pipelinedBytesMax
+        case .tunnel: connection?.isWritable ?? false
+        case .lingering: true
+        case .closed: false
+        }
+    }
+
+    /// Reads on if a read was put off and nothing speaks against it any more.
+    func resumeRead() {
+        guard readPending, mayRead, let context else { return }
+        readPending = false
+        context.read()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let buffer = unwrapInboundIn(data)
+        switch phase {
+        case .head:
+            let isContinued = inbound.readableBytes > 0
+            keep(buffer)
+            // Part of a head without a line end cannot complete it.
+            if isContinued, !holdsLineEnd(buffer), inbound.readableBytes <= HeadLimits.headBytesMax { return }
+            processInbound()
+        case .exchange where !request.isSent:
+            keepRest(forwardBody(buffer))
+        case .tunnel:
+            deadline = EdgeLoop.now() &+ loop.limits.tunnelIdleTimeout.wholeNanoseconds
+            connection?.write(buffer)
+            upstreamWritesPending = true
+        case .waiting, .exchange, .sending: keep(buffer)
+        case .lingering:
+            linger += buffer.readableBytes
+            if linger > Self.lingerBytesMax { closeNow() }
+        case .closed: break
+        }
+    }
+
+    private func holdsLineEnd(_ buffer: ByteBuffer) -> Bool { buffer.readableBytesView.contains(ByteClass.lf) }
+
+    func keep(_ buffer: ByteBuffer) {
+        var buffer = buffer
+        if inbound.readableBytes == 0 { inbound = buffer } else { inbound.writeBuffer(&buffer) }
+    }
+
+    private func keepRest(_ buffer: ByteBuffer) {
+        if buffer.readableBytes > 0 { keep(buffer) }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard upstreamWritesPending else { return }
+        upstreamWritesPending = false
+        connection?.flush()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        guard context.channel.isWritable else { return }
+        if phase == .exchange { touch() }
+        connection?.resumeRead()
+        if phase == .head, inbound.readableBytes > 0 { processInbound() }
+        resumeRead()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+        switch phase {
+        case .tunnel:
+            deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds
+            connection?.flush()
+            connection?.closeOutput()
+        case .sending:
+            isInputClosed = true
+            request.keepAlive = false
+        case .lingering where !isOutputClosed: isInputClosed = true
+        default: closeNow()
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { closeNow() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        closeNow()
+        loop.remove(self)
+    }
+
+    // MARK: heads
+
+    /// Serves what is buffered, one request after the other.
+    func processInbound() {
+        while phase == .head, inbound.readableBytes > 0, isWritable {
+            let outcome = inbound.withUnsafeReadableBytes { raw in
+                RequestHeadParser.parse(
+                    raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count, into: &loop.requestHead)
+            }
+            switch outcome {
+            case .incomplete:
+                if !request.hasBegun {
+                    request.hasBegun = true
+                    deadline = EdgeLoop.now() &+ loop.limits.requestHeadTimeout.wholeNanoseconds
+                }
+                return
+            case .refused(let status): return refuse(status)
+            case .complete: startRequest()
+            }
+        }
+        if phase == .head, inbound.readableBytes == 0 { inbound = ByteBuffer() }
+    }
+
+    /// Answers a request that cannot be read, and closes.
+    private func refuse(_ status: UInt16) {
+        request = ClientRequest()
+        request.startedAt = EdgeLoop.now()
+        request.id = (loop.nextRandom(), loop.nextRandom())
+        request.keepAlive = false
+        request.isRefused = true
+        logLine.removeAll(keepingCapacity: true)
+        let allow = status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : ""
+        answer(AnswerPage(status: status), fields: allow)
+    }
+
+    // MARK: the end of a request
+
+    /// Everything of a response was written.
+    func responseFinished() {
+        connection = nil
+        if request.encodesChunks { write(ByteBuffer(staticString: "0\r\n\r\n")) }
+        settle()
+        flush()
+        guard phase != .closed else { return }
+        finishRequest()
+    }
+
+    /// Counts and logs the request; nothing of it is under way any more.
+    func settle() {
+        if let endpoint {
+            endpoint.state.inFlight.subtract(1, ordering: .releasing)
+            self.endpoint = nil
+        }
+        leaveHold()
+        if request.startedAt != 0 {
+            writeLog()
+            request.startedAt = 0
+            lastUpstream = nil
+        }
+        upstream = nil
+        if !tried.isEmpty { tried = [] }
+    }
+
+    /// Goes on to the next request, or closes.
+    func finishRequest() {
+        requestsServed += 1
+        guard request.keepAlive, request.isSent, !loop.isDraining else { return lingerAndClose() }
+        request.hasBegun = false
+        phase = .head
+        deadline = EdgeLoop.now() &+ loop.limits.keepAliveTimeout.wholeNanoseconds
+        if inbound.readableBytes > 0 { processInbound() }
+        resumeRead()
+    }
+
+    /// Closes so that the client gets the whole response: a plain close with unread input would reset the connection.
+    func lingerAndClose() {
+        guard phase != .closed, phase != .lingering else { return }
+        phase = .lingering
+        linger = inbound.readableBytes
+        inbound = ByteBuffer()
+        deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds
+        guard let context else { return }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolated().whenComplete { _ in self.outputClosed() }
+        context.close(mode: .output, promise: promise)
+        resumeRead()
+    }
+
+    private func outputClosed() {
+        isOutputClosed = true
+        if isInputClosed { closeNow() } else { deadline = EdgeLoop.now() &+ 2_000_000_000 }
+    }
+
+    /// Ends everything at once.
+    func closeNow() {
+        guard phase != .closed else { return }
+        if phase != .head, phase != .lingering, request.status == 0 { request.status = 499 }
+        phase = .closed
+        if let connection {
+            self.connection = nil
+            connection.abandon()
+        }
+        settle()
+        inbound = ByteBuffer()
+        deadline = .max
+        context?.close(mode: .all, promise: nil)
+    }
+
+    func closeIfIdle() {
+        if phase == .head, inbound.readableBytes == 0 { closeNow() }
+    }
+
+    func timedOut(now: UInt64) {
+        switch phase {
+        case .head where inbound.readableBytes > 0: refuse(408)
+        case .waiting where heldSince != 0: holdTimedOut()
+        case .exchange where request.status == 0: upstreamTimedOut()
+        default: closeNow()
+        }
+    }
+
+    /// The body made progress.
+    @inline(__always)
+    func touch() { deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds }
+
+    func flush() { context?.flush() }
+
+    @inline(__always)
+    func write(_ buffer: ByteBuffer) {
+        request.bytesOut &+= UInt64(buffer.readableBytes)
+        context?.write(wrapOutboundOut(.byteBuffer(buffer)), promise: nil)
+    }
+}
+
+/// What is known of the request under way.
+struct ClientRequest {
+    /// A part of its head has arrived.
+    var hasBegun = false
+    var method = RequestHead.Method.other
+    var isHTTP10 = false
+    var keepAlive = true
+    var wantsUpgrade = false
+    /// The head could not be read.
+    var isRefused = false
+    /// What of its body is still to come.
+    var framing = BodyFraming.none
+    /// All of it went upstream.
+    var isSent = true
+    /// Body bytes that went upstream and can be sent again; nil when some are gone.
+    var replay: ByteBuffer? = nil
+    var isRetried = false
+    var startedAt: UInt64 = 0
+    var id: (UInt64, UInt64) = (0, 0)
+    /// Of the response; 0 before its head.
+    var status: UInt16 = 0
+    var bytesOut: UInt64 = 0
+    /// The response's body is wrapped into chunks, or unwrapped from them.
+    var encodesChunks = false
+    var decodesChunks = false
+}

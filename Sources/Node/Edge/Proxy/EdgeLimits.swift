@@ -1,0 +1,30 @@
+/// Times and counts that bound what a client or an upstream may take.
+public struct EdgeLimits: Sendable {
+    /// From the first byte of a request to the end of its head.
+    public var requestHeadTimeout = Duration.seconds(10)
+    /// How long a connection may stay open between requests.
+    public var keepAliveTimeout = Duration.seconds(75)
+    public var connectTimeout = Duration.seconds(2)
+    /// From the request to the head of its response.
+    public var responseHeadTimeout = Duration.seconds(60)
+    /// How long a body may make no progress.
+    public var bodyIdleTimeout = Duration.seconds(60)
+    public var tunnelIdleTimeout = Duration.seconds(3600)
+    /// How long a request waits for a held upstream.
+    public var holdTimeout = Duration.seconds(15)
+    /// Requests that may wait for one held upstream.
+    public var heldMax = 1_000
+    /// How long an idle upstream connection is trusted when the upstream does not say.
+    public var upstreamIdleTimeout = Duration.seconds(4)
+    /// How long requests under way may take to finish when the edge is stopped.
+    public var drainTimeout = Duration.seconds(10)
+
+    public init() {}
+}
+
+extension Duration {
+    var wholeNanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds) / 1_000_000_000)
+    }
+}

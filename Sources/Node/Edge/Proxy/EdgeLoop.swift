@@ -1,0 +1,157 @@
+import NIOCore
+import Synchronization
+
+/// All that connections of one event loop share. Nothing in it is ever touched from another thread, which is why the
+/// data path needs neither locks nor atomics but for the counters that are shown.
+///
+/// `@unchecked Sendable`: it is handed to its event loop once and used only there.
+final class EdgeLoop: @unchecked Sendable {
+    let eventLoop: any EventLoop
+    let limits: EdgeLimits
+    let log: AccessLogBuffer
+    var requestHead = RequestHead()
+    var responseHead = ResponseHead()
+    private(set) var table: RoutingTable
+    private(set) var pools: [UpstreamPool] = []
+    private(set) var isDraining = false
+    private var connections: [ClientConnection] = []
+    private var held: [ClientConnection] = []
+    private var random: UInt64
+    private var rotation = 0
+    private var ticks: RepeatedTask?
+    /// Reused for the heads that go out whenever the last one has been written.
+    private var scratch: ByteBuffer
+    let files: StaticFileCache
+
+    init(
+        eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer
+    ) {
+        self.eventLoop = eventLoop
+        self.table = table
+        self.limits = limits
+        self.log = log
+        random = UInt64.random(in: .min ... .max)
+        scratch = ByteBufferAllocator().buffer(capacity: 4096)
+        files = StaticFileCache()
+        pools = table.endpoints.map { UpstreamPool(endpoint: $0) }
+    }
+
+    var connectionCount: Int { connections.count }
+
+    /// Begins the half-second scan for what took too long.
+    func start() {
+        ticks = eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(500), delay: .milliseconds(500)) { _ in
+            self.tick()
+        }
+    }
+
+    func stop() {
+        ticks?.cancel()
+        for pool in pools { pool.retire() }
+        for connection in connections { connection.closeNow() }
+        log.handOver()
+    }
+
+    /// No more keep-alive: idle connections are closed, the others after their response.
+    func drain() {
+        isDraining = true
+        for connection in connections { connection.closeIfIdle() }
+    }
+
+    /// Puts a table in force for every request from here on. Requests under way keep what they have.
+    func swap(_ next: RoutingTable) {
+        var former: [ObjectIdentifier: UpstreamPool] = [:]
+        for pool in pools { former[ObjectIdentifier(pool.endpoint)] = pool }
+        pools = next.endpoints.map { endpoint in
+            former.removeValue(forKey: ObjectIdentifier(endpoint)) ?? UpstreamPool(endpoint: endpoint)
+        }
+        table = next
+        for pool in former.values { pool.retire() }
+        let waiting = held
+        held = []
+        for connection in waiting { connection.resumeHeld() }
+    }
+
+    func add(_ connection: ClientConnection) {
+        connection.registryIndex = connections.count
+        connections.append(connection)
+    }
+
+    func remove(_ connection: ClientConnection) {
+        let index = connection.registryIndex
+        guard index >= 0 else { return }
+        let last = connections.removeLast()
+        if last !== connection {
+            connections[index] = last
+            last.registryIndex = index
+        }
+        connection.registryIndex = -1
+    }
+
+    func hold(_ connection: ClientConnection) { held.append(connection) }
+
+    func unhold(_ connection: ClientConnection) { held.removeAll { $0 === connection } }
+
+    /// The endpoint with the fewest requests under way that was not tried yet; one that just refused a connection only
+    /// when there is no other.
+    func choose(
+        _ upstream: RoutingTable.Upstream, tried: [EndpointState], now: UInt64
+    ) -> RoutingTable.Endpoint? {
+        let count = upstream.endpoints.count
+        if count == 1, tried.isEmpty { return upstream.endpoints[0] }
+        guard count > 0 else { return nil }
+        rotation &+= 1
+        var best: RoutingTable.Endpoint?
+        var bestLoad = Int.max
+        for step in 0..<count {
+            let endpoint = upstream.endpoints[(step &+ rotation & 0xFFFF) % count]
+            if tried.contains(where: { $0 === endpoint.state }) { continue }
+            var load = endpoint.state.inFlight.load(ordering: .relaxed)
+            if endpoint.slot < pools.count, pools[endpoint.slot].avoidedUntil > now { load += Int.max / 2 }
+            if load < bestLoad {
+                best = endpoint
+                bestLoad = load
+            }
+        }
+        return best
+    }
+
+    /// The pool of an endpoint, as long as its table is in force.
+    func pool(_ endpoint: RoutingTable.Endpoint) -> UpstreamPool {
+        if endpoint.slot < pools.count, pools[endpoint.slot].endpoint === endpoint.state { return pools[endpoint.slot] }
+        let pool = UpstreamPool(endpoint: endpoint.state)
+        pool.retire()
+        return pool
+    }
+
+    /// SplitMix64, seeded from the system: request ids must be unique, not secret.
+    func nextRandom() -> UInt64 {
+        random &+= 0x9E37_79B9_7F4A_7C15
+        var value = random
+        value = (value ^ value &>> 30) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ value &>> 27) &* 0x94D0_49BB_1331_11EB
+        return value ^ value &>> 31
+    }
+
+    /// A buffer that `write` fills with at most `bytesMax` bytes.
+    @inline(__always)
+    func buffer(_ bytesMax: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Int) -> ByteBuffer {
+        scratch.clear(minimumCapacity: bytesMax)
+        scratch.writeWithUnsafeMutableBytes(minimumWritableBytes: bytesMax) { space in
+            write(space.baseAddress!.assumingMemoryBound(to: UInt8.self))
+        }
+        return scratch
+    }
+
+    static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+    private func tick() {
+        let now = Self.now()
+        // From the end on, since a connection that times out is taken off the list by moving the last into its place.
+        for index in stride(from: connections.count - 1, through: 0, by: -1) where index < connections.count {
+            if connections[index].deadline <= now { connections[index].timedOut(now: now) }
+        }
+        for pool in pools { pool.closeExpired(now: now) }
+        log.handOver()
+    }
+}

@@ -1,0 +1,317 @@
+import NIOCore
+
+/// One connection to an endpoint: reads response heads, follows bodies, and tells its client connection.
+///
+/// `@unchecked Sendable`: confined to the event loop of its channel.
+final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
+
+    private enum Phase {
+        case idle, head, body, tunnel, closed
+    }
+
+    private let loop: EdgeLoop
+    let pool: UpstreamPool
+    private var context: ChannelHandlerContext?
+    private var client: ClientConnection?
+    private var phase = Phase.idle
+    private var inbound = ByteBuffer()
+    private var readPending = false
+    private var failed = false
+    private var keepsAlive = false
+    private var framing = BodyFraming.none
+    private var scanner = ChunkScanner()
+    private var clientWritesPending = false
+    /// Responses it has given.
+    private(set) var served = 0
+    /// It was taken from the pool for the request under way.
+    private(set) var isReused = false
+    /// The request under way got at least one byte of an answer.
+    private(set) var hasAnswered = false
+    private(set) var idleSince: UInt64 = 0
+    private(set) var idleUntil: UInt64 = 0
+    private var idleTimeout: UInt64
+    var poolIndex = -1
+
+    init(loop: EdgeLoop, pool: UpstreamPool) {
+        self.loop = loop
+        self.pool = pool
+        idleTimeout = loop.limits.upstreamIdleTimeout.wholeNanoseconds
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+    var isOpen: Bool { phase != .closed }
+
+    // MARK: what the client connection asks for
+
+    func attach(_ client: ClientConnection, isReused: Bool) {
+        self.client = client
+        self.isReused = isReused
+        hasAnswered = false
+        phase = .head
+    }
+
+    func write(_ buffer: ByteBuffer) { context?.write(wrapOutboundOut(.byteBuffer(buffer)), promise: nil) }
+
+    func flush() { context?.flush() }
+
+    /// Gives the connection up in the middle of whatever it does.
+    func abandon() {
+        client = nil
+        close()
+    }
+
+    func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        context?.close(mode: .all, promise: nil)
+    }
+
+    func closeOutput() { context?.close(mode: .output, promise: nil) }
+
+    func beginTunnel() {
+        phase = .tunnel
+        inbound = ByteBuffer()
+    }
+
+    /// The client takes bytes again.
+    func resumeRead() {
+        guard readPending, let context else { return }
+        readPending = false
+        context.read()
+    }
+
+    // MARK: channel events
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func read(context: ChannelHandlerContext) {
+        if let client, !client.isWritable { readPending = true } else { context.read() }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { client?.upstreamBecameWritable() }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = unwrapInboundIn(data)
+        guard let client else {
+            // An upstream that speaks unasked cannot be trusted with the next request.
+            pool.remove(self)
+            close()
+            return
+        }
+        hasAnswered = true
+        switch phase {
+        case .head:
+            if inbound.readableBytes == 0 { inbound = buffer } else { inbound.writeBuffer(&buffer) }
+            readHeads(client)
+        case .body: relay(buffer, client)
+        case .tunnel:
+            client.passOn(buffer)
+            clientWritesPending = true
+        case .idle, .closed: break
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard clientWritesPending else { return }
+        clientWritesPending = false
+        client?.flush()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed { ended(context: context) }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        failed = true
+        context.close(mode: .all, promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if phase == .tunnel { client?.upstreamTunnelClosed() }
+        failed = failed || phase == .tunnel
+        ended(context: context)
+        phase = .closed
+    }
+
+    /// The upstream sends nothing more.
+    private func ended(context: ChannelHandlerContext) {
+        let former = phase
+        guard former != .closed else { return }
+        guard let client else {
+            pool.remove(self)
+            close()
+            return
+        }
+        switch former {
+        case .tunnel where !failed:
+            client.upstreamClosedOutput()
+        case .body where framing == .untilClose && !failed:
+            keepsAlive = false
+            finish(client, isClean: true)
+        default:
+            self.client = nil
+            close()
+            if former != .tunnel { client.upstreamFailed(self) }
+        }
+    }
+
+    // MARK: responses
+
+    private func readHeads(_ client: ClientConnection) {
+        while phase == .head {
+            let outcome = inbound.withUnsafeReadableBytes { raw in
+                raw.baseAddress.map { base in
+                    ResponseHeadParser.parse(
+                        base.assumingMemoryBound(to: UInt8.self), count: raw.count, into: &loop.responseHead)
+                } ?? .incomplete
+            }
+            switch outcome {
+            case .incomplete: return
+            case .refused: return fail(client)
+            case .complete: break
+            }
+            let status = loop.responseHead.status
+            if status == 101 {
+                guard client.wantsUpgrade else { return fail(client) }
+                return switchProtocols(client)
+            }
+            if status < 200 {
+                passInterim(client)
+                continue
+            }
+            passHead(client)
+            return
+        }
+    }
+
+    private func passInterim(_ client: ClientConnection) {
+        if !client.isHTTP10 {
+            let shape = ResponseShape(
+                framing: .none, keepsFraming: false, closes: false, isHTTP10: false, isUpgrade: false)
+            client.passOn(rewritten(shape))
+            client.flush()
+        }
+        inbound.moveReaderIndex(forwardBy: loop.responseHead.end)
+    }
+
+    private func rewritten(_ shape: ResponseShape) -> ByteBuffer {
+        inbound.withUnsafeReadableBytes { raw in
+            let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            return loop.buffer(ResponseRewriter.bytesMax(loop.responseHead)) { out in
+                ResponseRewriter.write(bytes, loop.responseHead, shape, to: out)
+            }
+        }
+    }
+
+    private func passHead(_ client: ClientConnection) {
+        let status = loop.responseHead.status
+        let hasNoBody = client.isHeadRequest || status == 204 || status == 304
+        framing = hasNoBody ? .none : loop.responseHead.framing
+        keepsAlive = loop.responseHead.keepAlive && framing != .untilClose
+        if let seconds = loop.responseHead.keepAliveTimeoutSeconds {
+            // A second earlier than the upstream closes it, or never again.
+            let trusted = UInt64(max(0, seconds - 1)) * 1_000_000_000
+            idleTimeout = min(loop.limits.upstreamIdleTimeout.wholeNanoseconds, trusted)
+        }
+        if framing == .chunked { scanner = ChunkScanner() }
+        let shape = client.shape(of: framing, hasNoBody: hasNoBody, status: status)
+        var head = rewritten(shape)
+        inbound.moveReaderIndex(forwardBy: loop.responseHead.end)
+        var rest = inbound
+        inbound = ByteBuffer()
+        phase = .body
+        // A short body that came along goes out in one piece with the head.
+        if case .length(let length) = framing, rest.readableBytes <= 4096, UInt64(rest.readableBytes) == length {
+            let count = rest.readableBytes
+            head.writeBuffer(&rest)
+            client.beginResponse(head, status: status, bodyBytes: count)
+            return finish(client, isClean: true)
+        }
+        client.beginResponse(head, status: status, bodyBytes: 0)
+        clientWritesPending = true
+        if framing == .none { return finish(client, isClean: rest.readableBytes == 0) }
+        if rest.readableBytes > 0 { relay(rest, client) }
+    }
+
+    private func relay(_ buffer: ByteBuffer, _ client: ClientConnection) {
+        var buffer = buffer
+        switch framing {
+        case .length(let remaining):
+            let count = UInt64(buffer.readableBytes)
+            if count < remaining {
+                framing = .length(remaining - count)
+                client.passBody(buffer)
+            } else {
+                client.passBody(buffer.readSlice(length: Int(remaining))!)
+                return finish(client, isClean: count == remaining)
+            }
+        case .chunked:
+            return relayChunks(buffer, client)
+        case .untilClose: client.passBody(buffer)
+        case .none: return fail(client)
+        }
+        clientWritesPending = true
+    }
+
+    private func relayChunks(_ buffer: ByteBuffer, _ client: ClientConnection) {
+        let decodes = client.decodesChunks
+        let outcome = buffer.withUnsafeReadableBytes { raw in
+            let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            guard decodes else { return scanner.scan(bytes, count: raw.count) }
+            return scanner.scan(bytes, count: raw.count) { offset, length in
+                client.passBody(buffer.getSlice(at: buffer.readerIndex + offset, length: length)!)
+            }
+        }
+        guard outcome != .bad else { return fail(client) }
+        let consumed = scanner.consumed
+        if !decodes {
+            client.passBody(
+                consumed == buffer.readableBytes ? buffer : buffer.getSlice(at: buffer.readerIndex, length: consumed)!)
+        }
+        clientWritesPending = true
+        if outcome == .done { finish(client, isClean: consumed == buffer.readableBytes) }
+    }
+
+    private func switchProtocols(_ client: ClientConnection) {
+        let shape = ResponseShape(
+            framing: .none, keepsFraming: false, closes: false, isHTTP10: false, isUpgrade: true)
+        let head = rewritten(shape)
+        inbound.moveReaderIndex(forwardBy: loop.responseHead.end)
+        let rest = inbound
+        beginTunnel()
+        client.beginTunnel(head)
+        if rest.readableBytes > 0 { client.passOn(rest) }
+        client.flush()
+    }
+
+    /// The response is complete: back to the pool, or closed when more came than should.
+    private func finish(_ client: ClientConnection, isClean: Bool) {
+        self.client = nil
+        clientWritesPending = false
+        served += 1
+        if keepsAlive, isClean, client.isRequestSent, !failed, idleTimeout > 0 {
+            phase = .idle
+            idleSince = EdgeLoop.now()
+            idleUntil = idleSince &+ idleTimeout
+            pool.put(self)
+        } else {
+            close()
+        }
+        client.responseFinished()
+        if readPending { resumeRead() }
+    }
+
+    /// The upstream broke the protocol.
+    private func fail(_ client: ClientConnection) {
+        self.client = nil
+        close()
+        client.upstreamFailed(self)
+    }
+}

@@ -1,0 +1,70 @@
+import Model
+import NIOCore
+import Synchronization
+
+/// Finds the counters of an endpoint or upstream again when the next table names it, and drops what is idle and gone.
+final class StateRegistry: Sendable {
+    private struct States {
+        var endpoints: [String: EndpointState] = [:]
+        var upstreams: [String: UpstreamState] = [:]
+    }
+
+    private let states = Mutex(States())
+
+    /// Resolves the address when the endpoint is new. Blocks for as long as that takes: never called on an event loop.
+    func endpoint(_ endpoint: EdgeEndpoint) -> EndpointState {
+        let key = "\(endpoint.host):\(endpoint.port)"
+        if let known = states.withLock({ $0.endpoints[key] }), known.address != nil { return known }
+        let state = EndpointState(key: key, address: Self.resolve(endpoint))
+        states.withLock { $0.endpoints[key] = state }
+        return state
+    }
+
+    private static func resolve(_ endpoint: EdgeEndpoint) -> SocketAddress? {
+        do {
+            if let address = try? SocketAddress(ipAddress: endpoint.host, port: endpoint.port) { return address }
+            return try SocketAddress.makeAddressResolvingHost(endpoint.host, port: endpoint.port)
+        } catch {
+            // The endpoint counts as not answering; requests say so, and the next table asks again.
+            return nil
+        }
+    }
+
+    func upstream(_ id: String) -> UpstreamState {
+        states.withLock { states in
+            if let known = states.upstreams[id] { return known }
+            let state = UpstreamState(id: id)
+            states.upstreams[id] = state
+            return state
+        }
+    }
+
+    /// Forgets endpoints and upstreams that the table does not name and that nothing is under way to.
+    func prune(keeping table: RoutingTable) {
+        let keys = Set(table.endpoints.map(\.key))
+        states.withLock { states in
+            states.endpoints = states.endpoints.filter { key, state in
+                keys.contains(key) || state.inFlight.load(ordering: .relaxed) > 0
+            }
+            states.upstreams = states.upstreams.filter { id, state in
+                table.upstreamById[id] != nil || state.held.load(ordering: .relaxed) > 0
+            }
+        }
+    }
+
+    func status(tableHash: String) -> EdgeStatus {
+        states.withLock { states in
+            var status = EdgeStatus(tableHash: tableHash)
+            for (key, state) in states.endpoints {
+                let count = state.inFlight.load(ordering: .acquiring)
+                if count > 0 { status.requestsInFlight[key] = count }
+            }
+            for (id, state) in states.upstreams {
+                let held = state.held.load(ordering: .acquiring)
+                if held > 0 { status.requestsHeld[id] = held }
+                status.requestsTotal[id] = state.total.load(ordering: .acquiring)
+            }
+            return status
+        }
+    }
+}

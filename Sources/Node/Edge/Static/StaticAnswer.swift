@@ -1,0 +1,91 @@
+import Model
+
+/// What a file's validators and a request's conditions come to (RFC 9110 sections 13 and 14).
+struct StaticAnswer: Equatable {
+    var status: UInt16
+    /// Bytes of the file that go out.
+    var range: Range<Int>
+
+    struct Conditions {
+        var ifNoneMatch: String?
+        var ifModifiedSince: String?
+        var range: String?
+        var ifRange: String?
+    }
+
+    static func decide(size: Int, etag: String, lastModified: String, _ conditions: Conditions) -> StaticAnswer {
+        if let ifNoneMatch = conditions.ifNoneMatch {
+            if matches(ifNoneMatch, etag) { return StaticAnswer(status: 304, range: 0..<0) }
+        } else if conditions.ifModifiedSince == lastModified {
+            return StaticAnswer(status: 304, range: 0..<0)
+        }
+        let whole = StaticAnswer(status: 200, range: 0..<size)
+        guard let text = conditions.range else { return whole }
+        if let ifRange = conditions.ifRange, ifRange != etag, ifRange != lastModified { return whole }
+        switch ByteRangeRequest(text, size: size) {
+        case .whole: return whole
+        case .unsatisfiable: return StaticAnswer(status: 416, range: 0..<0)
+        case .part(let range): return StaticAnswer(status: 206, range: range)
+        }
+    }
+
+    /// Weak comparison with a list of entity tags.
+    private static func matches(_ list: String, _ etag: String) -> Bool {
+        list.split(separator: ",").contains { element in
+            var tag = element.drop { $0 == " " || $0 == "\t" }
+            while let last = tag.last, last == " " || last == "\t" { tag.removeLast() }
+            if tag == "*" { return true }
+            return (tag.hasPrefix("W/") ? tag.dropFirst(2) : tag) == etag
+        }
+    }
+
+    /// Size and time of the last change; a file replaced by one of the same size in the same nanosecond is not told.
+    static func etag(size: Int, seconds: Int, nanoseconds: Int) -> String {
+        "\"\(String(size, radix: 16))-\(String(seconds, radix: 16))-\(String(nanoseconds, radix: 16))\""
+    }
+
+    /// RFC 9110 section 5.6.7.
+    static func httpDate(_ seconds: Int) -> String {
+        let text = Timestamp(millisecondsSinceEpoch: Int64(seconds) * 1000).rfc3339
+        let parts = text.split(whereSeparator: { "-T:.Z".contains($0) })
+        guard parts.count >= 6, let month = Int(parts[1]) else { return "Thu, 01 Jan 1970 00:00:00 GMT" }
+        let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        let day = ((seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400) % 7 + 7) % 7
+        return "\(days[day]), \(parts[2]) \(months[month - 1]) \(parts[0]) \(parts[3]):\(parts[4]):\(parts[5]) GMT"
+    }
+}
+
+/// A `Range` field (RFC 9110 section 14.2). One range is honoured; several get the whole file, which is allowed.
+enum ByteRangeRequest: Equatable {
+    case whole
+    case unsatisfiable
+    case part(Range<Int>)
+
+    init(_ text: String, size: Int) {
+        guard text.lowercased().hasPrefix("bytes=") else {
+            self = .whole
+            return
+        }
+        let spec = text.dropFirst(6).filter { $0 != " " && $0 != "\t" }
+        let ends = spec.split(separator: "-", omittingEmptySubsequences: false)
+        guard ends.count == 2, !spec.contains(","), ends.allSatisfy({ $0.utf8.allSatisfy(ByteClass.isDigit) }),
+            ends.allSatisfy({ $0.count <= 18 })
+        else {
+            self = .whole
+            return
+        }
+        switch (Int(ends[0]), Int(ends[1])) {
+        case (nil, nil): self = .whole
+        case (nil, let suffix?): self = suffix == 0 || size == 0 ? .unsatisfiable : .part(max(0, size - suffix)..<size)
+        case (let first?, let last):
+            if let last, last < first {
+                self = .whole
+            } else if first >= size {
+                self = .unsatisfiable
+            } else {
+                self = .part(first..<min(size, (last ?? size - 1) + 1))
+            }
+        }
+    }
+}
