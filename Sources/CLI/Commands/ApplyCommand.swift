@@ -1,0 +1,113 @@
+import Model
+import ResourceKit
+
+/// A whole stack from a file: what the file says becomes so.
+enum ApplyCommand {
+    private static let options: [OptionDeclaration] = [
+        OptionDeclaration("file", short: "f", placeholder: "FILE", "The stack as YAML; - reads standard input."),
+        .flag("prune", "Delete the services of the stack that the file does not name."),
+        .flag("refresh-secrets", "Send secrets again that the hub has already; nobody can compare them."),
+    ]
+
+    static let apply = CommandDeclaration(
+        "apply", "Make a stack what a file says: create, change and, with --prune, delete.",
+        discussion: "examples/stack.yaml shows every field. What the file does not name gets its default.",
+        options: .all(options, [.plan, .yes], .wait, .connection)
+    ) { try await run($0, isPlan: $0.isPlan) }
+
+    static let plan = CommandDeclaration(
+        "plan", "Show what `roost apply` would change, and change nothing.", options: .all(options, .connection)
+    ) { try await run($0, isPlan: true) }
+
+    private static func run(_ invocation: Invocation, isPlan: Bool) async throws {
+        guard let path = invocation.arguments.value("file") else {
+            throw UsageError("Name the file: -f stack.yaml.", path: invocation.path)
+        }
+        let directory = try invocation.directory()
+        let (stackKind, serviceKind) = (try invocation.kind("stack"), try invocation.kind("service"))
+        let file = try StackFile.parse(
+            try LocalFiles.read(path, bytesMax: DeclaredYAML.bytesMax), name: path == "-" ? "standard input" : path,
+            stackKind: stackKind, serviceKind: serviceKind, environment: invocation.environment)
+        let name = file.stack["name"]?.stringValue
+        let stack = try await directory.all(stackKind, scope: [:]).first { $0.name == name }
+        var services: [Resource] = []
+        if let stack { services = try await directory.list(serviceKind, parentId: stack.id) }
+        let changes = StackChanges.compute(
+            file: file, stack: stack, services: services, stackKind: stackKind, serviceKind: serviceKind,
+            prunes: invocation.arguments.has("prune"), refreshesSecrets: invocation.arguments.has("refresh-secrets"))
+        let terminal = invocation.terminal
+        for line in PlanRendering.lines(changes.planned, terminal) { terminal.line(line) }
+        if !changes.extra.isEmpty {
+            let names = changes.extra.map { printable($0) }.joined(separator: ", ")
+            terminal.note("Not in the file and left alone (--prune deletes): \(names).")
+        }
+        guard !isPlan, !changes.planned.isEmpty else { return }
+        let doomed = changes.services.filter { $0.plan.change == .delete }.map { printable($0.plan.title) }
+        if !doomed.isEmpty {
+            try invocation.questions.confirm(
+                "Delete \(doomed.joined(separator: ", "))?", isConfirmed: invocation.isConfirmed)
+        }
+        try await carryOut(changes, stack, invocation, directory)
+    }
+
+    private static func carryOut(
+        _ changes: StackChanges, _ stack: Resource?, _ invocation: Invocation, _ directory: Directory
+    ) async throws {
+        let (stackKind, serviceKind) = (try directory.named("stack"), try directory.named("service"))
+        var stack = stack
+        if let step = changes.stack {
+            let body = try await send(step, stackKind, parentId: nil, directory)
+            stack = Resource(kind: "stack", value: body)
+        }
+        guard let stackId = stack?.id else { throw Problem(.internalError, "The hub answered without the stack.") }
+        var changed: [Resource] = []
+        for step in changes.services {
+            let body = try await send(step, serviceKind, parentId: stackId, directory)
+            if step.plan.change != .delete { changed.append(Resource(kind: "service", value: body)) }
+        }
+        guard !invocation.arguments.has("no-wait") else { return invocation.terminal.line("Accepted.") }
+        try await follow(changed, serviceKind, invocation, directory)
+        invocation.terminal.line("Applied.")
+    }
+
+    private static func send(
+        _ step: StackChanges.Step, _ kind: ResourceKind, parentId: String?, _ directory: Directory
+    ) async throws -> JSONValue {
+        let client = directory.client
+        do {
+            switch (step.plan.change, step.id) {
+            case (.delete, let id?): return try await client.send("DELETE", directory.itemPath(kind, id)).body
+            case (.update, let id?):
+                return try await client.send("PUT", directory.itemPath(kind, id), body: .object(step.body)).body
+            default:
+                let path = try directory.collectionPath(kind, parentId: kind.parent == nil ? nil : parentId)
+                return try await client.send("POST", path, body: .object(step.body)).body
+            }
+        } catch var problem as Problem where problem.code == .invalid || problem.code == .conflict {
+            problem.message = "\(kind.name) \(step.plan.title): \(problem.message)"
+            throw problem
+        }
+    }
+
+    /// Every service is followed to its end, so that one failure does not hide another.
+    private static func follow(
+        _ services: [Resource], _ kind: ResourceKind, _ invocation: Invocation, _ directory: Directory
+    ) async throws {
+        let follower = try WorkFollower(invocation: invocation, directory: directory)
+        var failures: [String] = []
+        for service in services {
+            do {
+                let done = try await follower.follow(kind, service)
+                invocation.terminal.note("service \(printable(done.title)): \(invocation.terminal.status(done.status))")
+            } catch let problem as Problem where problem.code == .workFailed {
+                invocation.terminal.note("service \(printable(service.title)): \(printableLines(problem.message))")
+                failures.append(printable(service.title))
+            }
+        }
+        guard failures.isEmpty else {
+            throw Problem(
+                .workFailed, "Not everything became active: \(failures.joined(separator: ", ")).",
+                hint: "See roost logs SERVICE --build.")
+        }
+    }
+}

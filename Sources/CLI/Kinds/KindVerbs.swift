@@ -1,0 +1,163 @@
+import Model
+import ResourceKit
+
+/// What the generic commands do.
+struct KindVerbs {
+    let kind: ResourceKind
+    let invocation: Invocation
+
+    private var terminal: Terminal { invocation.terminal }
+    private var scope: [String: String] { KindCommands.scope(kind, invocation) }
+    private var title: String { Directory.title(kind) }
+
+    func list() async throws {
+        let directory = try invocation.directory()
+        var query: [(String, String)] = []
+        for name in ["search", "status"] {
+            if let value = invocation.arguments.value(name) { query.append((name, value)) }
+        }
+        let limit = try invocation.count("limit", in: 1...100_000) ?? 1000
+        let found = try await directory.all(kind, scope: scope, query: query, limit: limit)
+        if invocation.wantsJSON { return terminal.line(JSONValue.array(found.map(\.value)).prettyText()) }
+        guard !found.isEmpty else { return terminal.note("There is no \(title) here.") }
+        let showsParent = kind.parent.map { scope[$0.kind] == nil } ?? false
+        var rendering = ResourceRendering(kind: kind, terminal: terminal, now: Ages.now())
+        rendering.names = try await directory.names(for: kind, in: found)
+        let parents = Set(found.map { $0.value[kind.parent?.field ?? ""] ?? .null })
+        terminal.print(rendering.table(found, showsParent: showsParent && parents.count > 1))
+        if found.count == limit { terminal.note("Only the first \(limit) are shown; --limit shows more.") }
+    }
+
+    func show() async throws {
+        let directory = try invocation.directory()
+        let found = try await target(directory)
+        // The listing may leave fields out; a show never does.
+        let resource = try await directory.get(kind, found.id)
+        if invocation.wantsJSON { return terminal.line(resource.value.prettyText()) }
+        var rendering = ResourceRendering(kind: kind, terminal: terminal, now: Ages.now())
+        rendering.names = try await directory.names(for: kind, in: [resource])
+        for line in rendering.lines(resource) { terminal.line(line) }
+    }
+
+    func create() async throws {
+        let directory = try invocation.directory()
+        var spec = try FieldValues(path: invocation.path).spec(FieldOption.options(for: kind.fields), invocation.arguments)
+        if let name = invocation.arguments.parameters["NAME"] {
+            guard spec["name"] == nil || spec["name"] == .string(name) else {
+                throw UsageError("The name is given twice.", path: invocation.path)
+            }
+            spec["name"] = .string(name)
+        }
+        try await resolveReferences(in: &spec, kind.fields, directory, fillsMissing: true)
+        try check(spec, isPartial: false)
+        let parent = try await directory.parent(of: kind, scope: scope)
+        let path = try directory.collectionPath(kind, parentId: parent?.id)
+        var headers: [String: String] = [:]
+        if let key = invocation.arguments.value("idempotency-key") { headers["Idempotency-Key"] = key }
+        try await mutate("POST", path, body: .object(spec), headers: headers, done: "Created", directory)
+    }
+
+    func update() async throws {
+        let directory = try invocation.directory()
+        let options = FieldOption.options(for: kind.fields.filter { !$0.isImmutable })
+        var spec = try FieldValues(path: invocation.path).spec(options, invocation.arguments)
+        let unset = invocation.arguments.values("unset")
+        guard !spec.isEmpty || !unset.isEmpty else {
+            throw UsageError("Nothing to change was named.", path: invocation.path)
+        }
+        try await resolveReferences(in: &spec, kind.fields, directory, fillsMissing: false)
+        let current = try await directory.get(kind, try await target(directory).id)
+        try check(spec, isPartial: true)
+        spec = SpecChanges.merged(spec, into: current.value, fields: kind.fields)
+        spec = try SpecChanges.clearing(unset, in: spec, of: current.value, fields: kind.fields, path: invocation.path)
+        let path = directory.itemPath(kind, current.id)
+        try await mutate("PUT", path, body: .object(spec), done: "Changed", directory)
+    }
+
+    func delete() async throws {
+        let directory = try invocation.directory()
+        let resource = try await target(directory)
+        let path = directory.itemPath(kind, resource.id)
+        if invocation.isPlan { return try await mutate("DELETE", path, body: nil, done: "", directory) }
+        let name = printable(resource.title)
+        try invocation.questions.confirm(
+            "Delete \(title) \(name) and all below it?", isConfirmed: invocation.isConfirmed)
+        let answer = try await directory.client.send("DELETE", path)
+        if kind.isAsynchronous, !invocation.arguments.has("no-wait") {
+            try await WorkFollower(invocation: invocation, directory: directory).untilGone(kind, resource)
+        }
+        if invocation.wantsJSON { return terminal.line(answer.body.prettyText()) }
+        terminal.line("Deleted \(title) \(name).")
+    }
+
+    func perform(_ action: ResourceAction) async throws {
+        let directory = try invocation.directory()
+        let resource = try await target(directory)
+        let options = FieldOption.options(for: action.fields)
+        let arguments = try FieldValues(path: invocation.path).spec(options, invocation.arguments)
+        if action.isDestructive, !invocation.isPlan {
+            try invocation.questions.confirm(
+                "\(action.summary) \(title) \(printable(resource.title))?", isConfirmed: invocation.isConfirmed)
+        }
+        let path = "\(directory.itemPath(kind, resource.id))/\(action.name)"
+        let body: JSONValue? = arguments.isEmpty ? nil : .object(arguments)
+        try await mutate("POST", path, body: body, answers: action.answers, done: "Accepted: \(action.name)", directory)
+    }
+
+    /// Sends a change, or shows its plan; then follows the work and shows what came of it.
+    private func mutate(
+        _ method: String, _ path: String, body: JSONValue?, headers: [String: String] = [:], answers: String? = nil,
+        done: String, _ directory: Directory
+    ) async throws {
+        if invocation.isPlan {
+            let answer = try await directory.client.send(method, path, query: [("plan", "true")], body: body)
+            if invocation.arguments.has("json") { return terminal.line(answer.body.prettyText()) }
+            for line in PlanRendering.lines(try PlannedChange.read(answer.body), terminal) { terminal.line(line) }
+            return
+        }
+        let answer = try await directory.client.send(method, path, body: body, headers: headers)
+        let answered = try answers.map(directory.named) ?? kind
+        var resource = Resource(kind: answered.name, value: answer.body)
+        showOnce(resource, answered)
+        if answered.isAsynchronous, !invocation.arguments.has("no-wait"), !resource.id.isEmpty {
+            let follower = try WorkFollower(invocation: invocation, directory: directory)
+            resource = try await follower.follow(answered, resource)
+        }
+        if invocation.wantsJSON { return terminal.line(answer.body.prettyText()) }
+        let name = printable(resource.title)
+        terminal.line("\(done) \(Directory.title(answered)) \(name)\(resource.status.isEmpty ? "" : " (\(resource.status))").")
+    }
+
+    private func showOnce(_ resource: Resource, _ kind: ResourceKind) {
+        let rendering = ResourceRendering(kind: kind, terminal: terminal, now: Ages.now())
+        let values = rendering.shownOnce(resource)
+        guard !values.isEmpty, !invocation.wantsJSON else { return }
+        terminal.note("Shown once; keep it:")
+        for (name, value) in values { terminal.line("\(name)  \(printable(value))") }
+    }
+
+    private func target(_ directory: Directory) async throws -> Resource {
+        try await directory.resolve(kind, try invocation.required(Directory.command(kind).uppercased()), scope: scope)
+    }
+
+    /// Names become ids. A required reference that was not given is the only resource there is.
+    private func resolveReferences(
+        in spec: inout [String: JSONValue], _ fields: [Field], _ directory: Directory, fillsMissing: Bool
+    ) async throws {
+        for field in fields {
+            guard case .reference(let name) = field.kind, let other = invocation.kinds.first(where: { $0.name == name })
+            else { continue }
+            if let given = spec[field.name]?.stringValue {
+                spec[field.name] = .string(try await directory.resolve(other, given).id)
+            } else if fillsMissing, field.isRequired {
+                spec[field.name] = .string(try await directory.oneOf(other, scope: [:]).id)
+            }
+        }
+    }
+
+    private func check(_ spec: [String: JSONValue], isPartial: Bool) throws {
+        var flaws = FieldFlaws()
+        kind.fields.check(spec, partial: isPartial, into: &flaws)
+        if let problem = flaws.problem { throw problem }
+    }
+}
