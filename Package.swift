@@ -92,7 +92,7 @@ let package = Package(
         library(
             "Dashboard", "Sources/Hub/Dashboard",
             ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,
-             nioCore, product("Mustache", "swift-mustache")]),
+             nioCore, product("Mustache", "swift-mustache"), product("ServiceLifecycle", "swift-service-lifecycle")]),
 
         library("Edge", "Sources/Node/Edge",
             ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix]),

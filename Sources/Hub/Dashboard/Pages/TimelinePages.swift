@@ -1,0 +1,56 @@
+import HubStore
+import Model
+import ResourceKit
+
+/// Models of the event timeline and the audit log.
+enum TimelinePages {
+    static let eventKinds = ["build", "run", "crash", "config", "health", "security"]
+
+    /// Tone of an event, from its kind and nothing else.
+    static func tone(_ kind: String) -> String {
+        switch kind {
+        case "crash": "bad"
+        case "security", "health": "warn"
+        case "run": "ok"
+        case "build": "busy"
+        default: "idle"
+        }
+    }
+
+    static func row(_ event: HubEvent, names: [String: String], now: Timestamp) -> JSONValue {
+        func link(_ plural: String, _ id: String?) -> JSONValue {
+            guard let id else { return .null }
+            return ["path": .string("/\(plural)/\(id)"), "label": .string(names[id] ?? String(id.prefix(8)))]
+        }
+        let tone = tone(event.kind)
+        return [
+            "id": .int(event.id), "tone": .string(tone), "glyph": .string(PageParts.glyph(tone)),
+            "kind": .string(event.kind), "message": .string(event.message),
+            "time": PageParts.time(event.time.rfc3339, now: now), "service": link("services", event.serviceId),
+            "node": link("nodes", event.nodeId), "deployment": link("deployments", event.deploymentId),
+        ]
+    }
+
+    static func auditRow(_ entry: AuditEntry, paths: [String: String], now: Timestamp) -> JSONValue {
+        let isFine = entry.outcome == "ok"
+        let isEmpty = entry.body.isNull || entry.body == .object([:])
+        return [
+            "id": .int(entry.id), "time": PageParts.time(entry.time.rfc3339, now: now), "actor": .string(entry.actor),
+            "address": .string(entry.address), "action": .string(entry.action),
+            "resource_kind": .string(entry.resourceKind), "resource_id": entry.resourceId.json,
+            "resource_path": entry.resourceId.flatMap { id in paths[entry.resourceKind].map { "/\($0)/\(id)" } }.json,
+            "state": PageParts.state(isFine ? "ok" : "failed", label: entry.outcome),
+            "body": isEmpty ? .null : .string(GenericPages.indented(entry.body)),
+        ]
+    }
+
+    /// Options of a filter; the first stands for all.
+    static func options(_ all: String, _ values: [(value: String, label: String)], selected: String?) -> JSONValue {
+        let first: JSONValue = ["value": "", "label": .string(all), "is_selected": .bool(selected == nil)]
+        return .array(
+            [first]
+                + values.map {
+                    ["value": .string($0.value), "label": .string($0.label), "is_selected": .bool($0.value == selected)]
+                })
+    }
+}
