@@ -29,7 +29,8 @@ public enum Program {
             DeployCommands.logs, TimelineCommands.events, ApplyCommand.apply, ApplyCommand.plan,
         ]
         let resources = kinds.map { kind in
-            kind.name == "node" ? ServerCommands.command(for: kind, in: kinds) : KindCommands.command(for: kind, in: kinds)
+            kind.name == "node"
+                ? ServerCommands.command(for: kind, in: kinds) : KindCommands.command(for: kind, in: kinds)
         }
         let rest = [
             TimelineCommands.search, TimelineCommands.audit, LoginCommand.command, LoginCommand.logout,
@@ -135,7 +136,9 @@ public enum Program {
             terminal.note("  \(printable(field)) \(printable(why))")
         }
         if let hint = problem.hint { terminal.note(printableLines(hint)) }
-        if problem.code == .internalError, let context = problem.context { terminal.note("  \(printableLines(context))") }
+        if problem.code == .internalError, let context = problem.context {
+            terminal.note("  \(printableLines(context))")
+        }
         return failureStatus
     }
 

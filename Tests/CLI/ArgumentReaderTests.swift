@@ -5,7 +5,8 @@ import Testing
 @Suite("Arguments")
 struct ArgumentReaderTests {
     private let command = CommandDeclaration(
-        "try", "A command.", parameters: [ParameterDeclaration("NAME", "A name."), ParameterDeclaration("MORE", "More.", required: false)],
+        "try", "A command.",
+        parameters: [ParameterDeclaration("NAME", "A name."), ParameterDeclaration("MORE", "More.", required: false)],
         options: [
             OptionDeclaration("file", short: "f", placeholder: "FILE", "A file."),
             OptionDeclaration("env", "Entries.", arity: .repeated), .flag("follow", short: "F", "Follow."),

@@ -12,7 +12,8 @@ struct ConnectionTests {
 
         init() throws {
             var template = Array("/tmp/roost-cli-XXXXXX".utf8CString)
-            path = try #require(template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } })
+            path = try #require(
+                template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } })
         }
 
         deinit {
@@ -32,12 +33,15 @@ struct ConnectionTests {
     func order() throws {
         let home = try Home()
         var profiles = Profiles(current: "work")
-        profiles.profiles = ["work": .init(url: "https://hub.example.org/", key: "k1"), "lab": .init(url: "http://lab:7600", key: "k2")]
+        profiles.profiles = [
+            "work": .init(url: "https://hub.example.org/", key: "k1"), "lab": .init(url: "http://lab:7600", key: "k2"),
+        ]
         try profiles.write(to: try Profiles.path(environment: home.environment))
         let stored = try Connection.resolve(options([:]), environment: home.environment)
         #expect(stored == Connection(url: "https://hub.example.org", key: "k1"))
         let variables = home.environment.merging(["ROOST_URL": "http://a:1", "ROOST_API_KEY": "k3"]) { $1 }
-        #expect(try Connection.resolve(options([:]), environment: variables) == Connection(url: "http://a:1", key: "k3"))
+        #expect(
+            try Connection.resolve(options([:]), environment: variables) == Connection(url: "http://a:1", key: "k3"))
         let lab = try Connection.resolve(options(["profile": "lab"]), environment: variables)
         #expect(lab == Connection(url: "http://lab:7600", key: "k2"))
         #expect(throws: Problem.self) { try Connection.resolve(options(["profile": "none"]), environment: variables) }
@@ -54,7 +58,9 @@ struct ConnectionTests {
 
     @Test("without anything it is the hub of this machine")
     func standard() throws {
-        #expect(try Connection.resolve(options([:]), environment: [:]) == Connection(url: "http://127.0.0.1:7600", key: nil))
+        #expect(
+            try Connection.resolve(options([:]), environment: [:]) == Connection(url: "http://127.0.0.1:7600", key: nil)
+        )
     }
 
     @Test("the file is for its owner alone, and a readable one is refused")
@@ -69,7 +75,8 @@ struct ConnectionTests {
         #expect(error?.code == .forbidden)
     }
 
-    @Test("what is no URL of a hub is refused", arguments: ["hub", "ftp://a", "http://a b", "http://u:p@a", "http://a?x"])
+    @Test(
+        "what is no URL of a hub is refused", arguments: ["hub", "ftp://a", "http://a b", "http://u:p@a", "http://a?x"])
     func urls(url: String) {
         #expect(throws: Problem.self) { try Connection.checked(url) }
     }

@@ -60,10 +60,13 @@ struct StackFileTests {
                     + "    health_check:\n      intervall: 5s\n",
                 "stack.yaml:7: services.web.health_check.intervall is not a known field. Did you mean interval?"
             ),
-            ("services: {}\n", "stack.yaml:1: name is required."), ("[1, 2]\n", "stack.yaml:1: The file must be a mapping."),
+            ("services: {}\n", "stack.yaml:1: name is required."),
+            ("[1, 2]\n", "stack.yaml:1: The file must be a mapping."),
             ("name: a\nname: b\n", "stack.yaml:1: name appears twice."), ("", "stack.yaml: The file is empty."),
-            ("name: shop\nservices:\n  Web_1: {git_url: \"https://a.example/b\", run_command: x}\n",
-             "stack.yaml:3: services.Web_1 must consist of a–z, 0–9 and hyphens."),
+            (
+                "name: shop\nservices:\n  Web_1: {git_url: \"https://a.example/b\", run_command: x}\n",
+                "stack.yaml:3: services.Web_1 must consist of a–z, 0–9 and hyphens."
+            ),
         ])
     func flaws(text: String, message: String) throws {
         let error = #expect(throws: Problem.self) { try parse(text) }

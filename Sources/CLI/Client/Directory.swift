@@ -24,11 +24,10 @@ struct Directory: Sendable {
     let kinds: [ResourceKind]
 
     /// Path of the collection below `/api/v1`.
+    ///
+    /// Without a parent it is the collection over all of them.
     func collectionPath(_ kind: ResourceKind, parentId: String?) throws -> String {
-        guard let parent = kind.parent else { return "/\(kind.plural)" }
-        guard let parentId else {
-            throw Problem(.invalid, "Say which \(parent.kind) is meant.", hint: "Add --\(parent.kind) NAME.")
-        }
+        guard let parent = kind.parent, let parentId else { return "/\(kind.plural)" }
         return "/\(try named(parent.kind).plural)/\(HubClient.encoded(parentId))/\(kind.plural)"
     }
 
@@ -47,12 +46,15 @@ struct Directory: Sendable {
     func all(
         _ kind: ResourceKind, scope: [String: String], query: [(String, String)] = [], limit: Int = 10_000
     ) async throws -> [Resource] {
-        guard let parent = kind.parent else { return try await list(kind, parentId: nil, query: query, limit: limit) }
+        guard let parent = kind.parent, !scope.isEmpty else {
+            return try await list(kind, parentId: nil, query: query, limit: limit)
+        }
         let parentKind = try named(parent.kind)
         if let reference = scope[parent.kind] {
             let found = try await resolve(parentKind, reference, scope: scope)
             return try await list(kind, parentId: found.id, query: query, limit: limit)
         }
+        // Something further above was named, such as the stack of a deployment.
         let parents = try await all(parentKind, scope: scope, limit: Self.parentsMax)
         return try await below(parents, kind, query: query, limit: limit)
     }
@@ -103,7 +105,7 @@ struct Directory: Sendable {
         guard kind.verbs.contains(.list) else {
             throw Problem(.notFound, "There is no \(kind.name) \(printable(reference)).")
         }
-        let candidates = try await all(kind, scope: scope).filter {
+        let candidates = try await all(kind, scope: scope, query: [("search", reference)]).filter {
             $0.name == reference || $0.id == reference || Self.isPrefix(reference, of: $0.id)
         }
         let exact = candidates.filter { $0.name == reference || $0.id == reference }
@@ -111,7 +113,8 @@ struct Directory: Sendable {
         guard found.count < 2 else { throw try await ambiguous(kind, reference, found) }
         guard let one = found.first else {
             let shown = printable(String(reference.prefix(100)))
-            throw Problem(.notFound, "There is no \(Self.title(kind)) \(shown).", hint: "See roost \(Self.command(kind)) list.")
+            throw Problem(
+                .notFound, "There is no \(Self.title(kind)) \(shown).", hint: "See roost \(Self.command(kind)) list.")
         }
         return one
     }

@@ -130,7 +130,8 @@ struct HubClient: Sendable {
         }
         guard !bytes.isEmpty else { return HubAnswer(status: status, body: .null) }
         guard isJSON else {
-            throw Problem(.internalError, "What answers at this address is not a Roost hub.",
+            throw Problem(
+                .internalError, "What answers at this address is not a Roost hub.",
                 hint: "Check ROOST_URL or the profile.")
         }
         return HubAnswer(status: status, body: try JSONParser.parse(bytes))

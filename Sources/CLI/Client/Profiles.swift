@@ -85,7 +85,8 @@ struct Connection: Equatable {
         let profiles = try Profiles.read(try Profiles.path(environment: environment))
         if let named {
             guard let profile = profiles.profiles[named] else {
-                throw Problem(.notFound, "There is no profile \(named).", hint: "Make one: roost login --profile \(named)")
+                throw Problem(
+                    .notFound, "There is no profile \(named).", hint: "Make one: roost login --profile \(named)")
             }
             return profile
         }
@@ -97,7 +98,8 @@ struct Connection: Equatable {
         guard url.hasPrefix("http://") || url.hasPrefix("https://"), Names.lineFlaw(url, bytesMax: 2048) == nil,
             !url.contains(" "), !url.contains("?"), !url.contains("#"), !url.contains("@")
         else {
-            throw Problem(.invalid, "\(printable(String(url.prefix(200)))) is not the URL of a hub.",
+            throw Problem(
+                .invalid, "\(printable(String(url.prefix(200)))) is not the URL of a hub.",
                 hint: "It looks like \(defaultURL) or https://roost.example.org.")
         }
         return trimmed(url)

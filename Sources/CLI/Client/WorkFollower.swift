@@ -24,7 +24,9 @@ struct WorkFollower: Sendable {
         if kind.name == "deployment" { return try await deployment(resource) }
         if kind.name == "service" {
             let deployments = try await directory.list(try directory.named("deployment"), parentId: resource.id)
-            let newest = deployments.max { ($0.value["created_at"]?.stringValue ?? "") < ($1.value["created_at"]?.stringValue ?? "") }
+            let newest = deployments.max {
+                ($0.value["created_at"]?.stringValue ?? "") < ($1.value["created_at"]?.stringValue ?? "")
+            }
             if let newest, !Self.isDone(newest.status) || resource.status != "active" {
                 _ = try await deployment(newest)
             }
@@ -50,7 +52,9 @@ struct WorkFollower: Sendable {
     private func deployment(_ resource: Resource) async throws -> Resource {
         let kind = try directory.named("deployment")
         let logs = LogFollower(client: directory.client, terminal: invocation.terminal)
-        let output = Task { try await logs.follow("/deployments/\(HubClient.encoded(resource.id))/logs", toNotes: true) }
+        let output = Task {
+            try await logs.follow("/deployments/\(HubClient.encoded(resource.id))/logs", toNotes: true)
+        }
         defer { output.cancel() }
         let done: Resource
         do {

@@ -14,14 +14,17 @@ enum CompletionCommand {
     ) { invocation in
         let shell = try invocation.required("bash|zsh|fish")
         guard let script = scripts[shell] else {
-            throw UsageError("There is no completion for \(printable(shell)); there is for bash, zsh and fish.",
+            throw UsageError(
+                "There is no completion for \(printable(shell)); there is for bash, zsh and fish.",
                 path: invocation.path)
         }
         invocation.terminal.raw(script)
     }
 
     /// Candidates for the last word, one per line: `candidate<TAB>meaning`.
-    static func candidates(_ words: [String], commands: [CommandDeclaration], local: [(String, String)]) -> [(String, String)] {
+    static func candidates(_ words: [String], commands: [CommandDeclaration], local: [(String, String)]) -> [(
+        String, String
+    )] {
         var options: [OptionDeclaration] = []
         var subcommands = commands
         var hasCommand = false
@@ -43,33 +46,33 @@ enum CompletionCommand {
 
     private static let scripts: [String: String] = [
         "bash": #"""
-            # bash completion for roost
-            _roost() {
-                local IFS=$'\n'
-                COMPREPLY=($(roost __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1))
-                [ ${#COMPREPLY[@]} -eq 0 ] && COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
-            }
-            complete -F _roost roost
+        # bash completion for roost
+        _roost() {
+            local IFS=$'\n'
+            COMPREPLY=($(roost __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f1))
+            [ ${#COMPREPLY[@]} -eq 0 ] && COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+        }
+        complete -F _roost roost
 
-            """#,
+        """#,
         "zsh": #"""
-            #compdef roost
-            _roost() {
-                local -a lines
-                lines=("${(@f)$(roost __complete "${(@)words[2,CURRENT]}" 2>/dev/null | sed -e 's/:/\\:/g' -e 's/\t/:/')}")
-                if [ -n "${lines[1]}" ]; then _describe 'roost' lines; else _files; fi
-            }
-            compdef _roost roost
+        #compdef roost
+        _roost() {
+            local -a lines
+            lines=("${(@f)$(roost __complete "${(@)words[2,CURRENT]}" 2>/dev/null | sed -e 's/:/\\:/g' -e 's/\t/:/')}")
+            if [ -n "${lines[1]}" ]; then _describe 'roost' lines; else _files; fi
+        }
+        compdef _roost roost
 
-            """#,
+        """#,
         "fish": #"""
-            # fish completion for roost
-            function __roost_complete
-                set -l words (commandline -opc) (commandline -ct)
-                roost __complete $words[2..-1] 2>/dev/null
-            end
-            complete -c roost -a '(__roost_complete)'
+        # fish completion for roost
+        function __roost_complete
+            set -l words (commandline -opc) (commandline -ct)
+            roost __complete $words[2..-1] 2>/dev/null
+        end
+        complete -c roost -a '(__roost_complete)'
 
-            """#,
+        """#,
     ]
 }

@@ -55,7 +55,8 @@ enum DeployCommands {
         if let deployment = try await deployment(reference, directory) {
             target = deployment
         } else {
-            let service = try await directory.resolve(try invocation.kind("service"), reference, scope: scope(invocation))
+            let service = try await directory.resolve(
+                try invocation.kind("service"), reference, scope: scope(invocation))
             target = try await previous(of: service, kind, directory)
         }
         let commit = String((target.value["commit"]?.stringValue ?? "").prefix(12))
@@ -100,7 +101,8 @@ enum DeployCommands {
         if let deployment = try await deployment(reference, directory) {
             path = "/deployments/\(deployment.id)/logs"
         } else {
-            let service = try await directory.resolve(try invocation.kind("service"), reference, scope: scope(invocation))
+            let service = try await directory.resolve(
+                try invocation.kind("service"), reference, scope: scope(invocation))
             path = try await logPath(of: service, invocation, directory)
         }
         let follower = LogFollower(client: directory.client, terminal: invocation.terminal)

@@ -8,7 +8,9 @@ enum LoginCommand {
             The key is asked for without showing it, or read from standard input; it is never on a command line. It is
             stored in ~/.config/roost/profiles.json, which only you can read.
             """,
-        parameters: [ParameterDeclaration("URL", "Address of the hub; \(Connection.defaultURL) when absent.", required: false)],
+        parameters: [
+            ParameterDeclaration("URL", "Address of the hub; \(Connection.defaultURL) when absent.", required: false)
+        ],
         options: [
             OptionDeclaration("profile", placeholder: "NAME", "Name of the profile; \"default\" when absent."),
             OptionDeclaration("request-timeout", placeholder: "SPAN", "Longest wait for one answer; 30s when absent."),
@@ -16,7 +18,9 @@ enum LoginCommand {
 
     static let logout = CommandDeclaration(
         "logout", "Forget a hub and its key.",
-        options: [OptionDeclaration("profile", placeholder: "NAME", "Name of the profile; the current one when absent.")],
+        options: [
+            OptionDeclaration("profile", placeholder: "NAME", "Name of the profile; the current one when absent.")
+        ],
         run: logout)
 
     private static func login(_ invocation: Invocation) async throws {

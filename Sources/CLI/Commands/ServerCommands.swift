@@ -57,7 +57,8 @@ enum ServerCommands {
         for name in ["install_command", "join_command", "command"] {
             if let line = answer[name]?.stringValue { return printable(line) }
         }
-        guard let token = answer["token"]?.stringValue, token.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") })
+        guard let token = answer["token"]?.stringValue,
+            token.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") })
         else { throw Problem(.internalError, "The hub answered without a token.") }
         return "curl -fsSL \(url)/install.sh | sh -s -- \(url) \(token)"
     }

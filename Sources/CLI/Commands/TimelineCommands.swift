@@ -39,7 +39,8 @@ enum TimelineCommands {
 
     static let search = CommandDeclaration(
         "search", "Find resources by name, id or address.",
-        parameters: [ParameterDeclaration("TEXT", "What to look for.")], options: .all([.json], .connection), run: search)
+        parameters: [ParameterDeclaration("TEXT", "What to look for.")], options: .all([.json], .connection),
+        run: search)
 
     private static func events(_ invocation: Invocation) async throws {
         let directory = try invocation.directory()
@@ -113,7 +114,9 @@ enum TimelineCommands {
         if invocation.wantsJSON { return invocation.terminal.line(JSONValue.array(entries).prettyText()) }
         var table = Table(["TIME", "ACTOR", "ACTION", "RESOURCE", "OUTCOME", "FROM"])
         for entry in entries {
-            func cell(_ names: String...) -> String { names.compactMap { entry[$0]?.shortText }.first { !$0.isEmpty } ?? "-" }
+            func cell(_ names: String...) -> String {
+                names.compactMap { entry[$0]?.shortText }.first { !$0.isEmpty } ?? "-"
+            }
             let kind = entry["resource_kind"]?.stringValue ?? entry["kind"]?.stringValue ?? ""
             let id = cell("resource_id", "resource")
             table.rows.append([
@@ -134,7 +137,8 @@ enum TimelineCommands {
             let name = item["name"]?.stringValue ?? item["title"]?.stringValue ?? item["label"]?.stringValue ?? "-"
             let kind = item["kind"]?.stringValue ?? "-"
             table.rows.append([
-                kind == "node" ? "server" : kind, name, item["status"]?.stringValue ?? "-", item["id"]?.stringValue ?? "-",
+                kind == "node" ? "server" : kind, name, item["status"]?.stringValue ?? "-",
+                item["id"]?.stringValue ?? "-",
             ])
         }
         invocation.terminal.print(table)

@@ -12,10 +12,16 @@ enum KindCommands {
         if kind.verbs.contains(.create) { subcommands.append(create(kind, kinds)) }
         if kind.verbs.contains(.update) { subcommands.append(update(kind, kinds)) }
         if kind.verbs.contains(.delete) { subcommands.append(delete(kind, kinds)) }
-        subcommands += kind.actions.map { action($0, of: kind, kinds) }
+        subcommands += actions(of: kind).map { action($0, of: kind, kinds) }
         return CommandDeclaration(
             Directory.command(kind), aliases: kind.name == Directory.command(kind) ? [] : [kind.name], kind.summary,
             discussion: "Names may stand for ids wherever only one \(title) has the name.", subcommands: subcommands)
+    }
+
+    /// The declared actions, and `retry`, which every asynchronous kind has.
+    static func actions(of kind: ResourceKind) -> [ResourceAction] {
+        guard kind.isAsynchronous, !kind.actions.contains(where: { $0.name == "retry" }) else { return kind.actions }
+        return kind.actions + [ResourceAction("retry", "Try again what failed; harmless on a healthy one.")]
     }
 
     /// Options that say below which resources: `--stack`, `--service`.

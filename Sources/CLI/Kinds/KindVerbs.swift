@@ -41,7 +41,8 @@ struct KindVerbs {
 
     func create() async throws {
         let directory = try invocation.directory()
-        var spec = try FieldValues(path: invocation.path).spec(FieldOption.options(for: kind.fields), invocation.arguments)
+        var spec = try FieldValues(path: invocation.path).spec(
+            FieldOption.options(for: kind.fields), invocation.arguments)
         if let name = invocation.arguments.parameters["NAME"] {
             guard spec["name"] == nil || spec["name"] == .string(name) else {
                 throw UsageError("The name is given twice.", path: invocation.path)
@@ -125,7 +126,8 @@ struct KindVerbs {
         }
         if invocation.wantsJSON { return terminal.line(answer.body.prettyText()) }
         let name = printable(resource.title)
-        terminal.line("\(done) \(Directory.title(answered)) \(name)\(resource.status.isEmpty ? "" : " (\(resource.status))").")
+        terminal.line(
+            "\(done) \(Directory.title(answered)) \(name)\(resource.status.isEmpty ? "" : " (\(resource.status))").")
     }
 
     private func showOnce(_ resource: Resource, _ kind: ResourceKind) {

@@ -34,7 +34,8 @@ struct PlannedChange: Sendable, Equatable {
             let title = entry["name"]?.stringValue ?? fields["name"]?.to.stringValue ?? entry["id"]?.stringValue ?? ""
             let word = entry["change"]?.stringValue ?? ""
             return PlannedChange(
-                change: Change(rawValue: word) ?? (word.hasPrefix("cr") ? .create : word.hasPrefix("de") ? .delete : .update),
+                change: Change(rawValue: word)
+                    ?? (word.hasPrefix("cr") ? .create : word.hasPrefix("de") ? .delete : .update),
                 kind: entry["kind"]?.stringValue ?? "", title: title, fields: fields)
         }
     }

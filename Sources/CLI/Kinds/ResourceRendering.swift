@@ -16,7 +16,9 @@ struct ResourceRendering {
     /// The table of a listing. The parent's column is there when the listing goes over several parents.
     func table(_ resources: [Resource], showsParent: Bool) -> Table {
         var columns = kind.columns
-        if showsParent, let parent = kind.parent, !columns.contains(parent.field) { columns.insert(parent.field, at: 0) }
+        if showsParent, let parent = kind.parent, !columns.contains(parent.field) {
+            columns.insert(parent.field, at: 0)
+        }
         let headings = columns.map(Self.heading) + ["STATUS", "AGE", "ID"]
         var table = Table(headings, statusColumns: [columns.count])
         for resource in resources {
@@ -59,7 +61,8 @@ struct ResourceRendering {
 
     private func flattened(_ name: String, _ value: JSONValue) -> [(String, String)] {
         switch value {
-        case .object(let members) where members["secret"] == true: return [(name, members["value"]?.stringValue ?? "(secret)")]
+        case .object(let members) where members["secret"] == true:
+            return [(name, members["value"]?.stringValue ?? "(secret)")]
         case .object(let members):
             return members.sorted { $0.key < $1.key }.flatMap { flattened("\(name).\($0.key)", $0.value) }
         case .array(let values) where values.contains(where: { $0.objectValue != nil }):

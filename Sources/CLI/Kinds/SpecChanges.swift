@@ -43,7 +43,11 @@ enum SpecChanges {
             }
             var members = (result[fieldName] ?? current[fieldName])?.objectValue ?? [:]
             let key: String
-            if case .object = field.kind { key = parts[1].split(separator: "-").joined(separator: "_") } else { key = parts[1] }
+            if case .object = field.kind {
+                key = parts[1].split(separator: "-").joined(separator: "_")
+            } else {
+                key = parts[1]
+            }
             guard members.removeValue(forKey: key) != nil else {
                 throw UsageError("--unset \(name.prefix(80)): there is no such entry.", path: path)
             }

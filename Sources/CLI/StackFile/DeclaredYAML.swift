@@ -41,7 +41,8 @@ struct DeclaredYAML {
             .composer(_, let problem, let mark, _):
             return Flaw(line: mark.line, message: "The YAML is malformed: \(problem).")
         case .duplicatedKeysInMapping(let duplicates, let context):
-            return Flaw(line: context.mark.line, message: "\(duplicates.sorted().joined(separator: ", ")) appears twice.")
+            return Flaw(
+                line: context.mark.line, message: "\(duplicates.sorted().joined(separator: ", ")) appears twice.")
         default: return Flaw(line: nil, message: "The file is not valid YAML.")
         }
     }
@@ -126,7 +127,9 @@ struct DeclaredYAML {
 
     private mutating func note(_ node: Node, _ path: String) throws(Flaw) {
         values += 1
-        guard values <= Self.valuesMax else { throw Flaw(line: node.mark?.line, message: "The file has too many values.") }
+        guard values <= Self.valuesMax else {
+            throw Flaw(line: node.mark?.line, message: "The file has too many values.")
+        }
         if lines[path] == nil, let mark = node.mark { lines[path] = mark.line }
     }
 

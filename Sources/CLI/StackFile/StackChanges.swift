@@ -33,7 +33,9 @@ struct StackChanges: Equatable {
         for (name, spec) in file.services.sorted(by: { $0.key < $1.key }) {
             var whole = spec
             whole["name"] = .string(name)
-            if let step = step(whole, byName[name], name, serviceKind, refreshesSecrets) { changes.services.append(step) }
+            if let step = step(whole, byName[name], name, serviceKind, refreshesSecrets) {
+                changes.services.append(step)
+            }
         }
         for (name, service) in byName.sorted(by: { $0.key < $1.key }) where file.services[name] == nil {
             guard prunes else {
@@ -59,7 +61,9 @@ struct StackChanges: Equatable {
         var fields: [String: PlannedChange.FieldChange] = [:]
         for field in kind.fields where field.name != "name" {
             let from = current.value[field.name] ?? .null
-            let keeps = refreshesSecrets ? (wanted[field.name] ?? .null) : keepingSecrets(wanted[field.name] ?? .null, field, from)
+            let keeps =
+                refreshesSecrets
+                ? (wanted[field.name] ?? .null) : keepingSecrets(wanted[field.name] ?? .null, field, from)
             guard normal(keeps, field) != normal(from, field) else { continue }
             // Null puts the default back: what the file does not name is as if it had never been named.
             body[field.name] = keeps

@@ -35,7 +35,8 @@ public struct StackFile: Sendable, Equatable {
                 } else {
                     let known = stackKind.fields.map(\.name) + ["services"]
                     let hint = Spelling.nearest(to: key, in: known).map { " Did you mean \($0)?" } ?? ""
-                    throw DeclaredYAML.Flaw(line: reader.lines[key], message: "\(printable(key)) is not a known field.\(hint)")
+                    throw DeclaredYAML.Flaw(
+                        line: reader.lines[key], message: "\(printable(key)) is not a known field.\(hint)")
                 }
             }
             guard file.services.count <= servicesMax else {
@@ -53,7 +54,9 @@ public struct StackFile: Sendable, Equatable {
 
     /// `{secret: true, from_env: NAME}` takes the value from the environment of whoever applies the file, so that a
     /// secret need not be in it.
-    private mutating func fillSecrets(_ environment: [String: String]?, _ lines: [String: Int]) throws(DeclaredYAML.Flaw) {
+    private mutating func fillSecrets(_ environment: [String: String]?, _ lines: [String: Int]) throws(DeclaredYAML
+        .Flaw)
+    {
         for (service, spec) in services {
             guard var env = spec["env"]?.objectValue else { continue }
             for (name, value) in env {
@@ -66,7 +69,8 @@ public struct StackFile: Sendable, Equatable {
                 if let environment {
                     guard let text = environment[source] else {
                         throw DeclaredYAML.Flaw(
-                            line: lines[path], message: "\(path): the environment variable \(printable(source)) is not set.")
+                            line: lines[path],
+                            message: "\(path): the environment variable \(printable(source)) is not set.")
                     }
                     members["value"] = .string(text)
                 }
@@ -94,7 +98,9 @@ public struct StackFile: Sendable, Equatable {
             }
             serviceKind.fields.check(whole, into: &serviceFlaws)
             serviceKind.validate(serviceKind.fields.withDefaults(whole), &serviceFlaws)
-            flaws += serviceFlaws.reasons.map { ("services.\(name)" + ($0.key == "name" ? "" : ".\($0.key)"), $0.value) }
+            flaws += serviceFlaws.reasons.map {
+                ("services.\(name)" + ($0.key == "name" ? "" : ".\($0.key)"), $0.value)
+            }
         }
         guard let first = flaws.min(by: { (Self.line($0.path, lines), $0.path) < (Self.line($1.path, lines), $1.path) })
         else { return }
@@ -104,7 +110,9 @@ public struct StackFile: Sendable, Equatable {
     /// The line of a path, or of the nearest thing above it that is in the file.
     private static func line(_ path: String, _ lines: [String: Int]) -> Int {
         var path = path
-        while lines[path] == nil, let dot = path.lastIndex(where: { $0 == "." || $0 == "[" }) { path = String(path[..<dot]) }
+        while lines[path] == nil, let dot = path.lastIndex(where: { $0 == "." || $0 == "[" }) {
+            path = String(path[..<dot])
+        }
         return lines[path] ?? 1
     }
 }
