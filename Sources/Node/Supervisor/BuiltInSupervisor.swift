@@ -69,7 +69,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
     }
 
     /// The lock, or nil when the unit runs already.
-    private static func lockForStart(_ folder: UnitFolder) throws -> Int32? {
+    static func lockForStart(_ folder: UnitFolder) throws -> Int32? {
         for _ in 0..<1000 {
             if let lock = try folder.tryLock() { return lock }
             if ProcessTable.runs(folder.readRecord()?.shim) { return nil }
