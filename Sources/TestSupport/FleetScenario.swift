@@ -75,10 +75,11 @@ public struct FleetScenario: Sendable {
         push(&expectation, world, random, isGood: true)
         var more: [String: JSONValue] = [:]
         if random.chance(0.6) { more["build_command"] = "make" }
-        if random.chance(0.2) { more["port"] = .int(Int64(9000 + number)) }
         if random.chance(0.15) {
             more["kind"] = "static"
             more["run_command"] = .null
+        } else if random.chance(0.2) {
+            more["port"] = .int(Int64(9000 + number))
         }
         expectation.id = try await world.createService("s\(number)", stackId: stack, url: url, more)
         return expectation
@@ -147,6 +148,7 @@ public struct FleetScenario: Sendable {
         var found: [String] = []
         if service["status"] != "active" {
             found.append("\(expectation.name) is \(service["status"]!), not active: \(service["status_message"]!)")
+            found += try await world.deployments(of: expectation.id).map { "  \($0.canonicalText)" }
         }
         if service["commit"]?.stringValue != expectation.goodCommit {
             found.append("\(expectation.name) has commit \(service["commit"]!), not \(expectation.goodCommit ?? "none")")

@@ -57,6 +57,12 @@ extension World {
         try await withHub { hub in try await hub.read(hub.kind(kind)!, id: id, as: .local) }
     }
 
+    public func deployments(of service: String) async throws -> [JSONValue] {
+        try await withHub { hub in
+            try await hub.list(hub.kind("deployment")!, .init(parentId: service, limit: 200), as: .local).items
+        }
+    }
+
     private func find(
         _ kind: String, parentId: String?, _ hub: Hub, _ isMatch: @Sendable (JSONValue) -> Bool
     ) async throws -> JSONValue? {

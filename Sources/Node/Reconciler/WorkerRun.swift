@@ -47,6 +47,8 @@ struct WorkerRun {
         publish(observed, isConverged: steps.isEmpty)
         guard let step = steps.first else {
             try await refreshEdge(observed)
+            // An agent that died right after the switch left the phase before it behind.
+            if let target, memory.serving?.service.deploymentId == target.deploymentId { enter("active", target) }
             lastProblem = nil
             let next = health.pause(now: host.clock.monotonic()) ?? Self.steadyPause
             return min(Self.steadyPause, max(next, Self.busyPause))

@@ -1,0 +1,87 @@
+import AgentProtocol
+import AsyncHTTPClient
+import Edge
+import Glibc
+import Host
+import LinuxHost
+import Logging
+import Model
+import Node
+
+/// The agent as it runs: the live host, the way to its hub, and one agent on a data folder.
+struct AgentProcess: Sendable {
+    let options: AgentOptions
+    let host: Host
+    let identity: AgentIdentity
+    let client: HTTPClient
+    let logger: Logger
+
+    /// - Throws: `not_found` when this machine has not joined a hub.
+    static func open(_ options: AgentOptions, logger: Logger) async throws -> AgentProcess {
+        let host = try liveHost(options)
+        guard let identity = try await Joining.identity(dataFolder: options.dataFolder, host: host),
+            !identity.nodeId.isEmpty
+        else {
+            throw Problem(
+                .notFound, "This machine has not joined a hub.",
+                hint: "On the hub, run `roost server add`, and run the line that it prints here.")
+        }
+        return AgentProcess(
+            options: options, host: host, identity: identity, client: makeClient(), logger: logger)
+    }
+
+    static func liveHost(_ options: AgentOptions) throws -> Host {
+        Host(
+            files: LiveFiles(), git: LiveGit(dataFolder: options.dataFolder),
+            supervisor: liveSupervisor(root: options.dataFolder, binary: options.program),
+            edge: EdgeControlClient(socketPath: AgentPaths(root: options.dataFolder).edgeSocket),
+            accounts: LiveAccounts(), names: LiveNames(), probes: LiveProbes(),
+            facts: LiveFacts(dataFolder: options.dataFolder), clock: LiveClock(), random: LiveRandom(),
+            effects: FaultGate.fromEnvironment())
+    }
+
+    static func makeClient() -> HTTPClient {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = .seconds(5)
+        configuration.connectionPool.idleTimeout = .seconds(50)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    /// Runs until cancelled. Applications and edge go on.
+    func run() async throws {
+        let agent = Agent(
+            options: options, identity: identity, host: host,
+            link: HTTPHubLink(client: client, base: identity.hubUrl), logger: logger)
+        do {
+            try await agent.run()
+        } catch {
+            try await client.shutdown()
+            throw error
+        }
+        try await client.shutdown()
+    }
+
+    /// Stops every application and then the edge; for `roost up`, which ends with all that it began.
+    func stopUnits() async throws {
+        let units = try await host.supervisor.list().map(\.id)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for unit in units where unit != "edge" { group.addTask { try await host.supervisor.stop(unit) } }
+            try await group.waitForAll()
+        }
+        if units.contains("edge") { try await host.supervisor.stop("edge") }
+        try await host.names.remove()
+    }
+}
+
+extension AgentOptions {
+    /// Options with what this machine allows: low ports need root.
+    static func forThisMachine(
+        dataFolder: String, edge: SocketAddressText?, internalHost: String
+    ) throws -> AgentOptions {
+        let isRoot = geteuid() == 0
+        return AgentOptions(
+            dataFolder: dataFolder, program: try FilePaths.ownProgram(), edgeAddress: edge?.description,
+            internalHost: internalHost, internalPort: isRoot ? 80 : 8053, dnsPort: isRoot ? 53 : 8054,
+            agentVersion: Roost.version)
+    }
+}

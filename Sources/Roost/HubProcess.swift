@@ -1,0 +1,60 @@
+import AgentProtocol
+import Catalog
+import Dashboard
+import HubAPI
+import HubCore
+import HubStore
+import Hummingbird
+import LinuxHost
+import Logging
+import Model
+import ServiceLifecycle
+
+/// The hub as it runs: store, keys and server in one data folder.
+struct HubProcess: Sendable {
+    let hub: Hub
+    let publicKey: String
+    let address: SocketAddressText
+    let logger: Logger
+
+    /// Opens or makes everything below `DIR/hub`, and `DIR/admin.key` when there is none.
+    static func open(dataFolder: String, address: SocketAddressText, logger: Logger) async throws -> HubProcess {
+        let clock = LiveClock()
+        let random = LiveRandom()
+        let folder = "\(dataFolder)/hub"
+        try await LiveFiles().makeFolder(dataFolder, mode: 0o755)
+        try await LiveFiles().makeFolder(folder, mode: 0o700)
+        let store = try SQLiteStore(path: "\(folder)/roost.db", kinds: Catalog.kinds, clock: clock, random: random)
+        let world = HubWorld(
+            git: LiveGit(knownHosts: "\(folder)/known_hosts"), clock: clock, random: random,
+            secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random))
+        let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
+        let publicKey = try await hub.ensureSigningKey()
+        try await hub.ensureAdministratorKey(writeTo: "\(dataFolder)/admin.key")
+        return HubProcess(hub: hub, publicKey: publicKey, address: address, logger: logger)
+    }
+}
+
+extension HubProcess {
+    /// Server, upkeep and fleet work, in the order in which they start.
+    func services(edgeAddress: SocketAddressText? = nil) throws -> [any Service] {
+        let router = Router(context: HubRequestContext.self)
+        try addDashboard(
+            to: router, hub: hub,
+            configuration: DashboardConfiguration(
+                edgeAddress: edgeAddress?.description,
+                joinCommand: { hub, token in InstallLine.text(hubURL: hub, token: token) }),
+            address: { $1.remoteAddress?.ipAddress ?? "unknown" })
+        let api = HubAPI(
+            hub: hub, options: .init(executablePath: try FilePaths.ownProgram(), hubPublicKey: publicKey),
+            logger: logger)
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .notice)
+        let server = HubServer(api: api, router: router, host: address.host, port: address.port, logger: quiet)
+        let hub = hub
+        return [
+            FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runFleet() },
+            FunctionService { try await server.run() },
+        ]
+    }
+}

@@ -1,3 +1,0 @@
-import AsyncHTTPClient
-import Hummingbird
-@main struct M { static func main() { print("x") } }
