@@ -56,8 +56,10 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
@@ -87,8 +89,9 @@ let package = Package(
             swiftSettings: strict),
         library(
             "HubAPI", "Sources/Hub/API",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,
-             nioCore]),
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
+             hummingbird, product("HummingbirdCore", "hummingbird"), nioCore, nioPosix,
+             product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras")]),
         library(
             "Dashboard", "Sources/Hub/Dashboard",
             ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,

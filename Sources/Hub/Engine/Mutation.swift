@@ -224,7 +224,7 @@ extension Hub {
 
     /// Rendered members that have a value and are not bookkeeping.
     private func visibleMembers(_ record: ResourceRecord, _ kind: ResourceKind) -> [String: JSONValue] {
-        let hidden: Set<String> = ["id", "version", "created_at", "updated_at"]
+        let hidden: Set<String> = ["id", "revision", "created_at", "updated_at"]
         return (rendered(record, kind).objectValue ?? [:]).filter { !hidden.contains($0.key) && !$0.value.isNull }
     }
 }

@@ -8,7 +8,7 @@ extension Hub {
             "id": .string(record.id), "status": .string(record.status.rawValue),
             "status_message": record.statusMessage.map(JSONValue.string) ?? .null,
             "created_at": .string(record.createdAt.rfc3339), "updated_at": .string(record.updatedAt.rfc3339),
-            "version": .int(record.version),
+            "revision": .int(record.version),
         ]
         if let parent = kind.parent { members[parent.field] = record.parentId.map(JSONValue.string) ?? .null }
         for field in kind.reported where !field.isSecret {

@@ -34,3 +34,15 @@ extension Hub {
         return signature.nodeId
     }
 }
+
+// Tokens are too long to be guessed; this keeps a flood of guesses from costing database reads.
+extension Hub {
+    /// - Throws: `rate_limited` after too many refused registrations from an address.
+    public func admitRegistration(address: String) throws {
+        try loginLimits.admit(account: "install from \(address)", address: address, at: world.clock.monotonic())
+    }
+
+    public func noteRefusedRegistration(address: String) {
+        loginLimits.noteFailure(account: "install from \(address)", address: address, at: world.clock.monotonic())
+    }
+}

@@ -148,3 +148,17 @@ extension Hub {
     private static func cellKey(_ token: String) -> String { sha256Hex(Array("session \(token)".utf8)) }
     private static func csrfToken(_ token: String) -> String { sha256Hex(Array("csrf \(token)".utf8)) }
 }
+
+/// The cookie that holds a session's token.
+public enum SessionCookie {
+    public static let name = "roost_session"
+
+    /// The header that stores a token in a browser.
+    public static func header(_ token: String, isSecure: Bool) -> String {
+        "\(name)=\(token); Path=/; HttpOnly; SameSite=Lax; Max-Age=\(Hub.sessionLifetime.milliseconds / 1000)"
+            + (isSecure ? "; Secure" : "")
+    }
+
+    /// The header that removes the token.
+    public static let removal = "\(name)=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
+}

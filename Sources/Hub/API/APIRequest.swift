@@ -1,0 +1,64 @@
+import HTTPTypes
+import HubCore
+import Hummingbird
+import Model
+import NIOCore
+
+/// A request on its way to an endpoint.
+struct APIRequest: Sendable {
+    /// Largest JSON body, in bytes.
+    static let bodyBytesMax = 1_048_576
+
+    let request: Request
+    /// What stood for `{id}` in the path.
+    let id: String
+    let query: QueryParameters
+    let principal: Principal
+    let address: String
+
+    /// The body, at most `limit` bytes of it.
+    /// - Throws: `too_large`.
+    func body(limit: Int = bodyBytesMax) async throws -> [UInt8] {
+        let tooLarge = Problem(.tooLarge, "The body must have at most \(limit) bytes.")
+        if let length = request.headers[.contentLength].flatMap(Int.init), length > limit { throw tooLarge }
+        var bytes: [UInt8] = []
+        for try await part in request.body {
+            guard bytes.count + part.readableBytes <= limit else { throw tooLarge }
+            bytes.append(contentsOf: part.readableBytesView)
+        }
+        return bytes
+    }
+
+    /// The body as JSON; `.null` for an empty one.
+    /// - Throws: `too_large`, `malformed_json`, `invalid` for another content type.
+    func json(limit: Int = bodyBytesMax) async throws -> JSONValue {
+        let type = request.headers[.contentType].map(Self.mediaType)
+        let bytes = try await body(limit: limit)
+        if bytes.isEmpty { return .null }
+        guard type == nil || type == "application/json" else {
+            throw Problem(.invalid, "The content type must be application/json.")
+        }
+        return try JSONParser.parse(bytes)
+    }
+
+    /// `Application/JSON; charset=utf-8` → `application/json`.
+    static func mediaType(_ header: String) -> String {
+        var type = header.prefix { $0 != ";" }.lowercased()
+        while type.last == " " { type.removeLast() }
+        return type
+    }
+
+    /// - Throws: `invalid` for an `If-Match` that is not the revision of a resource.
+    func options() throws -> MutationOptions {
+        var options = MutationOptions(
+            idempotencyKey: request.headers[.init("Idempotency-Key")!], isPlan: try query.flag("plan"))
+        if let text = request.headers[.ifMatch], text != "*" {
+            let digits = text.filter { $0 != "\"" }
+            guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let version = Int64(digits) else {
+                throw Problem(.invalid, "If-Match must be the revision of the resource.")
+            }
+            options.ifMatch = version
+        }
+        return options
+    }
+}

@@ -1,0 +1,153 @@
+import HTTPTypes
+import HubCore
+import Model
+import ResourceKit
+
+/// The OpenAPI 3.1 document, put together from the endpoints and the kinds.
+enum OpenAPIDocument {
+    static func json(_ endpoints: [Endpoint], kinds: [ResourceKind]) -> JSONValue {
+        var paths: [String: JSONValue] = [:]
+        for endpoint in endpoints where !endpoint.operation.isHidden {
+            var item = paths[endpoint.path] ?? [:]
+            item[endpoint.method.rawValue.lowercased()] = operation(endpoint)
+            paths[endpoint.path] = item
+        }
+        return [
+            "openapi": "3.1.0",
+            "info": [
+                "title": "Roost", "version": "1",
+                "description": """
+                Turns Linux servers into a hosting platform. Every mutation takes ?plan=true, which answers what would \
+                change and changes nothing.
+                """,
+            ],
+            "servers": [["url": "/"]],
+            "security": [["bearer": []], ["key": []]],
+            "paths": .object(paths),
+            "components": [
+                "securitySchemes": [
+                    "bearer": ["type": "http", "scheme": "bearer"],
+                    "key": ["type": "apiKey", "in": "header", "name": "X-API-Key"],
+                ],
+                "schemas": .object(schemas(kinds)),
+                "responses": ["error": content(Schema.reference("error"), "The request was refused; it says why.")],
+            ],
+        ]
+    }
+
+    private static func content(_ schema: JSONValue, _ description: String) -> JSONValue {
+        ["description": .string(description), "content": ["application/json": ["schema": schema]]]
+    }
+
+    private static func operation(_ endpoint: Endpoint) -> JSONValue {
+        let operation = endpoint.operation
+        var responses: [String: JSONValue] = [:]
+        for (code, schema) in operation.answers {
+            let description = descriptions[code] ?? "Done."
+            responses[String(code)] = schema.map { content($0, description) } ?? ["description": .string(description)]
+        }
+        for code in refusals(endpoint) { responses[String(code)] = ["$ref": "#/components/responses/error"] }
+        var json: JSONValue = [
+            "operationId": .string(operation.id), "tags": [.string(operation.tag)],
+            "summary": .string(operation.summary), "responses": .object(responses),
+        ]
+        if !operation.parameters.isEmpty { json["parameters"] = .array(operation.parameters) }
+        if let body = operation.body {
+            json["requestBody"] = [
+                "required": .bool(operation.isBodyRequired), "content": ["application/json": ["schema": body]],
+            ]
+        }
+        if case .anyone = endpoint.access { json["security"] = [] }
+        return json
+    }
+
+    private static let descriptions: [Int: String] = [
+        200: "The answer.", 201: "Created.", 202: "Accepted; the resource says how it goes.", 204: "Done.",
+    ]
+
+    private static func refusals(_ endpoint: Endpoint) -> [Int] {
+        var codes = [400, 405, 429, 503]
+        if case .key = endpoint.access { codes += [401, 403] }
+        if endpoint.path.contains("{id}") || endpoint.operation.tag == "events" || endpoint.method == .post {
+            codes.append(404)
+        }
+        if endpoint.method != .get { codes += [401, 409, 413] }
+        return codes
+    }
+
+    private static func schemas(_ kinds: [ResourceKind]) -> [String: JSONValue] {
+        var result = shared
+        for kind in kinds {
+            result[kind.name] = Schema.resource(kind)
+            result["\(kind.name)-created"] = Schema.resource(kind, shownOnce: true)
+            result["\(kind.name)-creation"] = Schema.object(kind.fields)
+            result["\(kind.name)-update"] = Schema.object(kind.fields, partial: true)
+            if let parent = kind.parent {
+                result["\(kind.name)-creation-flat"] = Schema.object(
+                    kind.fields, more: [parent.field: ["type": "string", "description": .string("Id of the \(parent.kind) above.")]],
+                    required: [parent.field])
+            }
+        }
+        return result
+    }
+
+    private static let text: JSONValue = ["type": "string"]
+    private static let textOrNull: JSONValue = ["type": ["string", "null"]]
+
+    private static func members(_ properties: [String: JSONValue]) -> JSONValue {
+        [
+            "type": "object", "properties": .object(properties), "additionalProperties": false,
+            "required": .array(properties.keys.sorted().map(JSONValue.string)),
+        ]
+    }
+
+    private static let shared: [String: JSONValue] = [
+        "error": members([
+            "error": ["type": "string", "description": "One sentence that a person can act on."],
+            "code": ["type": "string", "description": "A stable word."],
+            "fields": ["type": "object", "additionalProperties": text, "description": "Field path → why."],
+        ]),
+        "plan": members([
+            "plan": [
+                "type": "array",
+                "items": members([
+                    "change": ["type": "string", "enum": ["create", "update", "delete"]], "kind": text, "id": text,
+                    "fields": [
+                        "type": "object", "additionalProperties": ["type": "object", "required": ["from", "to"]],
+                    ],
+                ]),
+            ]
+        ]),
+        "event": members([
+            "id": ["type": "integer"], "time": ["type": "string", "format": "date-time"], "kind": text,
+            "node_id": textOrNull, "stack_id": textOrNull, "service_id": textOrNull, "deployment_id": textOrNull,
+            "message": text,
+        ]),
+        "audit-entry": members([
+            "id": ["type": "integer"], "time": ["type": "string", "format": "date-time"], "actor": text,
+            "action": text, "resource_kind": text, "resource_id": textOrNull, "address": text, "outcome": text,
+            "body": ["description": "The request's body; secrets are replaced."],
+        ]),
+        "log": members([
+            "node_id": text, "offset": ["type": "integer"], "text": text, "end": ["type": "integer"],
+        ]),
+        "search-hit": members([
+            "kind": text, "id": text, "name": textOrNull, "status": text, "parent_id": textOrNull,
+        ]),
+        "stats": members([
+            "kinds": [
+                "type": "object",
+                "additionalProperties": ["type": "object", "additionalProperties": ["type": "integer"]],
+            ]
+        ]),
+        "login": [
+            "oneOf": [
+                members(["email": text, "password": text]), members(["key": text]),
+            ]
+        ],
+        "session": members([
+            "name": text, "csrf_token": text, "expires_at": ["type": "string", "format": "date-time"],
+            "scopes": ["type": "array", "items": text],
+        ]),
+    ]
+}

@@ -1,0 +1,81 @@
+import Model
+
+/// The query of a request, decoded.
+struct QueryParameters: Sendable {
+    private var values: [String: String] = [:]
+
+    /// - Throws: `invalid` for a broken escape or a parameter that is given twice.
+    init(_ text: String?) throws(Problem) {
+        for part in (text ?? "").split(separator: "&") {
+            let pair = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = PercentCoding.decode(pair[0], plusIsSpace: true),
+                let value = PercentCoding.decode(pair.count > 1 ? pair[1] : "", plusIsSpace: true)
+            else { throw Problem(.invalid, "The query has a broken percent escape or is not UTF-8.") }
+            guard values.updateValue(value, forKey: name) == nil else {
+                throw .invalid(String(name.prefix(80)), "is given twice")
+            }
+        }
+    }
+
+    /// The value; nil when it is absent or empty.
+    subscript(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// - Throws: `invalid` unless the value is `true` or `false`.
+    func flag(_ name: String) throws(Problem) -> Bool {
+        switch values[name] {
+        case nil, "false": false
+        case "true": true
+        default: throw .invalid(name, "must be true or false")
+        }
+    }
+
+    func integer(_ name: String, in range: ClosedRange<Int64>, default standard: Int64) throws(Problem) -> Int64 {
+        guard let text = values[name] else { return standard }
+        guard text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int64(text), range.contains(number) else {
+            throw .invalid(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    func choice(_ name: String, _ choices: [String]) throws(Problem) -> String? {
+        guard let value = values[name] else { return nil }
+        guard choices.contains(value) else { throw .invalid(name, "must be one of \(choices.joined(separator: ", "))") }
+        return value
+    }
+
+    func time(_ name: String) throws(Problem) -> Timestamp? {
+        guard let text = values[name] else { return nil }
+        guard let time = Timestamp(rfc3339: text) else {
+            throw .invalid(name, "must be a time in UTC such as 2030-01-01T00:00:00Z")
+        }
+        return time
+    }
+}
+
+/// Percent escapes (RFC 3986 section 2.1).
+enum PercentCoding {
+    /// The decoded text; nil for a broken escape and for what is not UTF-8.
+    static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
+        var out: [UInt8] = []
+        var bytes = text.utf8.makeIterator()
+        while let byte = bytes.next() {
+            switch byte {
+            case UInt8(ascii: "%"):
+                guard let high = bytes.next().flatMap(digit), let low = bytes.next().flatMap(digit) else { return nil }
+                out.append(high << 4 | low)
+            case UInt8(ascii: "+") where plusIsSpace: out.append(UInt8(ascii: " "))
+            default: out.append(byte)
+            }
+        }
+        return String(validating: out, as: UTF8.self)
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - 48
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - 87
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - 55
+        default: nil
+        }
+    }
+}

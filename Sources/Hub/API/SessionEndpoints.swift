@@ -1,0 +1,55 @@
+import HTTPTypes
+import HubCore
+import Hummingbird
+import Model
+
+extension HubAPI {
+    func sessionEndpoints() -> [Endpoint] {
+        var login = Operation(
+            id: "login", tag: "session",
+            summary: "Log in with email and password, or with an API key, and get a session cookie.")
+        login.body = Schema.reference("login")
+        login.isBodyRequired = true
+        login.answers = [(200, Schema.reference("session"))]
+        var logout = Operation(id: "logout", tag: "session", summary: "End the session of the cookie.")
+        logout.answers = [(204, nil)]
+        return [
+            Endpoint(method: .post, path: "\(Self.base)/login", access: .anyone, operation: login) {
+                try await logIn($0)
+            },
+            Endpoint(method: .post, path: "\(Self.base)/logout", access: .anyone, operation: logout) { request in
+                // Needs no proof: who can send the cookie may end it, and who cannot ends nothing.
+                if let token = Self.sessionToken(in: request.request) { try await hub.logout(token) }
+                return Answers.empty(.noContent, headers: [.setCookie: SessionCookie.removal])
+            },
+        ]
+    }
+
+    private func logIn(_ request: APIRequest) async throws -> Response {
+        let body = try await request.json(limit: 16_384)
+        guard let members = body.objectValue else { throw Problem(.invalid, "The body must be a JSON object.") }
+        for name in members.keys.sorted() where !["email", "password", "key"].contains(name) {
+            throw Problem.invalid(String(name.prefix(80)), "is not a known field")
+        }
+        let session: Session
+        if let key = members["key"] {
+            guard let key = key.stringValue, members.count == 1 else {
+                throw Problem.invalid("key", "must be a string, and stand alone")
+            }
+            session = try await hub.loginWithKey(key, address: request.address)
+        } else {
+            guard let email = members["email"]?.stringValue else { throw Problem.invalid("email", "must be a string") }
+            guard let password = members["password"]?.stringValue else {
+                throw Problem.invalid("password", "must be a string")
+            }
+            session = try await hub.login(email: email, password: password, address: request.address)
+        }
+        let isSecure = request.request.headers[.init("X-Forwarded-Proto")!] == "https"
+        return Answers.json(
+            [
+                "name": .string(session.principal.name), "csrf_token": .string(session.csrfToken),
+                "expires_at": .string(session.expires.rfc3339),
+                "scopes": .array(session.principal.scopes.sorted().map(JSONValue.string)),
+            ], headers: [.setCookie: SessionCookie.header(session.token, isSecure: isSecure)])
+    }
+}
