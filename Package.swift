@@ -129,6 +129,7 @@ let package = Package(
 
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
         tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
+        tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
         tests("TidyTests", "Tests/Tidy", ["Model", "Catalog", "ResourceKit", "CLI", "Example"]),
     ] + families.flatMap(family)

@@ -102,3 +102,11 @@ func percentEncoded(_ text: String) -> String {
     }
     return String(decoding: out, as: UTF8.self)
 }
+
+/// A path of this site, whatever was asked for: no other host, no line breaks.
+func localPath(_ path: String) -> String {
+    let isLocal =
+        path.hasPrefix("/") && !path.hasPrefix("//") && path.utf8.count <= 2048
+        && path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }
+    return isLocal ? path : "/"
+}

@@ -24,16 +24,8 @@ struct PageAnswer: Sendable {
     /// See other (RFC 9110 section 15.4.4): the answer to a form that was taken. The place is always our own.
     static func seeOther(_ path: String) -> PageAnswer {
         PageAnswer(
-            status: .seeOther, headers: [.location: Self.localPath(path), .cacheControl: "no-store"],
+            status: .seeOther, headers: [.location: localPath(path), .cacheControl: "no-store"],
             body: ResponseBody())
-    }
-
-    /// A path of this site, whatever was asked for: no other host, no line breaks.
-    static func localPath(_ path: String) -> String {
-        let isLocal =
-            path.hasPrefix("/") && !path.hasPrefix("//") && !path.hasPrefix("/\\") && path.utf8.count <= 2048
-            && path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\\") }
-        return isLocal ? path : "/"
     }
 
     /// Nothing of a page may come from elsewhere, run inline, or be framed.

@@ -36,7 +36,7 @@ struct RequestHead: Sendable {
     init(_ request: Request) throws {
         path = request.uri.path.split(separator: "/").prefix(8).map { Self.segment($0) }
         query = try FormBody(Array((request.uri.query ?? "").utf8))
-        here = PageAnswer.localPath(request.uri.path + (request.uri.query.map { "?\($0)" } ?? ""))
+        here = localPath(request.uri.path + (request.uri.query.map { "?\($0)" } ?? ""))
         cookies = [:]
         for field in request.headers[values: .cookie] {
             for pair in field.split(separator: ";").prefix(50) {
