@@ -118,6 +118,7 @@ let package = Package(
                 "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird, httpClient,
                 nioCore, nioPosix, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
+                product("UnixSignals", "swift-service-lifecycle"), "ResourceKit", product("HTTPTypes", "swift-http-types"),
             ],
             path: "Sources/Roost", swiftSettings: strict),
 

@@ -1,7 +1,9 @@
 import AgentProtocol
+import AsyncHTTPClient
 import ArgumentParser
 import CLI
 import Glibc
+import Host
 import LinuxHost
 import Logging
 import Model
@@ -12,7 +14,7 @@ import ServiceLifecycle
 struct AgentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent", abstract: "The server agent: run it, or join a hub.",
-        subcommands: [Run.self, Join.self], defaultSubcommand: Run.self)
+        subcommands: [Run.self, Join.self, Install.self], defaultSubcommand: Run.self)
 
     struct Shared: ParsableArguments {
         @Option(help: "Folder of everything that the agent keeps.")

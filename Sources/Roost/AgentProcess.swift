@@ -6,6 +6,7 @@ import Host
 import LinuxHost
 import Logging
 import Model
+import NIOCore
 import Node
 
 /// The agent as it runs: the live host, the way to its hub, and one agent on a data folder.
@@ -34,7 +35,7 @@ struct AgentProcess: Sendable {
         Host(
             files: LiveFiles(), git: LiveGit(dataFolder: options.dataFolder),
             supervisor: liveSupervisor(root: options.dataFolder, binary: options.program),
-            edge: EdgeControlClient(socketPath: AgentPaths(root: options.dataFolder).edgeSocket),
+            edge: EdgeControlClient(socket: AgentPaths(root: options.dataFolder).edgeSocket),
             accounts: LiveAccounts(), names: LiveNames(), probes: LiveProbes(),
             facts: LiveFacts(dataFolder: options.dataFolder), clock: LiveClock(), random: LiveRandom(),
             effects: FaultGate.fromEnvironment())

@@ -2,6 +2,7 @@ import ArgumentParser
 import CLI
 import Logging
 import ServiceLifecycle
+import UnixSignals
 
 /// A long-running function as a service: it is cancelled when the program is asked to end.
 struct FunctionService: Service {

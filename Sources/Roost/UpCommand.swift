@@ -1,9 +1,11 @@
 import AgentProtocol
+import AsyncHTTPClient
 import ArgumentParser
 import CLI
 import Glibc
 import HubCore
 import HubStore
+import Host
 import LinuxHost
 import Logging
 import Model
@@ -52,7 +54,7 @@ struct UpCommand: AsyncParsableCommand {
 
     func run() async throws {
         let logger = log.makeLogger("roost")
-        let folder = data.hasPrefix("/") ? data : "\(try FilePaths.workingFolder())/\(data)"
+        let folder = absolutePath(data)
         let hub = try await HubProcess.open(dataFolder: folder, address: listen, logger: logger)
         let options = try AgentOptions.forThisMachine(
             dataFolder: "\(folder)/agent", edge: edge, internalHost: internalHost)
@@ -155,4 +157,11 @@ extension Hub {
             kind, parentId: nil, body: ["name": .string(name)], options: MutationOptions(), as: .local)
         return answer.body["id"]?.stringValue ?? ""
     }
+}
+
+/// Seen from where the program was started.
+private func absolutePath(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
+    defer { free(folder) }
+    return "\(String(cString: folder))/\(path)"
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Model
 import ResourceKit
 
@@ -60,7 +61,7 @@ enum ServerCommands {
         guard let token = answer["token"]?.stringValue,
             token.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") })
         else { throw Problem(.internalError, "The hub answered without a token.") }
-        return "curl -fsSL \(url)/install.sh | sh -s -- \(url) \(token)"
+        return InstallLine.text(hubURL: url, token: token)
     }
 
     private static func waitForJoin(

@@ -19,8 +19,12 @@ public struct HubAPI: Sendable {
         public var publicURL: String?
         /// The program that joining servers get.
         public var executablePath: String
-        public init(publicURL: String? = nil, executablePath: String = "/proc/self/exe") {
+        /// Base64 of the key that signs desired states; joining servers pin it.
+        public var hubPublicKey: String
+
+        public init(publicURL: String? = nil, executablePath: String = "/proc/self/exe", hubPublicKey: String = "") {
             self.publicURL = publicURL
+            self.hubPublicKey = hubPublicKey
             self.executablePath = executablePath
         }
     }

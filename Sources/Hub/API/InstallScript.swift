@@ -1,14 +1,14 @@
 /// The POSIX shell script behind `curl … | sh`.
 enum InstallScript {
     /// - Parameters: both are plain text without any character that means something to a shell.
-    static func text(hubURL: String, token: String) -> String {
+    static func text(hubURL: String, hubKey: String) -> String {
         """
         #!/bin/sh
         # Installs Roost on this server and joins it to the hub.
         set -eu
 
         hub='\(hubURL)'
-        token='\(token)'
+        hub_key='\(hubKey)'
         target=/usr/local/bin/roost
 
         fail() { echo "roost: $1" >&2; exit 1; }
@@ -17,7 +17,7 @@ enum InstallScript {
         main() {
             [ "$(id -u)" = 0 ] || fail "please run this as root (for example: curl … | sudo sh)"
             [ "$(uname -s)" = Linux ] || fail "this server does not run Linux"
-            [ -n "$token" ] || fail "the address of this script lacks the install token (?token=…)"
+            [ -n "${ROOST_TOKEN:-}" ] || fail "ROOST_TOKEN is not set; run the line that roost server add prints"
             mkdir -p /usr/local/bin
             temporary=$(mktemp "$target.XXXXXX")
             trap 'rm -f "$temporary"' EXIT
@@ -33,8 +33,9 @@ enum InstallScript {
                 || fail "the program does not run here (the hub runs another system or architecture)"
             mv -f "$temporary" "$target"
             trap - EXIT
-            # The token goes through the environment: the list of processes is public.
-            ROOST_INSTALL_TOKEN="$token" "$target" agent join --hub "$hub"
+            # The token stays in the environment: the list of processes is public.
+            "$target" agent join "$hub" --hub-key "$hub_key"
+            "$target" agent install
         }
 
         main
