@@ -66,7 +66,7 @@ struct AgentCommand: AsyncParsableCommand {
                 outcome = .failure(error)
             }
             try await client.shutdown()
-            print("This machine is now the server \(try outcome.get().nodeName). Its agent starts with: roost agent run")
+            say("This machine is now the server \(try outcome.get().nodeName). Its agent starts with: roost agent run")
         }
     }
 }

@@ -29,7 +29,7 @@ extension AgentCommand {
                     throw Problem(.commandFailed, "systemctl \(arguments[0]) failed.", hint: result.errorText)
                 }
             }
-            print("The agent runs. Its log: journalctl -u roost-agent")
+            say("The agent runs. Its log: journalctl -u roost-agent")
         }
 
         /// Only the agent's own process is ended on a stop: applications and edge are units of their own.

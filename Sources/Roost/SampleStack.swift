@@ -30,7 +30,7 @@ struct SampleStack: Sendable {
                 kind, parentId: stackId, body: spec, options: MutationOptions(), as: .local)
             ids.append(answer.body["id"]?.stringValue ?? "")
         }
-        print("Building the sample …")
+        say("Building the sample …")
         for id in ids { try await report(id, kind) }
     }
 
@@ -40,13 +40,13 @@ struct SampleStack: Sendable {
             let name = service["name"]?.stringValue ?? id
             switch service["status"]?.stringValue {
             case "active":
-                return print("  \(name): http://\(edge)\(service["path"]?.stringValue ?? "/")")
+                return say("  \(name): http://\(edge)\(service["path"]?.stringValue ?? "/")")
             case "failed":
-                return print("  \(name): failed: \(service["status_message"]?.stringValue ?? "")")
+                return say("  \(name): failed: \(service["status_message"]?.stringValue ?? "")")
             default: try await Task.sleep(for: .milliseconds(100))
             }
         }
-        print("  \(id): not live yet; the dashboard shows how far it is.")
+        say("  \(id): not live yet; the dashboard shows how far it is.")
     }
 
     /// A repository whose pushes can be tried: `git push` to it, then `roost deploy`.

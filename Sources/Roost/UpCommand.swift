@@ -25,7 +25,7 @@ struct HubCommand: AsyncParsableCommand {
     func run() async throws {
         let logger = log.makeLogger("hub")
         let process = try await HubProcess.open(dataFolder: data, address: listen, logger: logger)
-        print("Dashboard: \(listen.localURL)  (key: \(data)/admin.key)")
+        say("Dashboard: \(listen.localURL)  (key: \(data)/admin.key)")
         try await runServices(try process.services(), logger: logger)
     }
 }
@@ -65,7 +65,7 @@ struct UpCommand: AsyncParsableCommand {
             try hub.services(edgeAddress: edge) + [
                 FunctionService { try await local.run() },
                 FunctionService {
-                    print("Dashboard: \(listen.localURL)  (key: \(folder)/admin.key)")
+                    say("Dashboard: \(listen.localURL)  (key: \(folder)/admin.key)")
                     try await sample?.run()
                     try await Task.sleep(for: .seconds(Int32.max))
                 },
