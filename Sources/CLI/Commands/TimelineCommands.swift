@@ -50,12 +50,12 @@ enum TimelineCommands {
             path = "/nodes/\(try await directory.resolve(try invocation.kind("node"), server).id)/events"
         }
         if let service = invocation.arguments.value("service") {
-            query.append(("service_id", try await directory.resolve(try invocation.kind("service"), service).id))
+            query.append(("service", try await directory.resolve(try invocation.kind("service"), service).id))
         }
         if let kind = invocation.arguments.value("kind") { query.append(("kind", kind)) }
         let limit = try invocation.count("limit", in: 1...10_000) ?? countStandard
         let names = try await titles(directory)
-        let newest = try await directory.client.list(path, query: query + [("order", "desc")], limit: limit)
+        let newest = try await directory.client.list(path, query: query, limit: limit)
         var shown = Set(newest.compactMap { $0["id"]?.intValue })
         show(Array(newest.reversed()), names, invocation)
         guard invocation.arguments.has("follow") else { return }
@@ -63,7 +63,7 @@ enum TimelineCommands {
             try await Task.sleep(for: pollInterval)
             let fresh: [JSONValue]
             do {
-                fresh = try await directory.client.list(path, query: query + [("order", "desc")], limit: 200)
+                fresh = try await directory.client.list(path, query: query, limit: 200)
                     .filter { $0["id"]?.intValue.map { !shown.contains($0) } ?? false }
             } catch let problem as Problem where problem.code == .hubUnreachable || problem.code == .timeout {
                 // The hub restarts; its timeline goes on where it was.

@@ -24,6 +24,11 @@ enum KindCommands {
         return kind.actions + [ResourceAction("retry", "Try again what failed; harmless on a healthy one.")]
     }
 
+    /// The field that people call a resource by.
+    static func titleField(of kind: ResourceKind) -> String? {
+        ["name", "email"].first { name in kind.fields.contains { $0.name == name } }
+    }
+
     /// Options that say below which resources: `--stack`, `--service`.
     static func scopeOptions(_ kind: ResourceKind, _ kinds: [ResourceKind]) -> [OptionDeclaration] {
         var options: [OptionDeclaration] = []
@@ -70,14 +75,15 @@ enum KindCommands {
     }
 
     private static func create(_ kind: ResourceKind, _ kinds: [ResourceKind]) -> CommandDeclaration {
-        let hasName = kind.fields.contains { $0.name == "name" }
+        let title = titleField(of: kind)
         let fields = FieldOption.options(for: kind.fields)
         let key = [
             OptionDeclaration("idempotency-key", placeholder: "KEY", "The same key makes the same request only once.")
         ]
         return CommandDeclaration(
             "create", aliases: ["add"], "Make a new \(Directory.title(kind)).",
-            parameters: hasName ? [ParameterDeclaration("NAME", "Its name; same as --name.", required: false)] : [],
+            parameters: title.map { [ParameterDeclaration($0.uppercased(), "Same as --\($0).", required: false)] }
+                ?? [],
             options: .all(
                 scopeOptions(kind, kinds), fields.flatMap { $0.declarations() }, [.plan], waiting(kind), [.json], key,
                 .connection)

@@ -43,11 +43,12 @@ struct KindVerbs {
         let directory = try invocation.directory()
         var spec = try FieldValues(path: invocation.path).spec(
             FieldOption.options(for: kind.fields), invocation.arguments)
-        if let name = invocation.arguments.parameters["NAME"] {
-            guard spec["name"] == nil || spec["name"] == .string(name) else {
-                throw UsageError("The name is given twice.", path: invocation.path)
+        if let field = KindCommands.titleField(of: kind), let word = invocation.arguments.parameters[field.uppercased()]
+        {
+            guard spec[field] == nil || spec[field] == .string(word) else {
+                throw UsageError("The \(field) is given twice.", path: invocation.path)
             }
-            spec["name"] = .string(name)
+            spec[field] = .string(word)
         }
         try await resolveReferences(in: &spec, kind.fields, directory, fillsMissing: true)
         try check(spec, isPartial: false)
@@ -98,7 +99,7 @@ struct KindVerbs {
         let arguments = try FieldValues(path: invocation.path).spec(options, invocation.arguments)
         if action.isDestructive, !invocation.isPlan {
             try invocation.questions.confirm(
-                "\(action.summary) \(title) \(printable(resource.title))?", isConfirmed: invocation.isConfirmed)
+                "Run \(action.name) on \(title) \(printable(resource.title))?", isConfirmed: invocation.isConfirmed)
         }
         let path = "\(directory.itemPath(kind, resource.id))/\(action.name)"
         let body: JSONValue? = arguments.isEmpty ? nil : .object(arguments)

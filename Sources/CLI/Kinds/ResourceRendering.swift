@@ -54,7 +54,7 @@ struct ResourceRendering {
     /// Values that are in no declaration: what the hub shows once, such as a token.
     func shownOnce(_ resource: Resource) -> [(String, String)] {
         let declared = Set((kind.fields + kind.reported).map(\.name)).union(Self.common)
-            .union(kind.parent.map { [$0.field] } ?? []).union(["version", "warnings"])
+            .union(kind.parent.map { [$0.field] } ?? []).union(["version", "revision"])
         return (resource.value.objectValue ?? [:]).filter { !declared.contains($0.key) && $0.value.stringValue != nil }
             .map { ($0.key, $0.value.stringValue ?? "") }.sorted { $0.0 < $1.0 }
     }
