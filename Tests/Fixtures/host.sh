@@ -100,6 +100,8 @@ join_groups() { # NAME: a subtree of its own in every hierarchy, and this shell 
           || cat "$controller/cpuset.$file" > "$controller/$parent/cpuset.$file"
       done; done
     fi
+    # A group weighs as much as one process beside it; a host is more than that.
+    [ ! -e "$controller/cpu.shares" ] || echo 65536 > "$controller/roost-lab/cpu.shares"
     echo "$BASHPID" > "$controller/roost-lab/$1/cgroup.procs"
   done
 }
@@ -135,7 +137,7 @@ leader() {
 }
 enter() {
   local pid
-  pid=$(leader "$1") || die "$1 is not running"
+  pid=$(leader "$1") || { echo "host.sh: $1 is not running" >&2; return 1; }
   shift
   nsenter -t "$pid" -m -u -i -n -p -C -r -w -- "$@"
 }

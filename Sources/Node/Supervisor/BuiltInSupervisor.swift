@@ -72,7 +72,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
     static func lockForStart(_ folder: UnitFolder) throws -> Int32? {
         for _ in 0..<1000 {
             if let lock = try folder.tryLock() { return lock }
-            if ProcessTable.runs(folder.readRecord()?.shim) { return nil }
+            if folder.isShim(folder.readRecord()?.shim) { return nil }
             // A shim that has not written its first record yet, or somebody who is cleaning up: both are brief.
             usleep(5000)
         }
@@ -100,7 +100,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
 
     private static func observe(_ folder: UnitFolder) -> UnitStatus? {
         var record = folder.readRecord()
-        if record?.phase == .exited || ProcessTable.runs(record?.shim) {
+        if record?.phase == .exited || folder.isShim(record?.shim) {
             return record.map { $0.status(memoryBytes: memoryBytes($0)) }
         }
         let lock: Int32?
@@ -182,11 +182,11 @@ public struct BuiltInSupervisor: UnitSupervisor {
         var pauseMicroseconds: UInt32 = 500
         while Shim.nowMs() < deadline {
             if let lock = try folder.tryLock() { return lock }
-            if !told, let shim = folder.readRecord()?.shim { told = signal(shim, SIGTERM) }
+            if !told, let shim = folder.readRecord()?.shim { told = signal(shim, SIGTERM, folder) }
             usleep(pauseMicroseconds)
             pauseMicroseconds = min(pauseMicroseconds * 2, 10_000)
         }
-        if let shim = folder.readRecord()?.shim { _ = signal(shim, SIGKILL) }
+        if let shim = folder.readRecord()?.shim { _ = signal(shim, SIGKILL, folder) }
         for _ in 0..<100 {
             if let lock = try folder.tryLock() { return lock }
             usleep(10_000)
@@ -195,11 +195,11 @@ public struct BuiltInSupervisor: UnitSupervisor {
     }
 
     /// Signals exactly this process: the descriptor pins the number before the start time is compared.
-    private static func signal(_ identity: ProcessIdentity, _ number: Int32) -> Bool {
+    private static func signal(_ identity: ProcessIdentity, _ number: Int32, _ folder: UnitFolder) -> Bool {
         let descriptor = croost_pidfd_open(identity.pid)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
-        return ProcessTable.runs(identity) && croost_pidfd_signal(descriptor, number) == 0
+        return folder.isShim(identity) && croost_pidfd_signal(descriptor, number) == 0
     }
 
     static func memoryBytes(_ record: UnitRecord) -> Int64? {

@@ -33,7 +33,8 @@ struct ControlGroup {
         let base = "/sys/fs/cgroup/roost"
         let folder = "\(base)/\(name)"
         guard mkdir(base, 0o755) == 0 || errno == EEXIST else { return group }
-        for controller in ["memory", "cpu", "pids"] {
+        let controllers = spec.cpuQuota == nil ? ["memory", "pids"] : ["memory", "cpu", "pids"]
+        for controller in controllers {
             // One by one: in a container some may be missing, and then the rest must still be had.
             for parent in ["/sys/fs/cgroup", base] {
                 try? FileContents.put("\(parent)/cgroup.subtree_control", "+\(controller)")
@@ -48,6 +49,7 @@ struct ControlGroup {
             if spec.memoryMaxBytes != nil { _ = set("\(folder)/memory.swap.max", 0) }
         }
         if let quota = spec.cpuQuota {
+            _ = put("\(base)/cpu.weight", "800")
             group.limitsCPU = put("\(folder)/cpu.max", "\(Int64(quota * 100_000)) 100000")
         }
         group.limitsTasks = set("\(folder)/pids.max", spec.tasksMax.map(Int64.init))
@@ -56,7 +58,9 @@ struct ControlGroup {
 
     private static func makeSplit(name: String, spec: UnitSpec) -> ControlGroup {
         var group = ControlGroup(isOurs: true)
-        for controller in ["memory", "cpu", "pids"] {
+        // Without a quota a unit stays where the scheduler weighs it like every other process.
+        let controllers = spec.cpuQuota == nil ? ["memory", "pids"] : ["memory", "cpu", "pids"]
+        for controller in controllers {
             let base = "/sys/fs/cgroup/\(controller)/roost"
             let folder = "\(base)/\(name)"
             guard FileContents.exists("/sys/fs/cgroup/\(controller)/cgroup.procs"),
@@ -72,6 +76,8 @@ struct ControlGroup {
                 _ = set("\(folder)/memory.memsw.limit_in_bytes", spec.memoryMaxBytes)
             case "cpu":
                 guard let quota = spec.cpuQuota else { continue }
+                // All limited units together weigh as much as eight processes beside them.
+                _ = put("\(base)/cpu.shares", "8192")
                 group.limitsCPU =
                     put("\(folder)/cpu.cfs_period_us", "100000")
                     && put("\(folder)/cpu.cfs_quota_us", "\(Int64(quota * 100_000))")

@@ -15,10 +15,12 @@ enum ProcessTable {
         var isDead: Bool { state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") }
     }
 
-    static let bootId: String = {
-        let text = FileContents.text("/proc/sys/kernel/random/boot_id") ?? ""
-        return String(text.prefix { $0 != "\n" })
-    }()
+    /// `btime` of proc_stat(5).
+    static func bootSeconds() -> Int64 {
+        let lines = (FileContents.text("/proc/stat", bytesMax: 1_048_576) ?? "").split(separator: "\n")
+        let line = lines.first { $0.hasPrefix("btime ") }
+        return line.flatMap { Int64($0.dropFirst("btime ".utf8.count)) } ?? 0
+    }
 
     static func entry(_ pid: Int32) -> Entry? {
         guard let text = FileContents.text("/proc/\(pid)/stat", bytesMax: 4096) else { return nil }
@@ -34,13 +36,21 @@ enum ProcessTable {
     }
 
     static func identity(_ pid: Int32) -> ProcessIdentity? {
-        entry(pid).map { ProcessIdentity(pid: pid, startTicks: $0.startTicks, bootId: bootId) }
+        entry(pid).map { ProcessIdentity(pid: pid, startTicks: $0.startTicks, bootSeconds: bootSeconds()) }
     }
 
-    /// Whether this very process still runs.
-    static func runs(_ identity: ProcessIdentity?) -> Bool {
-        guard let identity, identity.bootId == bootId, let entry = entry(identity.pid) else { return false }
+    /// Whether a process of this number and start time runs. After a reboot another one may, if rarely: callers that kill
+    /// look closer.
+    static func runs(_ identity: ProcessIdentity) -> Bool {
+        guard let entry = entry(identity.pid) else { return false }
         return entry.startTicks == identity.startTicks && !entry.isDead
+    }
+
+    /// Whether this very process still runs, and is the shim of the unit with this spec file.
+    static func isShim(_ identity: ProcessIdentity?, specPath: String) -> Bool {
+        guard let identity, runs(identity) else { return false }
+        let arguments = FileContents.text("/proc/\(identity.pid)/cmdline")?.split(separator: "\0") ?? []
+        return arguments.suffix(2) == ["shim", specPath[...]]
     }
 
     static func allPids() -> [Int32] { FileContents.names("/proc").compactMap { Int32($0) } }
@@ -89,11 +99,12 @@ enum ProcessTable {
     /// to its children.
     static func orphans(app: ProcessIdentity?, marker: String) -> [Int32] {
         let needle = Array(marker.utf8)
-        let leader = app.flatMap { $0.bootId == bootId ? $0 : nil }
-        let leaderRuns = runs(leader)
+        // Another boot's number means nothing; within a minute is the same boot, unless the clock was set, and then the
+        // environment must do.
+        let leader = app.flatMap { abs($0.bootSeconds - bootSeconds()) <= 60 && runs($0) ? $0 : nil }
         return all().filter { entry in
             guard !entry.isDead, entry.pid != getpid() else { return false }
-            if let leader, leaderRuns, entry.session == leader.pid { return true }
+            if let leader, entry.session == leader.pid { return true }
             return environmentHolds(entry.pid, needle)
         }.map(\.pid)
     }

@@ -85,6 +85,7 @@ extension Shim {
         var error = describeEnd(code: code, signal: signal)
         if !killed { error = (error ?? "stopped") + "; some of its processes cannot be killed" }
         if mode == .stopping {
+            if spec.restart == .never { error = "stopped before it ended" }
             finish(.ended, exitCode: code, signal: signal, error: error)
         } else {
             ended(exitCode: code >= 0 ? code : nil, signal: signal > 0 ? signal : nil, error: error, ranMs: ranMs)

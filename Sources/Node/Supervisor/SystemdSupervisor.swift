@@ -102,7 +102,7 @@ public struct SystemdSupervisor: UnitSupervisor {
         guard let record = folder.readRecord() else {
             return Observation(record: UnitRecord(id: folder.id, phase: .ended), isSettled: false)
         }
-        let isSettled = record.phase == .exited || ProcessTable.runs(record.shim)
+        let isSettled = record.phase == .exited || folder.isShim(record.shim)
         return Observation(
             record: record, memoryBytes: isSettled ? BuiltInSupervisor.memoryBytes(record) : nil, isSettled: isSettled)
     }

@@ -118,6 +118,8 @@ struct UnitFolder {
             && held.st_dev == named.st_dev
     }
 
+    func isShim(_ identity: ProcessIdentity?) -> Bool { ProcessTable.isShim(identity, specPath: specPath) }
+
     /// Kills what is left of a unit whose shim is gone. The caller holds the lock.
     func killOrphans(_ record: UnitRecord?) -> Bool {
         for attempt in 0..<400 {

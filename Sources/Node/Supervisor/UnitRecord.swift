@@ -77,27 +77,31 @@ struct UnitRecord: Equatable {
     }
 }
 
-/// A process, safe against reuse of its number: a number, a start time, and a boot.
+/// A process, safe against reuse of its number: a number and a start time.
+///
+/// The kernel's boot id is of no use here: containers and `ProtectKernelTunables` show different ones to processes of
+/// the same machine.
 struct ProcessIdentity: Equatable {
     var pid: Int32
     /// Clock ticks from boot to the start; field 22 of proc_pid_stat(5).
     var startTicks: Int64
-    var bootId: String
+    /// When the machine booted, by the clock on its wall; moves when that clock is set.
+    var bootSeconds: Int64
 
     var json: JSONValue {
-        ["pid": .int(Int64(pid)), "start_ticks": .int(startTicks), "boot_id": .string(bootId)]
+        ["pid": .int(Int64(pid)), "start_ticks": .int(startTicks), "boot_seconds": .int(bootSeconds)]
     }
 
-    init(pid: Int32, startTicks: Int64, bootId: String) {
+    init(pid: Int32, startTicks: Int64, bootSeconds: Int64) {
         self.pid = pid
         self.startTicks = startTicks
-        self.bootId = bootId
+        self.bootSeconds = bootSeconds
     }
 
     init?(json value: JSONValue) {
         guard let pid = value["pid"]?.intValue.flatMap({ Int32(exactly: $0) }),
-            let ticks = value["start_ticks"]?.intValue, let boot = value["boot_id"]?.stringValue
+            let ticks = value["start_ticks"]?.intValue, let boot = value["boot_seconds"]?.intValue
         else { return nil }
-        self.init(pid: pid, startTicks: ticks, bootId: boot)
+        self.init(pid: pid, startTicks: ticks, bootSeconds: boot)
     }
 }
