@@ -132,6 +132,8 @@ let package = Package(
         tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
+        tests("EdgeTests", "Tests/Edge",
+            ["Model", "Host", "AgentProtocol", "Edge", "NameResponder", crypto, logging, nioCore, nioPosix]),
         tests("TidyTests", "Tests/Tidy", ["Model", "Catalog", "ResourceKit", "CLI", "Example"]),
     ] + families.flatMap(family)
 )

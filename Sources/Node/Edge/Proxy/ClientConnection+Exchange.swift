@@ -234,7 +234,11 @@ extension ClientConnection {
     func upstreamFailed(_ failed: UpstreamConnection) {
         connection = nil
         guard phase == .exchange, let upstream else { return closeNow() }
-        guard request.status == 0 else { return closeNow() }
+        guard request.status == 0 else {
+            // What came before the break goes out; the end does not, so that the client sees that it is missing.
+            flush()
+            return closeNow()
+        }
         let canRepeat = request.isSent && request.framing != .chunked && isWhole || request.replay != nil
         if failed.isReused, !failed.hasAnswered, !request.isRetried, request.method.isIdempotent, canRepeat,
             let endpoint

@@ -1,0 +1,279 @@
+import Edge
+import Glibc
+import Model
+import Testing
+
+/// Upstreams that misbehave and clients that vanish.
+@Suite(.serialized)
+struct FailureTests {
+    private static var quick: EdgeLimits {
+        var limits = EdgeLimits()
+        limits.responseHeadTimeout = .seconds(1)
+        limits.bodyIdleTimeout = .seconds(1)
+        limits.requestHeadTimeout = .seconds(1)
+        limits.keepAliveTimeout = .seconds(1)
+        return limits
+    }
+
+    /// Whatever the first upstream does, a healthy neighbour is served as if nothing were.
+    private func withNeighbour(_ script: @escaping RawUpstream.Script, _ body: (EdgeFixture, RawUpstream) async throws -> Void)
+        async throws
+    {
+        let bad = try RawUpstream(script: script)
+        let good = try RawUpstream()
+        var table = EdgeTable.single(bad.port)
+        table.upstreams.append(
+            EdgeUpstream(id: "good", name: "good", endpoints: [EdgeEndpoint(host: "127.0.0.1", port: good.port)]))
+        table.routes.append(EdgeRoute(pathPrefix: "/good", upstreamId: "good"))
+        try await EdgeFixture.with(table, limits: Self.quick) { edge in
+            try await body(edge, bad)
+            let neighbour = try await edge.get("/good")
+            #expect(neighbour.status == 200)
+            #expect(try await eventually { try await edge.control.status().requestsInFlight.isEmpty })
+        }
+    }
+
+    @Test(arguments: [
+        "garbage\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: \u{0}\r\n\r\n", "HTTP/1.1 600 Odd\r\n\r\n", "",
+    ])
+    func garbageIsABadGateway(answer: String) async throws {
+        try await withNeighbour(RawUpstream.answering(answer, thenClose: true)) { edge, _ in
+            for method in ["GET", "POST"] {
+                let response = try await edge.ask("\(method) / HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(response.status == 502)
+                #expect(response.text.contains("web"))
+            }
+        }
+    }
+
+    @Test func anEndlessHeadIsABadGateway() async throws {
+        let script: RawUpstream.Script = { connection, upstream in
+            _ = try upstream.read(connection)
+            try connection.send("HTTP/1.1 200 OK\r\n")
+            for _ in 0..<1000 { try connection.send("A: \(String(repeating: "b", count: 1000))\r\n") }
+        }
+        try await withNeighbour(script) { edge, _ in
+            let response = try await edge.get("/")
+            #expect(response.status == 502)
+        }
+    }
+
+    @Test func aSilentUpstreamTimesOut() async throws {
+        let script: RawUpstream.Script = { connection, upstream in
+            _ = try upstream.read(connection)
+            sleep(4)
+        }
+        try await withNeighbour(script) { edge, _ in
+            let response = try await edge.get("/", fields: "Accept: application/json\r\n")
+            #expect(response.status == 504)
+            #expect(response.text.contains("upstream_timeout"))
+        }
+    }
+
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    ])
+    func aBodyCutShortIsNotMadeWhole(answer: String) async throws {
+        try await withNeighbour(RawUpstream.answering(answer, thenClose: true)) { edge, _ in
+            let port = edge.port
+            let raw = try await blocking {
+                let client = try RawSocket(port: port)
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                return String(decoding: try client.receiveAll(), as: UTF8.self)
+            }
+            #expect(raw.hasPrefix("HTTP/1.1 200 OK\r\n"))
+            #expect(!raw.hasSuffix("0\r\n\r\n"))
+        }
+    }
+
+    @Test func aStalledBodyIsGivenUp() async throws {
+        let script: RawUpstream.Script = { connection, upstream in
+            _ = try upstream.read(connection)
+            try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            sleep(4)
+        }
+        try await withNeighbour(script) { edge, _ in
+            let port = edge.port
+            let raw = try await blocking {
+                let client = try RawSocket(port: port)
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                return try client.receiveAll()
+            }
+            #expect(raw.suffix(4).elementsEqual("half".utf8))
+        }
+    }
+
+    @Test func bytesBehindAResponseAreNotTheNextOne() async throws {
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra"
+        try await withNeighbour(RawUpstream.answering(answer)) { edge, upstream in
+            for _ in 0..<5 {
+                let response = try await edge.get("/")
+                #expect(response.text == "ok")
+            }
+            #expect(upstream.connections == 5)
+        }
+    }
+
+    @Test func anUpstreamThatTricklesIsPassedOn() async throws {
+        let script: RawUpstream.Script = { connection, upstream in
+            while try upstream.read(connection) != nil {
+                for byte in "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n".utf8 {
+                    try connection.send([byte])
+                    usleep(2000)
+                }
+            }
+        }
+        try await withNeighbour(script) { edge, _ in
+            let response = try await edge.get("/")
+            #expect(response.text == "abc")
+            #expect(response.trailer == "A: b\r\n\r\n")
+        }
+    }
+
+    @Test func anAnswerBeforeTheRequestEndedIsPassedOn() async throws {
+        let script: RawUpstream.Script = { connection, _ in
+            _ = try connection.receive(until: "\r\n\r\n")
+            try connection.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        }
+        try await withNeighbour(script) { edge, _ in
+            let port = edge.port
+            let response = try await blocking {
+                let client = try RawSocket(port: port)
+                try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
+                let block = [UInt8](repeating: 0, count: 65_536)
+                // The edge closes at some point, which is right.
+                for _ in 0..<20 { try? client.send(block) }
+                return try client.response()
+            }
+            #expect(response?.status == 413)
+            #expect(response?.field("connection") == "close")
+        }
+    }
+
+    @Test func aClientThatVanishesFreesItsUpstream() async throws {
+        let script: RawUpstream.Script = { connection, upstream in
+            _ = try upstream.read(connection)
+            try connection.send("HTTP/1.1 200 OK\r\n\r\n")
+            while true {
+                try connection.send("tick\n")
+                usleep(10_000)
+            }
+        }
+        try await withNeighbour(script) { edge, upstream in
+            let port = edge.port
+            for _ in 0..<20 {
+                try await blocking {
+                    let client = try RawSocket(port: port)
+                    try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    _ = try client.receive()
+                }
+            }
+            #expect(upstream.connections == 20)
+        }
+    }
+
+    @Test func aSlowHeadIsGivenUp() async throws {
+        try await withNeighbour(RawUpstream.echo) { edge, upstream in
+            let port = edge.port
+            let (answer, silent) = try await blocking {
+                let slow = try RawSocket(port: port)
+                let mute = try RawSocket(port: port)
+                for byte in "GET / HTTP/1.1\r\nHost: a\r\nA: bbbbbbbbbbbbbbbbbbbbbbbbbbb".utf8 {
+                    do { try slow.send([byte]) } catch { break }
+                    usleep(40_000)
+                }
+                return (try slow.response(), try mute.receiveAll())
+            }
+            #expect(answer?.status == 408)
+            #expect(silent.isEmpty)
+            #expect(upstream.requests.isEmpty)
+        }
+    }
+
+    @Test func anIdleConnectionIsClosed() async throws {
+        try await withNeighbour(RawUpstream.echo) { edge, _ in
+            let port = edge.port
+            try await blocking {
+                let client = try RawSocket(port: port)
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(try client.response()?.status == 200)
+                let rest = try client.receiveAll()
+                #expect(rest.isEmpty)
+            }
+        }
+    }
+
+    @Test func aSlowReaderIsGivenUp() async throws {
+        let script: RawUpstream.Script = { connection, upstream in
+            _ = try upstream.read(connection)
+            try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            let block = [UInt8](repeating: 0, count: 65_536)
+            while true { try connection.send(block) }
+        }
+        try await withNeighbour(script) { edge, _ in
+            let port = edge.port
+            let client = try await blocking {
+                let client = try RawSocket(port: port)
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                return client
+            }
+            try await Task.sleep(for: .seconds(3))
+            let inFlight = try await edge.control.status().requestsInFlight
+            #expect(inFlight.isEmpty)
+            _ = client
+        }
+    }
+
+    @Test func aClosedPortIsNamedInThePage() async throws {
+        let gone = try ClosedPort()
+        try await EdgeFixture.with(.single(gone.port, id: "shop")) { edge in
+            let page = try await edge.get("/")
+            #expect(page.status == 502)
+            #expect(page.text.contains("shop") && page.text.contains("Since <time"))
+            let json = try await edge.get("/", fields: "Accept: application/json\r\n")
+            #expect(json.field("content-type") == "application/json")
+            #expect(json.text.contains("\"service\":\"shop\"") && json.text.contains("\"since\""))
+            let both = try await edge.get("/", fields: "Accept: text/html, application/json\r\n")
+            #expect(both.field("content-type") == "text/html; charset=utf-8")
+        }
+    }
+
+    @Test func theNextEndpointIsTried() async throws {
+        let gone = try ClosedPort()
+        let upstream = try RawUpstream()
+        try await EdgeFixture.with(.single(gone.port, upstream.port)) { edge in
+            for _ in 0..<20 {
+                let response = try await edge.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab")
+                #expect(response.status == 200)
+            }
+            #expect(upstream.requests.count == 20)
+        }
+    }
+
+    @Test func theEndpointWithFewestRequestsIsChosen() async throws {
+        let slow = try RawUpstream { connection, upstream in
+            _ = try upstream.read(connection)
+            sleep(2)
+            try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        }
+        let fast = try RawUpstream()
+        try await EdgeFixture.with(.single(slow.port, fast.port)) { edge in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<3 { group.addTask { _ = try await edge.get("/") } }
+                try await Task.sleep(for: .milliseconds(300))
+                for _ in 0..<20 { _ = try await edge.get("/") }
+                try await group.waitForAll()
+            }
+            #expect(slow.requests.count <= 2)
+            #expect(fast.requests.count >= 21)
+        }
+    }
+}
