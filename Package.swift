@@ -126,7 +126,7 @@ let package = Package(
             "TestSupport", "Sources/TestSupport",
             ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", crypto, logging]),
         .executableTarget(
-            name: "Simulate", dependencies: ["TestSupport", "Model"], path: "Sources/Simulate", swiftSettings: strict),
+            name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate", swiftSettings: strict),
 
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
         tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),

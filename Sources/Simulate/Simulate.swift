@@ -1,33 +1,79 @@
 import Glibc
+import Host
 import Model
 import TestSupport
 
-
-/// `roost-simulate [--seed N] [--seeds COUNT] [--first N] [--nodes N]`: runs fleets on virtual time; a seed that fails is
-/// printed with all it violated, and `--seed` replays it.
+/// `roost-simulate`: fleets on virtual time, and the walk over all power cuts.
 @main
 struct Simulate {
+    private static let usage = """
+        usage: roost-simulate [--seeds COUNT] [--first SEED] [--nodes COUNT]   fleets in bad weather
+               roost-simulate --seed SEED [--nodes COUNT]                      replay one
+               roost-simulate --replay SEED [--nodes COUNT]                    run one twice, and compare
+               roost-simulate --walk                                           cut the power everywhere
+        """
+
+    private enum Work {
+        case fleets(ClosedRange<UInt64>)
+        case replay(UInt64)
+        case walk
+    }
+
     static func main() {
+        hashAlike()
         var first: UInt64 = 1
+        var work: Work?
         var count: UInt64 = 20
         var scenario = FleetScenario()
         var words = CommandLine.arguments.dropFirst()[...]
         while let option = words.popFirst() {
-            guard let value = words.popFirst().flatMap({ UInt64($0) }) else { usage() }
+            if option == "--walk" {
+                work = .walk
+                continue
+            }
+            guard let value = words.popFirst().flatMap({ UInt64($0) }), value > 0 else { fail(usage) }
             switch option {
-            case "--seed": (first, count) = (value, 1)
+            case "--seed": work = .fleets(value...value)
+            case "--replay": work = .replay(value)
             case "--seeds": count = value
             case "--first": first = value
             case "--nodes": scenario.nodes = Int(value)
-            default: usage()
+            default: fail(usage)
             }
         }
+        switch work ?? .fleets(first...first + count - 1) {
+        case .fleets(let seeds): runFleets(seeds, scenario)
+        case .replay(let seed): replay(seed, scenario)
+        case .walk: walk()
+        }
+    }
+
+    /// The order of dictionaries must be a function of the seed too: the runtime reads this variable at its start.
+    private static func hashAlike() {
+        guard getenv("SWIFT_DETERMINISTIC_HASHING") == nil else { return }
+        setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1)
+        var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+        execv("/proc/self/exe", &arguments)
+        fail("roost-simulate could not start itself anew.")
+    }
+
+    private static func fail(_ text: String) -> Never {
+        print(text)
+        exit(64)
+    }
+
+    private static func finish(_ passed: Int, _ failed: Int) -> Never {
+        print("\(passed) passed, \(failed) failed")
+        exit(failed == 0 ? 0 : 1)
+    }
+
+    private static func runFleets(_ seeds: ClosedRange<UInt64>, _ scenario: FleetScenario) {
         var failed = 0
         var exchanges = 0
         var deaths = (hub: 0, agent: 0)
         let clock = ContinuousClock()
         let began = clock.now
-        for seed in first..<first + count {
+        for seed in seeds {
             let outcome = scenario.run(seed: seed)
             exchanges += outcome.exchanges
             deaths.hub += outcome.hubDeaths
@@ -36,17 +82,43 @@ struct Simulate {
             failed += 1
             print("seed \(seed) failed; replay with: roost-simulate --seed \(seed) --nodes \(scenario.nodes)")
             for violation in outcome.violations.prefix(10) { print("  \(violation)") }
+            fflush(nil)
         }
         let seconds = (clock.now - began).milliseconds / 1000
         print(
-            "\(count) seeds, \(scenario.nodes) agents each: \(exchanges) requests, \(deaths.hub) hub and \(deaths.agent) "
-                + "agent deaths, \(seconds) s")
-        print("\(Int(count) - failed) passed, \(failed) failed")
-        exit(failed == 0 ? 0 : 1)
+            "\(seeds.count) seeds, \(scenario.nodes) agents each: \(exchanges) requests, \(deaths.hub) hub and "
+                + "\(deaths.agent) agent deaths, \(seconds) s")
+        finish(seeds.count - failed, failed)
     }
 
-    static func usage() -> Never {
-        print("usage: roost-simulate [--seed N] [--seeds COUNT] [--first N] [--nodes N]")
-        exit(64)
+    private static func replay(_ seed: UInt64, _ scenario: FleetScenario) {
+        let (first, second) = (scenario.run(seed: seed), scenario.run(seed: seed))
+        let isSame = first.trace == second.trace && first.violations == second.violations
+        print("seed \(seed): traces \(first.trace) and \(second.trace) over \(first.exchanges) requests")
+        finish(isSame ? 1 : 0, isSame ? 0 : 1)
+    }
+
+    private static func walk() {
+        do {
+            let life = try CrashWalk.live(.nothing)
+            let cuts = CrashWalk.cuts(in: life)
+            var failed = 0
+            for cut in cuts {
+                let end = try? CrashWalk.live(cut).end  // a life that cannot go on is a failure like any other
+                guard end != life.end else { continue }
+                failed += 1
+                print("another end after a power cut at \(cut), effect \(label(cut, life))")
+                if let end { print("  expected \(life.end)\n  found    \(end)") }
+                fflush(nil)
+            }
+            print("\(life.effects.count) effects of the agent and \(life.hubWrites) writes of the hub, each cut on both sides")
+            finish(cuts.count - failed, failed)
+        } catch {
+            fail("The undisturbed life ended with \(error).")
+        }
+    }
+
+    private static func label(_ cut: CrashWalk.Cut, _ life: CrashWalk.Life) -> String {
+        if case .agent(let number, _) = cut { life.effects[number].text } else { "store write" }
     }
 }

@@ -24,6 +24,8 @@ public struct FleetScenario: Sendable {
         public var exchanges = 0
         public var hubDeaths = 0
         public var agentDeaths = 0
+        /// Equal for equal runs.
+        public var trace: UInt64 = 0
     }
 
     /// What should be true of a service in the end.
@@ -131,7 +133,7 @@ public struct FleetScenario: Sendable {
         try await world.clock.sleep(for: .seconds(150))
         var outcome = Outcome(
             violations: world.machines.flatMap(\.violations), exchanges: world.exchanges, hubDeaths: world.hubDeaths,
-            agentDeaths: world.agentDeaths)
+            agentDeaths: world.agentDeaths, trace: world.trace)
         if world.network.replaysAccepted > 0 { outcome.violations.append("a replayed request was accepted") }
         for expectation in expectations {
             outcome.violations += try await check(expectation, world)

@@ -19,6 +19,8 @@ final class SimulatedNetwork: Sendable {
         var hub: Hub?
         var exchanges = 0
         var replaysAccepted = 0
+        /// FNV-1a, 64 bits.
+        var trace: UInt64 = 0xCBF2_9CE4_8422_2325
     }
 
     private let state = Mutex(State())
@@ -36,12 +38,17 @@ final class SimulatedNetwork: Sendable {
     func cut(_ machine: String) { _ = state.withLock { $0.cut.insert(machine) } }
     func heal(_ machine: String) { _ = state.withLock { $0.cut.remove(machine) } }
     var exchanges: Int { state.withLock { $0.exchanges } }
+    var trace: UInt64 { state.withLock { $0.trace } }
     /// Repeated requests that the hub let through; must stay 0.
     var replaysAccepted: Int { state.withLock { $0.replaysAccepted } }
 
     func deliver(_ request: HubRequest, from machine: String) async throws -> HubReply {
+        let now = clock.monotonic().milliseconds
         let weather = state.withLock { state in
             state.exchanges += 1
+            for byte in "\(now) \(machine) \(request.method) \(request.path)".utf8 {
+                state.trace = (state.trace ^ UInt64(byte)) &* 0x100_0000_01B3
+            }
             return state.weather
         }
         func travel() async throws {

@@ -50,6 +50,8 @@ public final class World: Sendable {
     public var hubDeaths: Int { state.withLock { $0.hubDeaths } }
     public var agentDeaths: Int { state.withLock { $0.agentDeaths } }
     public var exchanges: Int { network.exchanges }
+    /// Hash over all requests, their times and senders: equal runs have equal traces.
+    public var trace: UInt64 { network.trace }
 
     // MARK: hub
 
@@ -107,7 +109,10 @@ public final class World: Sendable {
             if let hub = state.withLock({ $0.hub }) {
                 do {
                     return try await body(hub)
-                } catch is PowerCut {}  // it died: the operator tries again
+                } catch {
+                    // When it died, whatever it said says nothing: the operator tries again.
+                    if state.withLock({ $0.hub === hub }) { throw error }
+                }
             }
             try await clock.sleep(for: .milliseconds(200))
         }
