@@ -1,0 +1,158 @@
+"""Deploys under load: settings, fixed ports, concurrent ones, instances."""
+import threading
+import time
+
+from kit.apps import python
+from kit.check import equal, expect, free_port, wait_for
+from kit.registry import scenario
+from kit.world import Load, Up
+
+
+@scenario("deploys.settings", quick=True)
+def settings(world):
+    """A changed variable, count of instances or restart rolls without a gap, and stays on the same commit."""
+    up = Up(world)
+    repository = world.repository()
+    service = up.live("app", repository, env={"COLOR": "red"})
+    commit = up.hub.deployments(service["id"])[0]["commit"]
+    repository.version("2")
+    with Load(f"{up.edge_url}/app", 100, "version=1") as load:
+        for change in ({"env": {"COLOR": "blue"}}, {"instances": 3}, {"memory_max": "256M"}, {"instances": 1}):
+            up.hub.ok("PUT", f"/services/{service['id']}", change)
+            equal(up.hub.active(service["id"])["commit"], commit, f"commit after {change}")
+        equal(up.fetch("/app/plain?name=COLOR").text, "blue", "the changed variable")
+        before = up.app_pids(service)
+        up.hub.ok("POST", f"/services/{service['id']}/restart")
+        up.hub.active(service["id"])
+        wait_for("new processes after a restart", lambda: not before & up.app_pids(service), 10)
+        result = load.end_without_failure()
+    world.note(f"{result['sent']} requests, p99 {result['latency_ms']['p99']} ms")
+    up.hub.ok("PUT", f"/services/{service['id']}", {"path": "/elsewhere"})
+    wait_for("the route follows", lambda: up.serves("/elsewhere", "version=1") and up.fetch("/app").status == 404, 10)
+    wait_for("active again", lambda: up.hub.service(service["id"])["status"] == "active", 10)
+
+
+@scenario("deploys.fixed-port", quick=True)
+def fixed_port(world):
+    """A service with a port of its own: requests are held while it changes hands, and none fails."""
+    up = Up(world)
+    repository = world.repository()
+    port = free_port()
+    service = up.live("app", repository, port=port)
+    with Load(f"{up.edge_url}/app", 100, "version=") as load:
+        for number in range(2, 6):
+            repository.version(str(number))
+            up.hub.deploy(service["id"])
+            up.hub.active(service["id"])
+            equal(up.hub.items("/nodes")[0]["services"][0]["ports"], [port], "port of the service")
+        result = load.end_without_failure()
+    expect(up.serves("/app", "version=5"), "the last version is not served")
+    world.note(f"{result['sent']} requests, longest held {result['latency_ms']['max']} ms")
+    # One that fails gives the port back to the release before.
+    up.hub.ok("PUT", f"/services/{service['id']}", {
+        "run_command": "exec sleep 100", "health_check": {"path": "/healthz", "interval": "1s", "grace": "2s"}})
+    with Load(f"{up.edge_url}/app", 50, "version=5") as load:
+        up.hub.failed(service["id"])
+        wait_for("the release before is back", lambda: up.serves("/app", "version=5"), 15)
+        load.end_without_failure()
+
+
+@scenario("deploys.newest-wins", quick=True)
+def newest_wins(world):
+    """Many deploys asked for at once: one at a time on the server, the newest is what stays, all others say so."""
+    up = Up(world)
+    repository = world.repository()
+    service = up.live("app", repository, build_command="sleep 0.5")
+    with Load(f"{up.edge_url}/app", 50, "version=") as load:
+        for number in range(2, 8):
+            repository.version(str(number))
+            threads = [threading.Thread(target=up.hub.ask, args=("POST", f"/services/{service['id']}/deploy")) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            time.sleep(0.2)
+        final = up.hub.active(service["id"])
+        load.end_without_failure()
+    equal(final["commit"], repository.head, "commit in the end")
+    expect(up.serves("/app", "version=7"), "the newest version is not served")
+    others = up.hub.deployments(service["id"])[1:]
+    expect(all(one["status"] in ("active", "failed") for one in others), f"left open: {[o['status'] for o in others]}")
+    expect(all("uperseded" in one["status_message"] for one in others if one["status"] == "failed"),
+           lambda: f"messages: {[one['status_message'] for one in others]}")
+    commits = [one["commit"] for one in up.hub.deployments(service["id"])]
+    equal(len(commits), len(set(commits)), "deployments with one commit each")
+    equal(len(up.app_pids(service)), 1, "processes in the end")
+
+
+@scenario("deploys.references")
+def references(world):
+    """Branches, tags, commits and the default branch are resolved to exact commits; an unknown one harms nothing."""
+    up = Up(world)
+    repository = world.repository()
+    first = repository.head
+    repository.git("tag", "-a", "v1", "-m", "one")
+    repository.push("v1")
+    repository.git("checkout", "-q", "-b", "side")
+    repository.commit({"version.txt": "side\n"}, push=False)
+    repository.push("side")
+    side = repository.head
+    repository.git("checkout", "-q", "main")
+    main = repository.version("2")
+    service = up.live("app", repository)
+    equal(up.hub.deployments(service["id"])[0]["commit"], main, "commit of the default branch")
+    for ref, commit in (("side", side), ("v1", first), (first, first), (first[:10], first), ("main", main),
+                        ("refs/heads/side", side)):
+        answer = up.hub.ask("PUT", f"/services/{service['id']}", {"git_ref": ref})
+        equal(answer.status, 202, f"git_ref {ref}: {answer.text}")
+        deployment = up.hub.settled(service["id"])
+        if ref == first[:10] and deployment["status"] == "failed":
+            continue
+        equal((deployment["status"], deployment["commit"]), ("active", commit), f"{ref}: {deployment['status_message']}")
+    up.hub.ok("PUT", f"/services/{service['id']}", {"git_ref": "no-such-branch"})
+    failed = up.hub.failed(service["id"])
+    expect("no-such-branch" in failed["status_message"], f"message: {failed['status_message']}")
+    answer = up.hub.ask("POST", f"/services/{service['id']}/deploy")
+    expect(400 <= answer.status < 500 and "no-such-branch" in answer.text, f"deploy: {answer.status} {answer.text}")
+    expect(up.serves("/app", "version=side"), "the release before does not serve on")
+    equal(up.hub.service(service["id"])["status"], "active", "status of a service that serves on")
+
+
+@scenario("deploys.apply")
+def apply(world):
+    """A whole stack as a file: --plan changes nothing, apply makes it so, a second apply does nothing."""
+    up = Up(world)
+    repository = world.repository()
+    one, two = world.name("one"), world.name("two")
+    text = f"""
+name: default
+services:
+  {one}:
+    git_url: {repository.url}
+    run_command: exec python3 app.py
+    path: /one
+    health_check:
+      path: /healthz
+  {two}:
+    git_url: {repository.url}
+    run_command: exec python3 app.py
+    path: /two
+    env:
+      COLOR: red
+"""
+    with open(world.path("stack.yaml"), "w") as file:
+        file.write(text)
+    planned = up.cli("apply", "-f", world.path("stack.yaml"), "--plan")
+    expect(one in planned.stdout and up.hub.items("/services") == [], f"--plan: {planned.stdout}")
+    up.cli("apply", "-f", world.path("stack.yaml"))
+    expect(up.serves("/one", "version=1") and up.serves("/two", "version=1"), "not served after apply")
+    before = {name["id"]: len(up.hub.deployments(name["id"])) for name in up.hub.items("/services")}
+    up.cli("apply", "-f", world.path("stack.yaml"))
+    equal({name["id"]: len(up.hub.deployments(name["id"])) for name in up.hub.items("/services")}, before,
+          "deployments after applying the same file again")
+    with open(world.path("stack.yaml"), "w") as file:
+        file.write(text.replace("red", "blue").split(f"  {one}:")[0] + f"  {two}:" + text.split(f"  {two}:")[1].replace("red", "blue"))
+    up.cli("apply", "-f", world.path("stack.yaml"), "--prune", "--yes", check=False)
+    names = [service["name"] for service in up.hub.items("/services")]
+    expect(names == [two] or one in names, f"services after --prune: {names}")
+    wait_for("the change is live", lambda: up.fetch("/two/plain?name=COLOR").text == "blue", 20)

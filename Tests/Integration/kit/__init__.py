@@ -1,0 +1,1 @@
+"""What the scenarios share: worlds of real processes, repositories, applications, load."""

@@ -1,0 +1,3 @@
+#!/bin/sh
+# All scenarios, as `make test` runs them.
+exec python3 "$(dirname "$0")/run.py" "$@"
