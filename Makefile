@@ -8,7 +8,6 @@ SHELL := /bin/bash
 
 CONFIG ?= release
 SEEDS ?= 1000
-DATA ?= $(HOME)/.roost
 ROOST := .build/$(CONFIG)/roost
 
 # What building and running needs, and what the tests need besides. One package a word.
@@ -29,7 +28,7 @@ help:
 	@echo '  make examples   write the embedded copy of examples/sample anew'
 
 run: packages-run build
-	$(ROOST) up --example --data $(DATA)
+	$(ROOST) up --example
 
 build: swift
 	swift build -c $(CONFIG) --product roost

@@ -153,6 +153,16 @@ struct Directory: Sendable {
         return Problem(.conflict, "\(reference) could be \(found.map(\.id).joined(separator: ", ")).")
     }
 
+    /// Names of the servers by id; empty for a key that may not see them.
+    func servers() async throws -> [String: String] {
+        do {
+            let found = try await all(try named("node"), scope: [:], limit: 1000)
+            return Dictionary(found.map { ($0.id, $0.title) }, uniquingKeysWith: { $1 })
+        } catch let problem as Problem where problem.code == .forbidden {
+            return [:]
+        }
+    }
+
     /// The word that people type for a kind.
     static func command(_ kind: ResourceKind) -> String { kind.name == "node" ? "server" : kind.name }
     static func title(_ kind: ResourceKind) -> String { command(kind).split(separator: "-").joined(separator: " ") }

@@ -16,6 +16,15 @@ struct HubClient: Sendable {
     /// Items per page; the largest that the API allows.
     private static let pageSize = 200
 
+    /// One for the life of the process. A refused connection is an answer: trying again until the time is up, which is
+    /// this client's habit, would keep a person waiting for it.
+    private static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration.singletonConfiguration
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(10)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
+
     let connection: Connection
     let requestTimeout: Duration
 
@@ -89,7 +98,7 @@ struct HubClient: Sendable {
     private func execute(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
         do {
             // Ends with the head of the answer; reading the body has a limit of its own.
-            return try await HTTPClient.shared.execute(request, timeout: .milliseconds(requestTimeout.milliseconds))
+            return try await Self.http.execute(request, timeout: .milliseconds(requestTimeout.milliseconds))
         } catch let error as CancellationError {
             throw error
         } catch let error as HTTPClientError where error == .deadlineExceeded || error == .readTimeout {
@@ -140,7 +149,8 @@ struct HubClient: Sendable {
     static func problem(status: Int, body: JSONValue?, _ response: HTTPClientResponse) -> Problem {
         var fields: [String: String] = [:]
         for (name, why) in body?["fields"]?.objectValue ?? [:] { fields[name] = why.stringValue }
-        let message = body?["error"]?.stringValue ?? "The hub answered with status \(status)."
+        let message =
+            body?["error"]?.stringValue ?? "What answers at this address is not a Roost hub: it says status \(status)."
         let code = body?["code"]?.stringValue ?? "http_\(status)"
         let wait = response.headers.first(name: "Retry-After").flatMap { Int64($0) }
         return Problem(

@@ -10,30 +10,41 @@ struct LogFollower: Sendable {
 
     let client: HubClient
     let terminal: Terminal
+    /// Id to name of the servers; lines begin with the name where there are several.
+    var servers: [String: String] = [:]
+    /// Whether this accompanies other work, and so goes to where progress goes.
+    var isAside = false
 
-    /// Prints what is there, and ends.
-    func show(_ path: String, query: [(String, String)] = []) async throws {
-        let answer = try await client.send("GET", path, query: query)
-        var lines = LineSplitter()
-        for text in Self.texts(in: answer.body) { write(lines.take(text), toNotes: false) }
-        write(lines.rest(), toNotes: false)
+    /// Prints what is there, and ends; of each server only the last lines, if a number is given.
+    ///
+    /// - Returns: where to go on from, for ``follow(_:from:)``.
+    @discardableResult
+    func show(_ path: String, tail: Int? = nil) async throws -> String {
+        let answer = try await client.get(path)
+        var ends: [String] = []
+        for item in answer["items"]?.arrayValue ?? [] {
+            let node = item["node_id"]?.stringValue ?? ""
+            var splitter = LineSplitter()
+            let lines = splitter.take(item["text"]?.stringValue ?? "") + splitter.rest()
+            write(lines.suffix(tail ?? lines.count), of: node)
+            ends.append("\(node)=\(item["end"]?.intValue ?? 0)")
+        }
+        return ends.joined(separator: ",")
     }
 
-    /// Prints what is there and what comes, until the stream ends by itself. A broken connection is taken up again
-    /// where it broke, so that nothing is shown twice.
-    func follow(_ path: String, query: [(String, String)] = [], toNotes: Bool = false) async throws {
-        var lastId: String?
-        var lines = LineSplitter()
+    /// Prints what comes, until the stream ends by itself. A broken connection is taken up again where it broke, so that
+    /// nothing is shown twice.
+    ///
+    /// - Parameter start: what ``show(_:tail:)`` answered; nil begins with what is there.
+    func follow(_ path: String, from start: String? = nil) async throws {
+        var position = start
+        var splitters: [String: LineSplitter] = [:]
         for attempt in 0..<Self.reconnectsMax {
             if attempt > 0 { try await Task.sleep(for: Self.reconnectPause) }
             do {
-                let headers = lastId.map { ["Last-Event-ID": $0] } ?? [:]
-                let response = try await client.stream(path, query: query + [("follow", "true")], headers: headers)
-                let isComplete = try await read(response, &lastId, &lines, toNotes: toNotes)
-                if isComplete {
-                    write(lines.rest(), toNotes: toNotes)
-                    return
-                }
+                let headers = position.map { ["Last-Event-ID": $0] } ?? [:]
+                let response = try await client.stream(path, query: [("follow", "true")], headers: headers)
+                if try await read(response, &position, &splitters) { return }
             } catch let problem as Problem where problem.code != .hubUnreachable && problem.code != .timeout {
                 throw problem
             } catch is CancellationError {
@@ -48,42 +59,36 @@ struct LogFollower: Sendable {
 
     /// Answers whether the stream said that it is over.
     private func read(
-        _ response: HTTPClientResponse, _ lastId: inout String?, _ lines: inout LineSplitter, toNotes: Bool
+        _ response: HTTPClientResponse, _ position: inout String?, _ splitters: inout [String: LineSplitter]
     ) async throws -> Bool {
         var events = EventStreamReader()
         for try await piece in response.body {
             for event in events.read(piece.readableBytesView) {
-                if let id = event.id { lastId = id }
-                if event.name == "end" { return true }
-                if event.name == "ping" || event.data.isEmpty { continue }
-                // A line of the stream that is no JSON is text.
-                let value = (try? JSONParser.parse(event.data)) ?? .string(event.data + "\n")
-                for text in Self.texts(in: value) { write(lines.take(text), toNotes: toNotes) }
+                if event.name == "end" {
+                    for node in splitters.keys.sorted() { write(splitters[node]?.rest() ?? [], of: node) }
+                    return true
+                }
+                let value = try JSONParser.parse(event.data)
+                let node = value["node_id"]?.stringValue ?? ""
+                let lines = splitters[node, default: LineSplitter()].take(value["text"]?.stringValue ?? "")
+                write(lines, of: node)
+                if let id = event.id { position = id }
             }
             if events.isBroken { throw Problem(.tooLarge, "The hub sent a line that is too long to be output.") }
         }
         return false
     }
 
-    private func write(_ lines: [String], toNotes: Bool) {
+    private func write(_ lines: [String], of node: String) {
+        let server = servers.count > 1 ? terminal.styled("\(printable(servers[node] ?? node)): ", .cyan) : ""
         for line in lines {
-            let text = printable(line)
-            if toNotes {
+            let text = server + printable(line)
+            if isAside {
                 let erase = terminal.isInteractive ? "\r\u{1B}[2K" : ""
                 terminal.note(erase + terminal.styled("│ ", .dim) + text)
             } else {
                 terminal.line(text)
             }
-        }
-    }
-
-    /// The texts in an answer: chunks of a stream, or entries of a list.
-    static func texts(in value: JSONValue) -> [String] {
-        if let text = value.stringValue { return [text] }
-        if let text = value["text"]?.stringValue { return [text] }
-        let items = value["chunks"]?.arrayValue ?? value["items"]?.arrayValue ?? value.arrayValue ?? []
-        return items.compactMap { item in
-            item["text"]?.stringValue ?? item["message"]?.stringValue.map { $0 + "\n" } ?? item.stringValue
         }
     }
 

@@ -20,15 +20,17 @@ struct WorkFollower: Sendable {
     /// Waits until a resource is active. A service is followed through its newest deployment, with its output.
     ///
     /// - Throws: `work_failed` with the resource's own message; `timeout`.
-    func follow(_ kind: ResourceKind, _ resource: Resource) async throws -> Resource {
-        if kind.name == "deployment" { return try await deployment(resource) }
+    ///
+    /// - Parameter title: what people know the work by, when that is not the resource's own name.
+    func follow(_ kind: ResourceKind, _ resource: Resource, title: String? = nil) async throws -> Resource {
+        if kind.name == "deployment" { return try await deployment(resource, title: title ?? resource.title) }
         if kind.name == "service" {
             let deployments = try await directory.list(try directory.named("deployment"), parentId: resource.id)
             let newest = deployments.max {
                 ($0.value["created_at"]?.stringValue ?? "") < ($1.value["created_at"]?.stringValue ?? "")
             }
             if let newest, !Self.isDone(newest.status) || resource.status != "active" {
-                _ = try await deployment(newest)
+                _ = try await deployment(newest, title: resource.title)
             }
         }
         return try await untilDone(kind, resource)
@@ -45,44 +47,45 @@ struct WorkFollower: Sendable {
 
     func untilDone(_ kind: ResourceKind, _ resource: Resource) async throws -> Resource {
         let done = try await poll(kind, resource, isDone: { Self.isDone($0.status) })
-        return try outcome(of: done, Directory.title(kind))
+        return try outcome(of: done, "\(Directory.title(kind)) \(printable(done.title))")
     }
 
     /// Follows a deployment with the output of its build.
-    private func deployment(_ resource: Resource) async throws -> Resource {
+    private func deployment(_ resource: Resource, title: String) async throws -> Resource {
         let kind = try directory.named("deployment")
-        let logs = LogFollower(client: directory.client, terminal: invocation.terminal)
-        let output = Task {
-            try await logs.follow("/deployments/\(HubClient.encoded(resource.id))/logs", toNotes: true)
-        }
+        let logs = LogFollower(
+            client: directory.client, terminal: invocation.terminal, servers: try await directory.servers(),
+            isAside: true)
+        let output = Task { try await logs.follow("/deployments/\(HubClient.encoded(resource.id))/logs") }
         defer { output.cancel() }
         let done: Resource
         do {
-            done = try await poll(kind, resource, isDone: { Self.isDone($0.status) })
+            done = try await poll(kind, resource, title: title, isDone: { Self.isDone($0.status) })
         } catch let problem as Problem where problem.code == .notFound {
             throw Problem(
                 .notFound, "The deployment is gone; its service was deleted, or another one took its place.")
         }
         // The last lines may still be on their way.
         _ = try await withLimit(.seconds(2)) { await output.result }
-        return try outcome(of: done, "deployment")
+        return try outcome(of: done, "deployment of \(printable(title))")
     }
 
     private func outcome(of resource: Resource, _ title: String) throws(Problem) -> Resource {
         guard resource.status == "failed" else { return resource }
         let message = resource.statusMessage.map { printableLines($0) } ?? "The hub gave no reason."
-        throw Problem(.workFailed, "The \(title) \(printable(resource.title)) failed: \(message)")
+        throw Problem(.workFailed, "The \(title) failed: \(message)")
     }
 
     static func isDone(_ status: String) -> Bool { ["active", "failed", "deleted", "suspended"].contains(status) }
 
     private func poll(
-        _ kind: ResourceKind, _ resource: Resource, isDone: (Resource) -> Bool
+        _ kind: ResourceKind, _ resource: Resource, title: String? = nil, isDone: (Resource) -> Bool
     ) async throws -> Resource {
         let clock = ContinuousClock()
         let started = clock.now
         var lastAnswer = started
-        var progress = ProgressLine(terminal: invocation.terminal, title: "\(kind.name) \(resource.title)")
+        var progress = ProgressLine(
+            terminal: invocation.terminal, title: title ?? "\(Directory.title(kind)) \(resource.title)")
         defer { progress.clear() }
         while true {
             do {

@@ -105,13 +105,11 @@ enum DeployCommands {
                 try invocation.kind("service"), reference, scope: scope(invocation))
             path = try await logPath(of: service, invocation, directory)
         }
-        let follower = LogFollower(client: directory.client, terminal: invocation.terminal)
-        let tail = try invocation.count("tail", in: 1...100_000).map { [("tail", String($0))] } ?? []
-        if invocation.arguments.has("follow") {
-            try await follower.follow(path, query: tail)
-        } else {
-            try await follower.show(path, query: tail)
-        }
+        let follower = LogFollower(
+            client: directory.client, terminal: invocation.terminal, servers: try await directory.servers())
+        let tail = try invocation.count("tail", in: 1...100_000)
+        let position = try await follower.show(path, tail: tail)
+        if invocation.arguments.has("follow") { try await follower.follow(path, from: position) }
     }
 
     private static func logPath(

@@ -40,7 +40,7 @@ enum ServerCommands {
         if invocation.isPlan {
             let answer = try await directory.client.send(
                 "POST", "/install-tokens", query: [("plan", "true")], body: .object(body))
-            let changes = try PlannedChange.read(answer.body)
+            let changes = try await directory.titled(try PlannedChange.read(answer.body))
             for line in PlanRendering.lines(changes, invocation.terminal) { invocation.terminal.line(line) }
             return
         }

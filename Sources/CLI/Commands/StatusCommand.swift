@@ -72,7 +72,8 @@ enum StatusCommand {
         for service in services {
             table.rows.append([
                 service.title, service.status, String((service.value["commit"]?.stringValue ?? "-").prefix(12)),
-                service.value["path"]?.stringValue ?? "-", service.statusMessage ?? "",
+                service.value["path"]?.stringValue ?? "-",
+                service.statusMessage?.split(separator: "\n").first.map(String.init) ?? "",
             ])
         }
         if !table.rows.isEmpty {

@@ -35,7 +35,7 @@ struct KindVerbs {
         let resource = try await directory.get(kind, found.id)
         if invocation.wantsJSON { return terminal.line(resource.value.prettyText()) }
         var rendering = ResourceRendering(kind: kind, terminal: terminal, now: Ages.now())
-        rendering.names = try await directory.names(for: kind, in: [resource])
+        rendering.names = try await directory.names(for: kind, in: [resource], columnsOnly: false)
         for line in rendering.lines(resource) { terminal.line(line) }
     }
 
@@ -56,7 +56,7 @@ struct KindVerbs {
         let path = try directory.collectionPath(kind, parentId: parent?.id)
         var headers: [String: String] = [:]
         if let key = invocation.arguments.value("idempotency-key") { headers["Idempotency-Key"] = key }
-        try await mutate("POST", path, body: .object(spec), headers: headers, done: "Created", directory)
+        try await mutate("POST", path, body: .object(spec), headers: headers, done: "Created:", directory)
     }
 
     func update() async throws {
@@ -73,7 +73,7 @@ struct KindVerbs {
         spec = SpecChanges.merged(spec, into: current.value, fields: kind.fields)
         spec = try SpecChanges.clearing(unset, in: spec, of: current.value, fields: kind.fields, path: invocation.path)
         let path = directory.itemPath(kind, current.id)
-        try await mutate("PUT", path, body: .object(spec), done: "Changed", directory)
+        try await mutate("PUT", path, body: .object(spec), done: "Changed:", directory)
     }
 
     func delete() async throws {
@@ -103,37 +103,63 @@ struct KindVerbs {
         }
         let path = "\(directory.itemPath(kind, resource.id))/\(action.name)"
         let body: JSONValue? = arguments.isEmpty ? nil : .object(arguments)
-        try await mutate("POST", path, body: body, answers: action.answers, done: "Accepted: \(action.name)", directory)
+        try await mutate(
+            "POST", path, body: body, answers: action.answers, done: "Done, \(action.name):", about: resource.title,
+            directory)
     }
 
     /// Sends a change, or shows its plan; then follows the work and shows what came of it.
+    ///
+    /// - Parameter about: name of the resource that an action was for.
     private func mutate(
         _ method: String, _ path: String, body: JSONValue?, headers: [String: String] = [:], answers: String? = nil,
-        done: String, _ directory: Directory
+        done: String, about: String? = nil, _ directory: Directory
     ) async throws {
         if invocation.isPlan {
             let answer = try await directory.client.send(method, path, query: [("plan", "true")], body: body)
-            if invocation.arguments.has("json") { return terminal.line(answer.body.prettyText()) }
-            for line in PlanRendering.lines(try PlannedChange.read(answer.body), terminal) { terminal.line(line) }
+            if invocation.wantsJSON { return terminal.line(answer.body.prettyText()) }
+            let changes = try await directory.titled(try PlannedChange.read(answer.body))
+            for line in PlanRendering.lines(changes, terminal) { terminal.line(line) }
             return
         }
         let answer = try await directory.client.send(method, path, body: body, headers: headers)
         let answered = try answers.map(directory.named) ?? kind
         var resource = Resource(kind: answered.name, value: answer.body)
         showOnce(resource, answered)
+        if answered.name == "deployment", resource.status == "active" {
+            if invocation.wantsJSON { return terminal.line(resource.value.prettyText()) }
+            return terminal.line("Nothing to do: \(summary(of: resource, answered, about)).")
+        }
         if answered.isAsynchronous, !invocation.arguments.has("no-wait"), !resource.id.isEmpty {
             let follower = try WorkFollower(invocation: invocation, directory: directory)
-            resource = try await follower.follow(answered, resource)
+            let title = answered.name == kind.name ? nil : about
+            let followed = try await follower.follow(answered, resource, title: title)
+            // What is shown once is in the first answer alone.
+            if rendering(answered).shownOnce(resource).isEmpty {
+                resource = followed
+            } else {
+                resource.value["status"] = followed.value["status"]
+            }
         }
-        if invocation.wantsJSON { return terminal.line(answer.body.prettyText()) }
-        let name = printable(resource.title)
-        terminal.line(
-            "\(done) \(Directory.title(answered)) \(name)\(resource.status.isEmpty ? "" : " (\(resource.status))").")
+        if invocation.wantsJSON { return terminal.line(resource.value.prettyText()) }
+        terminal.line("\(done) \(summary(of: resource, answered, about)).")
+    }
+
+    private func summary(of resource: Resource, _ kind: ResourceKind, _ about: String?) -> String {
+        let commit = resource.value["commit"]?.stringValue
+        if kind.name == "deployment", let commit, let about {
+            return "\(printable(about)) at commit \(printable(String(commit.prefix(12)))) is \(resource.status)"
+        }
+        let status = resource.status.isEmpty ? "" : " is \(resource.status)"
+        return "\(Directory.title(kind)) \(printable(resource.title))\(status)"
+    }
+
+    private func rendering(_ kind: ResourceKind) -> ResourceRendering {
+        ResourceRendering(kind: kind, terminal: terminal, now: Ages.now())
     }
 
     private func showOnce(_ resource: Resource, _ kind: ResourceKind) {
-        let rendering = ResourceRendering(kind: kind, terminal: terminal, now: Ages.now())
-        let values = rendering.shownOnce(resource)
+        let values = rendering(kind).shownOnce(resource)
         guard !values.isEmpty, !invocation.wantsJSON else { return }
         terminal.note("Shown once; keep it:")
         for (name, value) in values { terminal.line("\(name)  \(printable(value))") }

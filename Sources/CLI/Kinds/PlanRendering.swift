@@ -1,4 +1,5 @@
 import Model
+import ResourceKit
 
 /// One change of a plan, as the API answers `?plan=true` and as `roost apply` computes it.
 struct PlannedChange: Sendable, Equatable {
@@ -17,6 +18,8 @@ struct PlannedChange: Sendable, Equatable {
 
     var change: Change
     var kind: String
+    /// Nil for what does not exist yet.
+    var id: String?
     /// Name for people, or the id.
     var title: String
     var fields: [String: FieldChange] = [:]
@@ -36,8 +39,39 @@ struct PlannedChange: Sendable, Equatable {
             return PlannedChange(
                 change: Change(rawValue: word)
                     ?? (word.hasPrefix("cr") ? .create : word.hasPrefix("de") ? .delete : .update),
-                kind: entry["kind"]?.stringValue ?? "", title: title, fields: fields)
+                kind: entry["kind"]?.stringValue ?? "", id: entry["id"]?.stringValue, title: title, fields: fields)
         }
+    }
+}
+
+extension Directory {
+    private static let titlesMax = 50
+
+    /// The changes with names in place of ids.
+    func titled(_ changes: [PlannedChange]) async throws -> [PlannedChange] {
+        var names: [String: String] = [:]
+        for change in changes.prefix(Self.titlesMax) where change.change != .create {
+            guard let id = change.id, let kind = kinds.first(where: { $0.name == change.kind }),
+                kind.verbs.contains(.read)
+            else { continue }
+            do {
+                names[id] = try await get(kind, id).title
+            } catch let problem as Problem where problem.code == .notFound || problem.code == .forbidden {
+                continue
+            }
+        }
+        return changes.map { change in
+            var change = change
+            if let id = change.id, let name = names[id] { change.title = name }
+            change.fields = change.fields.mapValues { field in
+                .init(from: Self.named(field.from, names), to: Self.named(field.to, names))
+            }
+            return change
+        }
+    }
+
+    private static func named(_ value: JSONValue, _ names: [String: String]) -> JSONValue {
+        value.stringValue.flatMap { names[$0] }.map { .string($0) } ?? value
     }
 }
 
@@ -53,6 +87,8 @@ enum PlanRendering {
                 case .delete: ("-", .red)
                 }
             lines.append(terminal.styled("\(sign) \(change.kind) \(printable(change.title))", style))
+            // What goes is gone whole; its fields say nothing more.
+            guard change.change != .delete else { continue }
             let width = change.fields.keys.map(\.count).max() ?? 0
             for (name, field) in change.fields.sorted(by: { $0.key < $1.key }) {
                 let pad = String(repeating: " ", count: width - name.count)

@@ -101,15 +101,22 @@ struct ResourceRendering {
 }
 
 extension Directory {
-    /// Names of the resources that the shown fields refer to.
-    func names(for kind: ResourceKind, in resources: [Resource]) async throws -> [String: String] {
+    /// Names of the resources that the shown fields refer to: those of the table, or all.
+    func names(
+        for kind: ResourceKind, in resources: [Resource], columnsOnly: Bool = true
+    ) async throws -> [String: String] {
         var result: [String: String] = [:]
         var wanted: [String] = kind.parent.map { [$0.kind] } ?? []
         for field in kind.fields + kind.reported {
-            if case .reference(let other) = field.kind, kind.columns.contains(field.name) { wanted.append(other) }
+            guard case .reference(let other) = field.kind, !columnsOnly || kind.columns.contains(field.name) else {
+                continue
+            }
+            wanted.append(other)
         }
         for name in Set(wanted) where !resources.isEmpty {
-            guard let other = kinds.first(where: { $0.name == name }), other.verbs.contains(.list) else { continue }
+            guard let other = kinds.first(where: { $0.name == name }), other.verbs.contains(.list),
+                KindCommands.titleField(of: other) != nil
+            else { continue }
             for resource in try await all(other, scope: [:], limit: 1000) where resource.name != nil {
                 result[resource.id] = resource.title
             }

@@ -21,7 +21,8 @@ struct Table {
             for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.count) }
         }
         if let width = terminal.width { shrink(&widths, to: width) }
-        let heading = line(headings, widths) { terminal.styled($0, .bold) }
+        let bold: (String) -> String = { terminal.styled($0, .bold) }
+        let heading = line(headings, widths, style: bold, status: bold)
         return [heading]
             + cells.map { row in
                 line(row, widths, style: { $0 }, status: { terminal.status($0) })
@@ -38,7 +39,7 @@ struct Table {
     }
 
     private func line(
-        _ cells: [String], _ widths: [Int], style: (String) -> String, status: (String) -> String = { $0 }
+        _ cells: [String], _ widths: [Int], style: (String) -> String, status: (String) -> String
     ) -> String {
         var out = ""
         for (column, cell) in cells.enumerated() {
