@@ -48,10 +48,10 @@ enum SourceTree {
         return File(path: path, lines: lines)
     }
 
-    /// Paths of all files below a folder, relative to the project's.
+    /// Paths of all files below a folder, relative to the project's. Hidden ones are left out: they hold what tools make.
     static func paths(below folder: String) throws -> [String] {
         var result: [String] = []
-        for name in try names(in: folder) where name != ".build" && name != ".git" && name != "__pycache__" {
+        for name in try names(in: folder) where !name.hasPrefix(".") && name != "__pycache__" {
             let path = folder.isEmpty ? name : "\(folder)/\(name)"
             if isFolder(path) { result += try paths(below: path) } else { result.append(path) }
         }
@@ -89,5 +89,6 @@ enum SourceTree {
 /// Fails the test with a line per flaw.
 func report(_ flaws: [String], location: Testing.SourceLocation = #_sourceLocation) {
     guard !flaws.isEmpty else { return }
-    Issue.record("\(flaws.count):\n\(flaws.joined(separator: "\n"))", sourceLocation: location)
+    let shown = flaws.prefix(60) + (flaws.count > 60 ? ["and \(flaws.count - 60) more"] : [])
+    Issue.record("\(flaws.count):\n\(shown.joined(separator: "\n"))", sourceLocation: location)
 }
