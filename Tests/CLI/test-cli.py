@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 """Drives the built program from a shell's point of view: a hub with an agent, and the commands of docs/cli.md."""
 
 import json
@@ -14,7 +14,7 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAM = pathlib.Path(os.environ.get("ROOST", ROOT / ".build" / "debug" / "roost"))
+PROGRAM = pathlib.Path(os.environ.get("ROOST_BIN", ROOT / ".build" / "debug" / "roost"))
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="roost-cli-test-"))
 APP = """import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
