@@ -226,7 +226,8 @@ let pageScript = #"""
       for (const element of all("[name], [id], [for]", next)) {
         for (const name of ["name", "id", "for", "aria-label"]) {
           const value = element.getAttribute(name);
-          if (value) element.setAttribute(name, value.replace(/\d+(?=\D*$)/, number));
+          const next = name === "aria-label" ? number + 1 : number;
+          if (value) element.setAttribute(name, value.replace(/\d+(?=\D*$)/, next));
         }
         if (element.matches("input[type=checkbox]")) element.checked = false;
         else if (element.matches("input, textarea")) element.value = "";

@@ -63,7 +63,7 @@ main { padding: clamp(1.1rem, 0.4rem + 2.6vw, 2.6rem); padding-bottom: 5rem; min
 .grid { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); }
 .split { display: grid; gap: calc(var(--gap) * 1.2); grid-template-columns: minmax(0, 1fr); }
 @container main (min-width: 68rem) { .split { grid-template-columns: minmax(0, 1.75fr) minmax(0, 1fr); } }
-.facts { display: grid; gap: 0.7rem 1.4rem; grid-template-columns: repeat(auto-fill, minmax(min(13rem, 100%), 1fr)); }
+.facts { display: grid; gap: 0.7rem 1.4rem; grid-template-columns: repeat(auto-fill, minmax(min(12rem, 44%), 1fr)); }
 .facts dt { color: var(--muted); font-size: 0.84rem; }
 .facts dd { overflow-wrap: anywhere; }
 .facts .wide { grid-column: 1 / -1; }

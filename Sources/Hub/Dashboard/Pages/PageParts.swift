@@ -58,13 +58,14 @@ enum PageParts {
         return line.count > count ? line.prefix(count - 1) + "…" : String(line)
     }
 
-    /// `850 ms`, `12.4 s`, `3 min 20 s`, `2 h 5 min`.
+    /// `850 ms`, `12.4 s`, `3 min 20 s`, `2 h 5 min`, `9 d 3 h`.
     static func span(milliseconds: Int64) -> String {
         switch milliseconds {
         case ..<1000: "\(max(milliseconds, 0)) ms"
         case ..<60_000: "\(milliseconds / 1000).\(milliseconds / 100 % 10) s"
         case ..<3_600_000: "\(milliseconds / 60_000) min \(milliseconds / 1000 % 60) s"
-        default: "\(milliseconds / 3_600_000) h \(milliseconds / 60_000 % 60) min"
+        case ..<172_800_000: "\(milliseconds / 3_600_000) h \(milliseconds / 60_000 % 60) min"
+        default: "\(milliseconds / 86_400_000) d \(milliseconds / 3_600_000 % 24) h"
         }
     }
 

@@ -23,8 +23,10 @@ enum TimelinePages {
             return ["path": .string("/\(plural)/\(id)"), "label": .string(names[id] ?? String(id.prefix(8)))]
         }
         let tone = tone(event.kind)
+        // Nothing of the past is under way: what is only told has a dot.
+        let glyph = tone == "busy" || tone == "idle" ? "glyph-dot" : PageParts.glyph(tone)
         return [
-            "id": .int(event.id), "tone": .string(tone), "glyph": .string(PageParts.glyph(tone)),
+            "id": .int(event.id), "tone": .string(tone), "glyph": .string(glyph),
             "kind": .string(event.kind), "message": .string(event.message),
             "time": PageParts.time(event.time.rfc3339, now: now), "service": link("services", event.serviceId),
             "node": link("nodes", event.nodeId), "deployment": link("deployments", event.deploymentId),

@@ -59,7 +59,7 @@ extension DashboardSite {
         let form = ResourceForm(
             kind: kind, id: id, stored: stored,
             values: FormValues(showing: stored.objectValue ?? [:], of: formFields(kind)),
-            version: try await version(kind, id), once: "")
+            version: stored.int("revision"), once: "")
         return try await formPage(form, visit)
     }
 
@@ -162,7 +162,7 @@ extension DashboardSite {
         } catch let problem as Problem where problem.code != .internalError {
             form.problem = problem
             // The next attempt is made knowing of the other change.
-            if problem.code == .stale { form.version = try await version(kind, id) }
+            if problem.code == .stale { form.version = stored.int("revision") }
             return try await formPage(form, visit)
         }
     }
@@ -201,7 +201,7 @@ extension DashboardSite {
     /// Nil when the answer has nothing that is shown only once.
     func oncePage(_ kind: ResourceKind, _ body: JSONValue, next: String, _ visit: Visit) -> PageAnswer? {
         let declared = Set((formFields(kind) + kind.reported).map(\.name))
-            .union(["id", "status", "status_message", "created_at", "updated_at", "version", kind.parent?.field ?? ""])
+            .union(["id", "status", "status_message", "created_at", "updated_at", "revision", kind.parent?.field ?? ""])
         let shown = (body.objectValue ?? [:]).filter { !declared.contains($0.key) && $0.value.stringValue != nil }
         guard !shown.isEmpty else { return nil }
         let reveals = shown.sorted { $0.key < $1.key }.flatMap { name, value in

@@ -49,9 +49,4 @@ extension DashboardSite {
             now: visit.now, edgeAddress: configuration.edgeAddress, hubURL: visit.hubURL,
             nodes: nodes.filter { $0.text("stack_id") == stack.id }, stack: stack)
     }
-
-    /// The version of a resource for `If-Match`; a declared field may have the same name in what clients see.
-    func version(_ kind: ResourceKind, _ id: String) async throws -> Int64? {
-        try await hub.read { try $0.get(kind.name, id)?.version }
-    }
 }

@@ -1,3 +1,4 @@
+import AgentProtocol
 import HubCore
 import HubStore
 import Model
@@ -76,8 +77,11 @@ extension DashboardSite {
         var model = stackModel(stack, services, around, recent, visit)
         model.merge(
             try await eventModels(EventFilter(stackId: id, limit: 20), names: names(services, nodes), visit)) { $1 }
+        let document = try await document(of: id, visit)
+        let hash = stack.text("hash") ?? document.map { sha256Hex($0.canonicalBytes) }
         model.merge([
-            "hash": stack.text("hash").json, "hash_short": .string(String((stack.text("hash") ?? "").prefix(12))),
+            "hash": hash.json, "hash_short": .string(String((hash ?? "").prefix(12))),
+            "document": document.map { .string(GenericPages.indented($0)) } ?? .null,
             "message": stack.text("status_message").json,
             "edit_path": editPath(kind, id, visit).json, "delete_path": deletePath(kind, id, visit).json,
             "facts": .array(GenericPages.facts(stack, kind.fields, names: [:], now: visit.now)),
@@ -85,6 +89,12 @@ extension DashboardSite {
         return page(
             "stack", title: stack.label, section: "stacks", crumbs: [Crumb(label: "Stacks", path: "/stacks"),
                 Crumb(label: stack.label)], topics: Self.stackTopics, visit, model)
+    }
+
+    /// What the servers of a stack are told to run, without secrets and for no server in particular.
+    private func document(of stackId: String, _ visit: Visit) async throws -> JSONValue? {
+        guard let services = hub.kind("service"), maySee(services, visit) else { return nil }
+        return try WireCoding.encode(try await hub.desiredStatePreview(stackId: stackId))
     }
 
     func editPath(_ kind: ResourceKind, _ id: String, _ visit: Visit) -> String? {
@@ -123,7 +133,8 @@ extension DashboardSite {
                         $0, servingId: service.text("serving_deployment_id"), mayRollBack: mayRollBack, now: visit.now)
                 }), "has_deployments": .bool(!deployments.isEmpty),
             "facts": .array(
-                GenericPages.facts(service, kind.fields.filter { $0.name != "env" }, names: [:], now: visit.now)),
+                GenericPages.facts(service, kind.fields.filter { $0.name != "env" }, names: [:], now: visit.now)
+                    .filter { $0.text("none") == nil }),
         ]) { $1 }
         return page(
             "service", title: service.label, section: "services", crumbs: trail(stack, service),

@@ -18,6 +18,9 @@ let partTemplates: [String: String] = [
     "glyph-bad": #"""
     <svg class="glyph" viewBox="0 0 16 16" aria-hidden="true"><path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" fill="currentColor"/><path d="m5.600 5.600 4.800 4.800m0-4.800-4.800 4.800" stroke="var(--surface)" stroke-width="1.700" stroke-linecap="round"/></svg>
     """#,
+    "glyph-dot": #"""
+    <svg class="glyph" viewBox="0 0 16 16" aria-hidden="true"><path d="M8 3.500 12.500 8 8 12.500 3.500 8z" fill="currentColor"/></svg>
+    """#,
     "glyph-idle": #"""
     <svg class="glyph" viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="5.500" fill="none" stroke="currentColor" stroke-width="1.800" stroke-dasharray="2.600 2"/></svg>
     """#,

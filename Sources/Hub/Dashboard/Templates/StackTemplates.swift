@@ -51,6 +51,7 @@ let stackTemplates: [String: String] = [
     <div class="split">
     <section class="section" aria-labelledby="events"><h2 id="events">Events</h2><ol class="timeline" id="live-events" data-live="event">{{>events}}</ol>{{^has_events}}<p class="muted">Nothing has happened yet.</p>{{/has_events}}</section>
     <section class="section" aria-labelledby="settings"><div class="section-head"><h2 id="settings">Settings</h2>{{#edit_path}}<a href="{{edit_path}}">Change</a>{{/edit_path}}</div><div class="card" id="live-facts" data-live="stack">{{>facts}}</div>
+    {{#document}}<details class="more" id="desired-state"><summary>What the servers are told to run</summary><pre class="log" tabindex="0" aria-label="Desired state, without secrets">{{.document}}</pre></details>{{/document}}
     {{#delete_path}}<div><a class="button danger small" href="{{delete_path}}">Delete this stack</a></div>{{/delete_path}}</section>
     </div>
     {{/content}}{{/layout}}
