@@ -101,8 +101,7 @@ let package = Package(
             ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
-        library("LinuxHost", "Sources/Node/LinuxHost",
-            ["Model", "Host", "Supervisor", "CRoost", crypto, logging, nioCore, nioPosix]),
+        library("LinuxHost", "Sources/Node/LinuxHost", ["Model", "Host", "Supervisor", "CRoost"]),
         library("Node", "Sources/Node/Reconciler", ["Model", "Host", "AgentProtocol", crypto, logging, httpClient,
             nioCore, nioHTTP1]),
 
@@ -134,6 +133,10 @@ let package = Package(
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
         tests("EdgeTests", "Tests/Edge",
             ["Model", "Host", "AgentProtocol", "Edge", "NameResponder", crypto, logging, nioCore, nioPosix]),
+        .executableTarget(
+            name: "supervise-probe", dependencies: ["Model", "Host", "Supervisor", "LinuxHost"],
+            path: "Tests/SuperviseProbe", swiftSettings: strict),
+        tests("LinuxHostTests", "Tests/LinuxHost", ["Model", "Host", "Supervisor", "LinuxHost", "supervise-probe"]),
         tests("TidyTests", "Tests/Tidy", ["Model", "Catalog", "ResourceKit", "CLI", "Example"]),
     ] + families.flatMap(family)
 )

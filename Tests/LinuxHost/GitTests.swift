@@ -34,7 +34,8 @@ struct GitTests {
         _ = try await git("tag", "light", commits[0])
         _ = try await git("tag", "-a", "-m", "First", "v1", commits[0])
         _ = try await git("branch", "feature/x", commits[0])
-        try await bench.run(["git", "clone", "-q", "--bare", work, "\(bench.path)/sample.git"], environment: Self.author)
+        try await bench.run(
+            ["git", "clone", "-q", "--bare", work, "\(bench.path)/sample.git"], environment: Self.author)
         return commits
     }
 

@@ -83,9 +83,8 @@ extension Supervision.Behaviour {
         let search = "cat /proc/[0-9]*/cmdline /etc/systemd/system/roost-* >/tmp/$2 2>/dev/null; "
             + "grep -c \"$1$2\" /tmp/$2; rm /tmp/$2"
         #expect(try await rig.run(["sh", "-c", search, "sh", "hunter2-", String(value)]) == "0\n")
-        let modes = try await rig.run([
-            "stat", "-c", "%a", "\(rig.root)/units/\(rig.id("secret"))", "\(rig.root)/units/\(rig.id("secret"))/spec.json",
-        ])
+        let folder = "\(rig.root)/units/\(rig.id("secret"))"
+        let modes = try await rig.run(["stat", "-c", "%a", folder, "\(folder)/spec.json"])
         #expect(modes == "700\n600\n")
         try await rig.stop(rig.id("secret"))
     }
@@ -95,7 +94,8 @@ extension Supervision.Behaviour {
         let rig = try await Rig(place)
         var greedy = rig.spec("greedy", ["python3", "-c", "x = bytearray(300_000_000)\nwhile True: pass"])
         greedy.memoryMaxBytes = 64 * 1_048_576
-        var child = rig.shell("child", "python3 -c 'x = bytearray(300_000_000)\nwhile True: pass'; exit 5", restart: .never)
+        var child = rig.shell(
+            "child", "python3 -c 'x = bytearray(300_000_000)\nwhile True: pass'; exit 5", restart: .never)
         child.memoryMaxBytes = 64 * 1_048_576
         try await rig.start(greedy, child, rig.spec("modest", ["sleep", "4730"]))
         try await eventually("the limit is enforced, and said", within: .seconds(20)) {
@@ -123,7 +123,8 @@ extension Supervision.Behaviour {
         let pid = try await rig.pid("busy") ?? 0
         // Ticks used (100 a second) beside the time that passed, both from the machine itself.
         let script = "t() { cut -d' ' -f14,15 /proc/\(pid)/stat | tr ' ' +; }; a=$(($(t))); "
-            + "u=$(cut -d' ' -f1 /proc/uptime); sleep 3; v=$(cut -d' ' -f1 /proc/uptime); b=$(($(t))); echo $((b - a)) $u $v"
+            + "u=$(cut -d' ' -f1 /proc/uptime); sleep 3; v=$(cut -d' ' -f1 /proc/uptime); b=$(($(t))); "
+            + "echo $((b - a)) $u $v"
         let numbers = try await rig.run(["sh", "-c", script]).split(separator: " ")
             .compactMap { Double($0.filter { $0 != "\n" }) }
         let share = numbers[0] / 100 / (numbers[2] - numbers[1])
@@ -147,7 +148,9 @@ extension Supervision.Behaviour {
     func stopsGently(_ place: Place) async throws {
         let rig = try await Rig(place)
         // The shell dies of TERM at once; its child, which got the signal as well, takes its time.
-        let term = rig.shell("term", "sh -c 'trap \"sleep 0.3; echo bye; exit 0\" TERM; sleep 0.1; echo up; while :; do sleep 0.05; done'; :")
+        let term = rig.shell(
+            "term",
+            "sh -c 'trap \"sleep 0.3; echo bye; exit 0\" TERM; sleep 0.1; echo up; while :; do sleep 0.05; done'; :")
         var int = rig.shell("int", "trap 'echo interrupted; exit 0' INT; echo up; while :; do sleep 0.05; done")
         int.stopSignal = "INT"
         try await rig.start(term, int)
@@ -182,7 +185,8 @@ extension Supervision.Behaviour {
     func leavesNoChildBehind(_ place: Place) async throws {
         let rig = try await Rig(place)
         let mark = rig.mark
-        let daemons = "sleep \(mark) & setsid sleep \(mark) & (setsid sh -c 'env -i setsid sleep \(mark) & sleep 0.01' &); "
+        let daemons = "sleep \(mark) & setsid sleep \(mark) & "
+            + "(setsid sh -c 'env -i setsid sleep \(mark) & sleep 0.01' &); "
         try await rig.start(rig.shell("parent", daemons + "echo up; wait"))
         try await eventually("all children are there") { try await rig.count(mark) >= 3 }
         try await rig.stop(rig.id("parent"))
@@ -230,7 +234,8 @@ extension Supervision.Behaviour {
     @Test(arguments: Place.available)
     func boundsTheLog(_ place: Place) async throws {
         let rig = try await Rig(place)
-        var spec = rig.shell("loud", "yes 'a line of the log' | head -c 1000000000; echo; echo the end", restart: .never)
+        var spec = rig.shell(
+            "loud", "yes 'a line of the log' | head -c 1000000000; echo; echo the end", restart: .never)
         spec.logSizeMaxBytes = 1_000_000
         spec.logFilesMax = 3
         try await rig.start(spec, rig.spec("quiet", ["sleep", "4770"]))

@@ -4,8 +4,8 @@ import LinuxHost
 import Model
 import Supervisor
 
-/// A supervisor on a command line, for tests: `start ROOT` (spec as JSON on stdin), `stop ROOT ID`, `list ROOT`, and the
-/// shim itself. `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
+/// A supervisor on a command line, for tests: `start ROOT` (specs as a JSON list on stdin), `stop ROOT ID…`,
+/// `list ROOT`, and the shim itself. `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
 @main
 struct SuperviseProbe {
     static func main() {

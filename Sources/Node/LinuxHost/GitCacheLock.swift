@@ -33,7 +33,8 @@ struct GitCacheLock: Sendable {
     /// Lock files and half-written packs of a git that was killed.
     static func removeLeftovers(in cache: String) throws {
         let loose = try FileCalls.names(cache).filter { $0.hasSuffix(".lock") }.map { "\(cache)/\($0)" }
-        let packs = try FileCalls.names("\(cache)/objects/pack").filter { $0.hasPrefix("tmp_") || $0.hasPrefix(".tmp-") }
+        let packs = try FileCalls.names("\(cache)/objects/pack")
+            .filter { $0.hasPrefix("tmp_") || $0.hasPrefix(".tmp-") }
             .map { "\(cache)/objects/pack/\($0)" }
         let worktrees = try FileCalls.names("\(cache)/worktrees").flatMap { name in
             try FileCalls.names("\(cache)/worktrees/\(name)").filter { $0.hasSuffix(".lock") }

@@ -66,8 +66,11 @@ struct GitRunner: Sendable {
             "-o", "UserKnownHostsFile=\"\(folder)/known_hosts\"", "-o", "ConnectTimeout=10",
             "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", "-o", "ForwardAgent=no",
         ]
-        return words.map { "'" + $0.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'" }
-            .joined(separator: " ")
+        return words.map(Self.quotedForShell).joined(separator: " ")
+    }
+
+    private static func quotedForShell(_ word: String) -> String {
+        "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
 
     /// Repositories of other accounts on this machine are read by a git process that takes settings from a file only.
@@ -97,6 +100,7 @@ struct GitRunner: Sendable {
 
     /// Keys that a crash left behind. No command takes an hour.
     private static func removeOldKeys(_ folder: String) {
+        // A folder that cannot be listed has nothing for us to tidy; the key itself is written next, and tells.
         guard let names = try? FileCalls.names(folder) else { return }
         for name in names {
             var info = stat()

@@ -38,8 +38,8 @@ public struct LiveAccounts: Accounts {
         try await BlockingThreads.shared.run { UserIdentity.find(name) != nil }
     }
 
-    /// Names that useradd takes on every distribution. Accounts that Roost did not make are kept out of its hands by the
-    /// prefix that all of its names have.
+    /// Names that useradd takes on every distribution. Accounts that Roost did not make are kept out of its hands by
+    /// the prefix that all of its names have.
     static func check(_ name: String) throws(Problem) {
         let bytes = Array(name.utf8)
         let isLetter = { (byte: UInt8) in (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }

@@ -5,9 +5,10 @@ import Supervisor
 
 /// The system's git, kept away from every configuration but ours.
 ///
-/// One bare repository per remote is the object cache; a commit counts as there when `refs/roost/<commit>` exists, which
-/// git writes after the last of its objects. All that changes a cache happens under an exclusive flock on `<cache>.lock`,
-/// and git itself dies with us, so that a lock file of git's found under our lock is always left over from a crash.
+/// One bare repository per remote is the object cache; a commit counts as there when `refs/roost/<commit>` exists,
+/// which git writes after the last of its objects. All that changes a cache happens under an exclusive flock on
+/// `<cache>.lock`, and git itself dies with us, so that a lock file of git's found under our lock is always left over
+/// from a crash.
 public struct LiveGit: Git {
     let runner: GitRunner
 
@@ -74,8 +75,10 @@ public struct LiveGit: Git {
         do {
             // Twice forced: the place may be known from a worktree that was removed.
             let result = try await runner.run(
-                ["--git-dir=\(cache)", "worktree", "add", "--quiet", "--force", "--force", "--detach", "--", folder, commit],
-                timeout: timeout)
+                [
+                    "--git-dir=\(cache)", "worktree", "add", "--quiet", "--force", "--force", "--detach", "--", folder,
+                    commit,
+                ], timeout: timeout)
             guard result.succeeded else { throw GitProblems.checkout(commit, result) }
         } catch {
             try await BlockingThreads.wait { try FileTree.remove(folder) }

@@ -32,7 +32,8 @@ public struct LiveNames: InternalNames {
             }
         }
         if try await resolvedServes(except: dnsAddress) {
-            try await setDropIn("# Written by Roost; removed with it.\n[Resolve]\nDNS=\(dnsAddress)\nDomains=~\(suffix)\n")
+            try await setDropIn(
+                "# Written by Roost; removed with it.\n[Resolve]\nDNS=\(dnsAddress)\nDomains=~\(suffix)\n")
             try await setBlock([])
         } else {
             try await setDropIn(nil)

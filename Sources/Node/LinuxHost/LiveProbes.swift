@@ -30,10 +30,11 @@ public struct LiveProbes: Probes {
 
     public func freePort(excluding taken: Set<Int>) async throws -> Int {
         try await Self.threads.run {
-            for _ in 0..<500 {
-                let random = LiveRandom().bytes(2)
+            let random = LiveRandom().bytes(2)
+            let first = Int(random[0]) << 8 | Int(random[1])
+            for step in 0..<12_000 {
                 // Below the kernel's own range for outgoing connections (from 32768), so that none takes it meanwhile.
-                let port = 20_000 + (Int(random[0]) << 8 | Int(random[1])) % 12_000
+                let port = 20_000 + (first + step) % 12_000
                 if !taken.contains(port), Self.isFree(port) { return port }
             }
             throw Problem(.unavailable, "There is no free TCP port between 20000 and 32000.")

@@ -142,7 +142,8 @@ struct ControlGroup {
             ?? FileContents.number("\(folder)/memory.usage_in_bytes")
         guard let used else { return nil }
         let lines = (FileContents.text("\(folder)/memory.stat") ?? "").split(separator: "\n")
-        let cached = lines.first { $0.hasPrefix("total_inactive_file ") } ?? lines.first { $0.hasPrefix("inactive_file ") }
+        let cached = lines.first { $0.hasPrefix("total_inactive_file ") }
+            ?? lines.first { $0.hasPrefix("inactive_file ") }
         let cache = cached.flatMap { $0.split(separator: " ").last }.flatMap { Int64($0) } ?? 0
         return max(0, used - cache)
     }

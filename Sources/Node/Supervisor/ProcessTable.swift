@@ -39,8 +39,8 @@ enum ProcessTable {
         entry(pid).map { ProcessIdentity(pid: pid, startTicks: $0.startTicks, bootSeconds: bootSeconds()) }
     }
 
-    /// Whether a process of this number and start time runs. After a reboot another one may, if rarely: callers that kill
-    /// look closer.
+    /// Whether a process of this number and start time runs. After a reboot another one may, if rarely: callers that
+    /// kill look closer.
     static func runs(_ identity: ProcessIdentity) -> Bool {
         guard let entry = entry(identity.pid) else { return false }
         return entry.startTicks == identity.startTicks && !entry.isDead

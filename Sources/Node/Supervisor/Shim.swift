@@ -2,8 +2,8 @@ import CRoost
 import Glibc
 import Model
 
-/// Body of `roost shim SPECFILE`: the parent of one application. Starts it, takes its output, starts it again, stops it,
-/// and writes down what it sees. Never returns.
+/// Body of `roost shim SPECFILE`: the parent of one application. Starts it, takes its output, starts it again, stops
+/// it, and writes down what it sees. Never returns.
 ///
 /// Call it before anything else is initialised: it wants one thread and no runtime.
 public func shimMain(specPath: String) -> Never {
@@ -117,7 +117,8 @@ struct Shim {
         if mode == .running, watchesMemory { timeout = min(timeout, 250) }
         if mode == .stopping { timeout = min(timeout, 20) }
         var events = [
-            pollfd(fd: signals, events: Int16(POLLIN), revents: 0), pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: output, events: Int16(POLLIN), revents: 0),
         ]
         poll(&events, output >= 0 ? 2 : 1, Int32(timeout))
     }

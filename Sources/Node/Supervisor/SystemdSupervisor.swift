@@ -2,8 +2,9 @@ import Glibc
 public import Host
 public import Model
 
-/// Supervises by systemd: one service per unit, whose main process is the same shim as elsewhere, so that logs, backoff
-/// and statuses do not differ. systemd adds the limits, the protections, the start at boot, and the restart of the shim.
+/// Supervises by systemd: one service per unit, whose main process is the same shim as elsewhere, so that logs,
+/// backoff and statuses do not differ. systemd adds the limits, the protections, the start at boot, and the restart of
+/// the shim.
 public struct SystemdSupervisor: UnitSupervisor {
     private let root: String
     private let binary: String
