@@ -185,7 +185,8 @@ public struct LogChunk: Codable, Sendable, Equatable {
     public var source: String
     /// Deployment id or service id.
     public var id: String
-    /// Where in the stream this text begins, in bytes. Text that the hub has already is dropped.
+    /// Where in the stream this text begins, in bytes. Text that the hub has already is dropped. -1 appends: several
+    /// instances of a service share its log, so no place in it is known beforehand.
     public var offset: Int64
     public var text: String
 

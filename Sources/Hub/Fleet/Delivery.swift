@@ -54,9 +54,10 @@ extension Hub {
                     : try transaction.get("service", chunk.id)?.parentId
                 // A log of something that was deleted meanwhile is of no use to anybody.
                 guard owner == stackId, chunk.source == "build" || chunk.source == "service" else { continue }
-                try transaction.appendLog(
-                    LogName(source: chunk.source, id: chunk.id, nodeId: nodeId), offset: chunk.offset,
-                    text: chunk.text, bytesMax: Self.logBytesMax)
+                let log = LogName(source: chunk.source, id: chunk.id, nodeId: nodeId)
+                let offset =
+                    chunk.offset < 0 ? try transaction.log(log, from: .max, bytesMax: 1).end : chunk.offset
+                try transaction.appendLog(log, offset: offset, text: chunk.text, bytesMax: Self.logBytesMax)
             }
         }
     }
