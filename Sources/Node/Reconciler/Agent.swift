@@ -33,7 +33,7 @@ public final class Agent: Sendable {
         keeper = DocumentKeeper(host: host, path: paths.desired, identity: identity)
         outbox = Outbox(host: host, path: paths.outbox)
         edge = EdgeDirector(host: host, suffix: "svc.internal")
-        shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs)
+        shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs, memory: paths.logPositions)
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox, units: UnitWatch(host: host), builds: Slots(2),
             changed: changed, internalPort: options.internalPort, logger: logger)

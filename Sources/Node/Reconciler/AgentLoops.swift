@@ -41,7 +41,9 @@ extension Agent {
                     lastRefusal = problem.message
                     await tell("security", "The hub's answer was refused: \(problem.message)")
                 }
-                logger.debug("poll failed", metadata: ["error": "\(problem)", "context": "\(problem.context ?? "")"])
+                logger.log(
+                    level: problem.code == .storage ? .warning : .debug, "poll failed",
+                    metadata: ["error": "\(problem)", "context": "\(problem.context ?? "")"])
                 await pause(afterFailures: failures)
             }
         }

@@ -15,6 +15,8 @@ public struct AgentPaths: Sendable, Equatable {
     public var edgeSocket: String { "\(root)/edge/control.sock" }
     public var edgeTable: String { "\(root)/edge/table.json" }
     public var logs: String { "\(root)/logs" }
+    /// How far the logs of units were sent.
+    var logPositions: String { "\(root)/log-positions.json" }
     public var services: String { "\(root)/services" }
 
     func cache(url: String) -> String { "\(root)/git/\(sha256Hex(Array(url.utf8)).prefix(32)).git" }

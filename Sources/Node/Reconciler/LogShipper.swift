@@ -16,28 +16,37 @@ actor LogShipper {
     private static let chunkBytesMax = 65_536
     private static let pause: Duration = .milliseconds(150)
 
-    private struct Position {
-        var fileOffset: Int64
-        var streamOffset: Int64
+    /// Positions are kept on disk this often: what is sent again after a crash is no more than came in that time.
+    private static let keepingPause: Duration = .seconds(2)
+
+    private struct Position: Codable, Equatable {
+        var fileOffset: Int64 = 0
+        var streamOffset: Int64 = 0
     }
 
     private let host: Host
     private let hub: SignedHub
     private let logFolder: String
+    private let memory: String
     private var positions: [String: Position] = [:]
-    private var isFirstPass = true
+    private var kept: [String: Position]?
+    private var keptAt: Duration = .zero
 
-    init(host: Host, hub: SignedHub, logFolder: String) {
+    /// - Parameter memory: file that positions are kept in, for the agent after this one.
+    init(host: Host, hub: SignedHub, logFolder: String, memory: String) {
         self.host = host
         self.hub = hub
         self.logFolder = logFolder
+        self.memory = memory
     }
 
     func run(_ sources: @Sendable () -> [LogSource]) async {
         var failures = 0
         while !Task.isCancelled {
             do {
+                try await recall()
                 let sent = try await pass(sources())
+                try await keep()
                 failures = 0
                 if !sent { try await host.clock.sleep(for: Self.pause) }
             } catch is CancellationError {
@@ -50,6 +59,22 @@ actor LogShipper {
         }
     }
 
+    private func recall() async throws {
+        guard kept == nil else { return }
+        let known = try await JSONFile.read([String: Position].self, memory, host.files) ?? [:]
+        positions = known
+        kept = known
+    }
+
+    private func keep() async throws {
+        let now = host.clock.monotonic()
+        guard positions != kept, now - keptAt >= Self.keepingPause else { return }
+        let (host, memory, positions) = (host, memory, positions)
+        try await host.effect("logs.positions.write") { try await JSONFile.write(positions, memory, host.files) }
+        kept = positions
+        keptAt = now
+    }
+
     private func pass(_ sources: [LogSource]) async throws -> Bool {
         var chunks: [LogChunk] = []
         var next = positions
@@ -59,7 +84,6 @@ actor LogShipper {
                 if let chunk = try await chunk(of: source, unit: unit, &next) { chunks.append(chunk) }
             }
         }
-        isFirstPass = false
         next = next.filter { units.contains($0.key) }
         if !chunks.isEmpty { _ = try await hub.post("/api/v1/agent/logs", LogBatch(chunks: chunks)) }
         positions = next
@@ -69,10 +93,7 @@ actor LogShipper {
     private func chunk(of source: LogSource, unit: String, _ positions: inout [String: Position]) async throws -> LogChunk? {
         let path = "\(logFolder)/\(unit)/current.log"
         guard let size = try await host.files.size(path) else { return nil }
-        // A service that ran before this agent started was shipped by the one before; its build is shipped from byte 0,
-        // where the hub drops what it has.
-        let begin = isFirstPass && source.source == "service" ? size : 0
-        var position = positions[unit] ?? Position(fileOffset: begin, streamOffset: 0)
+        var position = positions[unit] ?? Position()
         if size < position.fileOffset { position.fileOffset = 0 }
         var bytes = try await host.files.read(path, offset: position.fileOffset, count: Self.chunkBytesMax)
         if bytes.count == Self.chunkBytesMax, size - position.fileOffset > 16 * Int64(Self.chunkBytesMax) {

@@ -38,6 +38,8 @@ extension WorkerRun {
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
     }
 
+    private static let diskFreeBytesMin: Int64 = 1_048_576
+
     private static func isFinal(_ problem: Problem) -> Bool {
         [.gitUnreachable, .gitUnknownRef, .timeout, .commandFailed, .invalid].contains(problem.code)
     }
@@ -78,9 +80,11 @@ extension WorkerRun {
         guard let outcome else { return false }
         if outcome.exitCode == 0 { return true }
         let tail = await LogTail.lastLines(logs, host.files)
+        // A full disk has no room for the build's own words about it, so it is looked for while the tree is there.
+        let isFull = try await host.facts.machine().diskFreeBytes < Self.diskFreeBytesMin
         // The tree goes first: a build that filled the disk must not keep its failure from being recorded.
         try await removeTree(release)
-        let what = outcome.lastError ?? "ended without a result"
+        let what = (outcome.lastError ?? "ended without a result") + (isFull ? "; the disk of the server is full" : "")
         try await fail(desired, "The build \(what)." + (tail.isEmpty ? "" : "\n\(tail)"))
         return false
     }
