@@ -94,8 +94,9 @@ let package = Package(
              product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras")]),
         library(
             "Dashboard", "Sources/Hub/Dashboard",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubCore", crypto, logging, hummingbird,
-             nioCore, product("Mustache", "swift-mustache"), product("ServiceLifecycle", "swift-service-lifecycle")]),
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
+             hummingbird, nioCore, product("Mustache", "swift-mustache"),
+             product("ServiceLifecycle", "swift-service-lifecycle")]),
 
         library("Edge", "Sources/Node/Edge",
             ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix]),

@@ -12,7 +12,8 @@ private func before(_ seconds: Int64) -> JSONValue { .string(now.advanced(by: .s
 
 private func node(_ id: String, _ states: [String: String], silent: Bool = false) -> JSONValue {
     [
-        "id": .string(id), "name": .string("node-\(id)"), "stack_id": "st", "is_silent": .bool(silent), "status": "active",
+        "id": .string(id), "name": .string("node-\(id)"), "stack_id": "st", "is_silent": .bool(silent),
+        "status": "active",
         "address": .string("192.0.2.\(id)"), "is_converged": true, "last_heartbeat_at": before(3),
         "services": .array(
             states.sorted { $0.key < $1.key }.map {
@@ -22,10 +23,12 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
 }
 
 @Suite struct PagePartsTests {
-    @Test(arguments: [
-        (0, "just now"), (4, "just now"), (59, "59 s ago"), (61, "1 min ago"), (3700, "1 h ago"), (90_000, "1 d ago"),
-        (-90, "in 1 min"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "just now"), (4, "just now"), (59, "59 s ago"), (61, "1 min ago"), (3700, "1 h ago"),
+            (90_000, "1 d ago"),
+            (-90, "in 1 min"),
+        ] as [(Int64, String)])
     func timesAreRelative(_ seconds: Int64, _ text: String) {
         #expect(PageParts.relative(now.advanced(by: .seconds(-seconds)), now: now) == text)
     }
@@ -37,7 +40,14 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
         #expect(PageParts.time(nil, now: now).isNull)
     }
 
-    @Test(arguments: [(850, "850 ms"), (12_400, "12.4 s"), (200_000, "3 min 20 s"), (7_500_000, "2 h 5 min")] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (850, "850 ms"), (12_400, "12.4 s"), (200_000, "3 min 20 s"),
+            (
+                7_500_000,
+                "2 h 5 min"
+            ),
+        ] as [(Int64, String)])
     func spansAreShort(_ milliseconds: Int64, _ text: String) {
         #expect(PageParts.span(milliseconds: milliseconds) == text)
     }
@@ -140,7 +150,11 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
     @Test func aSilentServerIsMarked() throws {
         let row = NodePages.row(node("1", [:], silent: true), now: now)
         #expect(row["state"]?.text("label") == "silent")
-        let html = try PageTemplates().render("node", NodePages.page(node("1", [:], silent: true), stack: .null, now: now))
+        let html = try PageTemplates().render(
+            "node",
+            NodePages.page(
+                node("1", [:], silent: true), stack: .null,
+                now: now))
         #expect(html.contains("This server is silent"))
     }
 
@@ -152,7 +166,15 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
     @Test func aPlanIsSaidInWords() {
         let plan: JSONValue = [
             "plan": [
-                ["change": "update", "kind": "service", "id": "web", "fields": ["git_ref": ["from": "main", "to": "v2"]]],
+                [
+                    "change": "update", "kind": "service", "id": "web",
+                    "fields": [
+                        "git_ref": [
+                            "from": "main",
+                            "to": "v2",
+                        ]
+                    ],
+                ],
                 ["change": "delete", "kind": "deployment", "id": "0123456789", "fields": [:]],
             ]
         ]
@@ -164,7 +186,10 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
     }
 
     @Test func anyKindGetsAListAndFacts() {
-        let resource: JSONValue = ["id": "x", "name": "main", "status": "active", "proxy": ["port": 80], "ssh_allow": []]
+        let resource: JSONValue = [
+            "id": "x", "name": "main", "status": "active", "proxy": ["port": 80],
+            "ssh_allow": [],
+        ]
         let row = GenericPages.row(resource, stackKind, names: [:], now: now)
         #expect(row.list("cells").count == GenericPages.columns(stackKind).count)
         let facts = GenericPages.facts(resource, stackKind.fields, names: [:], now: now)

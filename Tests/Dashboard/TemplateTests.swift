@@ -38,7 +38,9 @@ import Testing
     ])
     func hostileTextIsEscaped(_ text: String) {
         let page = templates.render("problem", ["heading": .string(text), "message": .string(text)])
-        let shown = page.unicodeScalars.split(separator: "\n").map { String($0) }.first { $0.hasPrefix("<header") } ?? ""
+        let shown =
+            page.unicodeScalars.split(separator: "\n").map { String($0) }.first { $0.hasPrefix("<header") }
+            ?? ""
         #expect(!shown.isEmpty)
         let heading = shown.dropFirst("<header class=\"head\"><h1>".count)
         let inside = heading.unicodeScalars.prefix { $0 != "/" }.dropLast()

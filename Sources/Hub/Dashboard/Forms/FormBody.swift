@@ -46,7 +46,8 @@ struct FormBody: Sendable, Equatable {
             switch byte {
             case UInt8(ascii: "+"): out.append(UInt8(ascii: " "))
             case UInt8(ascii: "%"):
-                if rest.count >= 2, let high = hexValue(rest[rest.startIndex]), let low = hexValue(rest[rest.startIndex + 1])
+                if rest.count >= 2, let high = hexValue(rest[rest.startIndex]),
+                    let low = hexValue(rest[rest.startIndex + 1])
                 {
                     out.append(high << 4 | low)
                     rest = rest.dropFirst(2)

@@ -54,9 +54,13 @@ struct FormDecoding {
 
     private func map(_ element: Field.Kind, _ values: FormValues, path: String, stored old: JSONValue) -> JSONValue? {
         guard let rows = values.rows[path] else { return nil }
-        let shown = FormValues(showing: ["map": old], of: [
-            Field("map", .map(key: { _ in nil }, value: element, countMax: FormValues.rowsMax), "")
-        ]).rows["map"] ?? []
+        let shown =
+            FormValues(
+                showing: ["map": old],
+                of: [
+                    Field("map", .map(key: { _ in nil }, value: element, countMax: FormValues.rowsMax), "")
+                ]
+            ).rows["map"] ?? []
         guard rows.sorted(by: { $0.key < $1.key }) != shown, stored != nil || !rows.isEmpty else { return nil }
         var members: [String: JSONValue] = [:]
         for row in rows { members[row.key] = Self.value(of: row, element) }

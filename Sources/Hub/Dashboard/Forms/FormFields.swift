@@ -138,7 +138,8 @@ struct FormFields {
 
     private func choiceOptions(_ choices: [String], _ text: String, isRequired: Bool) -> [JSONValue] {
         let empty: [JSONValue] =
-            isRequired || !text.isEmpty && choices.contains(text) ? [] : [["value": "", "label": "—", "is_selected": false]]
+            isRequired || !text.isEmpty && choices.contains(text)
+            ? [] : [["value": "", "label": "—", "is_selected": false]]
         return empty
             + choices.map { ["value": .string($0), "label": .string($0), "is_selected": .bool($0 == text)] }
     }

@@ -138,7 +138,9 @@ extension Field.Kind {
             return .array(
                 text.split(whereSeparator: \.isNewline).compactMap { trimmed(String($0)) }
                     .map { element.value(fromInput: $0) })
-        case .list, .map, .object: return (try? JSONParser.parse(text)) ?? .string(text)  // the check says what is wrong
+        case .list, .map, .object:
+            return (try? JSONParser.parse(text))
+                ?? .string(text)  // the check says what is wrong
         default: return .string(trimmed(text) ?? "")
         }
     }

@@ -80,14 +80,16 @@ enum DeploymentPages {
         let row = row(
             deployment, servingId: service.text("serving_deployment_id"), mayRollBack: mayRollBack, now: now)
         let ids = Dictionary(nodes.map { ($0.label, $0.id) }, uniquingKeysWith: { $1 })
-        let perNode = (deployment["nodes"]?.objectValue ?? [:]).sorted { $0.key < $1.key }.map { name, value -> JSONValue in
-            let phase = phase(of: value) ?? "queued"
-            let tone = PageParts.tone(phase)
-            return [
-                "name": .string(name), "path": .string(ids[name].map { "/nodes/\($0)" } ?? "/nodes"),
-                "phase": .string(phase), "tone": .string(tone), "glyph": .string(PageParts.glyph(tone)),
-            ]
-        }
+        let perNode =
+            (deployment["nodes"]?.objectValue
+            ?? [:]).sorted { $0.key < $1.key }.map { name, value -> JSONValue in
+                let phase = phase(of: value) ?? "queued"
+                let tone = PageParts.tone(phase)
+                return [
+                    "name": .string(name), "path": .string(ids[name].map { "/nodes/\($0)" } ?? "/nodes"),
+                    "phase": .string(phase), "tone": .string(tone), "glyph": .string(PageParts.glyph(tone)),
+                ]
+            }
         let phases = phaseRows(deployment)
         var model = row.objectValue ?? [:]
         model.merge([

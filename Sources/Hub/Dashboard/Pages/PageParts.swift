@@ -34,7 +34,8 @@ enum PageParts {
         switch state {
         case "active", "running", "ok", "healthy", "online": "ok"
         case "provisioning", "deleting", "building", "starting", "fetching", "checking", "switching", "draining",
-            "deploying": "busy"
+            "deploying":
+            "busy"
         case "unhealthy", "backoff", "suspended", "silent", "partly", "superseded": "warn"
         case "failed", "crash_loop", "error": "bad"
         default: "idle"

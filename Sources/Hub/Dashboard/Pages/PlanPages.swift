@@ -28,10 +28,13 @@ enum PlanPages {
             default: ("Change", "busy")
             }
         let declared = (kind?.fields ?? []) + (kind?.reported ?? [])
-        let details = entry.text("change") == "delete" ? [] : fields.filter { !bookkeeping.contains($0.key) }
-            .sorted { $0.key < $1.key }.map { name, change in
-                detail(name, change, declared.first { $0.name == name })
-            }
+        let details =
+            entry.text("change") == "delete"
+            ? []
+            : fields.filter { !bookkeeping.contains($0.key) }
+                .sorted { $0.key < $1.key }.map { name, change in
+                    detail(name, change, declared.first { $0.name == name })
+                }
         return [
             "tone": .string(tone), "glyph": .string(PageParts.glyph(tone)),
             "text": .string("\(verb) \(what) \(label)"), "details": .array(details),

@@ -42,7 +42,8 @@ enum ServicePages {
         let path = service.text("path")
         let names = service.list("hostnames").compactMap(\.stringValue).filter { !$0.hasPrefix("*") }
         guard path != nil || !names.isEmpty else { return [] }
-        let port = around.edgeAddress.map { $0.split(separator: ":").last.map(String.init) ?? "80" }
+        let port =
+            around.edgeAddress.map { $0.split(separator: ":").last.map(String.init) ?? "80" }
             ?? String(around.stack["proxy"]?.int("port") ?? 80)
         let suffix = port == "80" ? "" : ":\(port)"
         if !names.isEmpty { return names.prefix(5).map { "http://\($0)\(suffix)\(path ?? "/")" } }
@@ -58,8 +59,9 @@ enum ServicePages {
     static func row(_ service: JSONValue, _ around: ServiceSurroundings, deployed: String?) -> JSONValue {
         let state = state(of: service, nodes: around.nodes)
         let urls = urls(of: service, around)
-        let note = ["failed", "provisioning", "pending"].contains(service.text("status") ?? "")
-            || service.text("status_message") != nil ? PageParts.excerpt(service.text("status_message"), 90) : ""
+        let note =
+            ["failed", "provisioning", "pending"].contains(service.text("status") ?? "")
+                || service.text("status_message") != nil ? PageParts.excerpt(service.text("status_message"), 90) : ""
         return [
             "id": .string(service.id), "name": .string(service.label), "path": .string("/services/\(service.id)"),
             "kind": service.text("kind").json, "state": PageParts.state(state),

@@ -52,7 +52,10 @@ enum TimelinePages {
         return .array(
             [first]
                 + values.map {
-                    ["value": .string($0.value), "label": .string($0.label), "is_selected": .bool($0.value == selected)]
+                    [
+                        "value": .string($0.value), "label": .string($0.label),
+                        "is_selected": .bool($0.value == selected),
+                    ]
                 })
     }
 }

@@ -34,8 +34,10 @@ extension DashboardSite {
         ]
         return page(
             "confirm", title: heading, section: kind.plural,
-            crumbs: [Crumb(label: GenericPages.pluralTitle(kind), path: "/\(kind.plural)"),
-                Crumb(label: resource.label, path: own), Crumb(label: verb)],
+            crumbs: [
+                Crumb(label: GenericPages.pluralTitle(kind), path: "/\(kind.plural)"),
+                Crumb(label: resource.label, path: own), Crumb(label: verb),
+            ],
             status: problem.map { Self.status(of: $0) } ?? .ok, visit, model)
     }
 

@@ -99,7 +99,8 @@ public struct DashboardSite: Sendable {
         visit.form = form
         guard hub.isValidCSRF(form["csrf"] ?? "", session: visit.session.token) else {
             let problem = Problem(
-                .forbidden, "The form is out of date; nothing was changed.", hint: "Go back, reload the page, try again.")
+                .forbidden, "The form is out of date; nothing was changed.",
+                hint: "Go back, reload the page, try again.")
             return problemPage(problem, visit)
         }
         do {

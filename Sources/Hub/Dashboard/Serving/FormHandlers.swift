@@ -75,10 +75,15 @@ extension DashboardSite {
         let title = GenericPages.title(kind)
         let own = form.id.map { "/\(kind.plural)/\(percentEncoded($0))" }
         let errors = inputs.errorList(fields)
-        let heading = form.id == nil ? (kind.name == "install-token" ? "Add a server" : "New \(title)")
+        let heading =
+            form.id == nil
+            ? (kind.name == "install-token" ? "Add a server" : "New \(title)")
             : "Settings of \(form.stored.label)"
         let hasMoreFlaws = more.contains { field in
-            inputs.flaws.keys.contains { $0 == field.name || $0.hasPrefix(field.name + ".") || $0.hasPrefix(field.name + "[") }
+            inputs.flaws.keys.contains {
+                $0 == field.name || $0.hasPrefix(field.name + ".")
+                    || $0.hasPrefix(field.name + "[")
+            }
         }
         let model: [String: JSONValue] = [
             "heading": .string(heading), "summary": .string(kind.summary),
@@ -86,12 +91,15 @@ extension DashboardSite {
             "version": form.version.map { .int($0) } ?? .null,
             "submit_label": .string(submitLabel(form)), "can_preview": .bool(kind.isAsynchronous),
             "cancel_path": .string(own ?? "/\(kind.plural)"),
-            "error": form.problem.map { .string(errors.isEmpty ? $0.message : "Some values were not accepted") } ?? .null,
-            "error_hint": (form.problem?.hint).json, "error_list": .array(errors), "has_error_list": .bool(!errors.isEmpty),
+            "error": form.problem.map { .string(errors.isEmpty ? $0.message : "Some values were not accepted") }
+                ?? .null,
+            "error_hint": (form.problem?.hint).json, "error_list": .array(errors),
+            "has_error_list": .bool(!errors.isEmpty),
             "fields": .array(inputs.models(fields.filter(isPrimary))), "more_fields": .array(inputs.models(more)),
             "has_more_fields": .bool(!more.isEmpty), "is_more_open": .bool(hasMoreFlaws),
         ]
-        let crumbs = [Crumb(label: GenericPages.pluralTitle(kind), path: "/\(kind.plural)")]
+        let crumbs =
+            [Crumb(label: GenericPages.pluralTitle(kind), path: "/\(kind.plural)")]
             + (own.map { [Crumb(label: form.stored.label, path: $0)] } ?? []) + [Crumb(label: heading)]
         return page(
             "form", title: heading, section: kind.plural, crumbs: crumbs,
@@ -207,7 +215,9 @@ extension DashboardSite {
         let reveals = shown.sorted { $0.key < $1.key }.flatMap { name, value in
             reveal(kind, name, value.stringValue ?? "", body, visit)
         }
-        let heading = kind.name == "install-token" ? "Add a server" : "\(FormFields.label(name(kind, shown))) of \(body.label)"
+        let heading =
+            kind.name == "install-token"
+            ? "Add a server" : "\(FormFields.label(name(kind, shown))) of \(body.label)"
         return page(
             "once", title: heading, section: kind.plural, visit,
             ["heading": .string(heading), "reveals": .array(reveals), "next": .string(next)])
@@ -227,13 +237,15 @@ extension DashboardSite {
         ]
         guard kind.name == "install-token" else { return [plain] }
         let uses = body.int("uses") ?? 1
-        return [[
-            "id": "once-command", "label": "Run this on the server, as root",
-            "value": .string(configuration.joinCommand(visit.hubURL, value)),
-            "hint": .string(
-                "It works \(uses == 1 ? "once" : "\(uses) times") until "
-                    + "\(body.text("expires_at").flatMap { Timestamp(rfc3339: $0) }.map(PageParts.exact) ?? "it expires"). "
-                    + "The server then appears under Servers by itself."),
-        ]]
+        let end = body.text("expires_at").flatMap { Timestamp(rfc3339: $0) }.map(PageParts.exact)
+        return [
+            [
+                "id": "once-command", "label": "Run this on the server, as root",
+                "value": .string(configuration.joinCommand(visit.hubURL, value)),
+                "hint": .string(
+                    "It works \(uses == 1 ? "once" : "\(uses) times") until \(end ?? "it expires"). "
+                        + "The server then appears under Servers by itself."),
+            ]
+        ]
     }
 }

@@ -40,7 +40,10 @@ extension DashboardSite {
         guard kind.verbs.contains(.read) else { throw Hub.unknown(kind, id) }
         let resource = try await hub.read(kind, id: id, as: visit.principal)
         let names = try await referenceNames(kind, visit)
-        let children = hub.kinds.filter { $0.parent?.kind == kind.name && $0.verbs.contains(.list) && maySee($0, visit) }
+        let children = hub.kinds.filter {
+            $0.parent?.kind == kind.name && $0.verbs.contains(.list)
+                && maySee($0, visit)
+        }
         let builtIn = ["created_at", "updated_at"].map { Field($0, .line, "") }
         let message = resource.text("status_message")
         let model: [String: JSONValue] = [
@@ -58,8 +61,12 @@ extension DashboardSite {
                 }), "has_children": .bool(!children.isEmpty),
         ]
         return page(
-            "show", title: resource.label, section: kind.plural, crumbs: [Crumb(label: GenericPages.pluralTitle(kind),
-                path: "/\(kind.plural)"), Crumb(label: resource.label)], topics: [kind.name], visit, model)
+            "show", title: resource.label, section: kind.plural,
+            crumbs: [
+                Crumb(
+                    label: GenericPages.pluralTitle(kind),
+                    path: "/\(kind.plural)"), Crumb(label: resource.label),
+            ], topics: [kind.name], visit, model)
     }
 
     /// The parent as a field, for a kind that does not declare it itself.

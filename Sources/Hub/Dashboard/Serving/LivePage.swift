@@ -23,7 +23,11 @@ extension DashboardSite {
         let body = ResponseBody { writer in
             let feeder = Task {
                 for await change in changes {
-                    if change.kind == "*" || topics.contains(change.kind) { stream.add(kind: change.kind, id: change.id) }
+                    if change.kind == "*" || topics.contains(change.kind) {
+                        stream.add(
+                            kind: change.kind,
+                            id: change.id)
+                    }
                 }
             }
             let clock = Task {
@@ -59,7 +63,8 @@ extension DashboardSite {
             if now - checked >= Self.heartbeat {
                 checked = now
                 // A logout, or the removal of the user, ends the stream as well.
-                guard try await hub.session(visit.session.token, address: visit.principal.address) != nil else { return }
+                guard try await hub.session(visit.session.token, address: visit.principal.address) != nil
+                else { return }
                 try await writer.write(ByteBuffer(string: ": heartbeat\n\n"))
             }
             try await Task.sleep(for: Self.gathering)

@@ -32,7 +32,10 @@ extension DashboardSite {
     }
 
     /// The newest events, when the reader may see them.
-    func eventModels(_ filter: EventFilter, names: [String: String], _ visit: Visit) async throws -> [String: JSONValue] {
+    func eventModels(
+        _ filter: EventFilter, names: [String: String],
+        _ visit: Visit
+    ) async throws -> [String: JSONValue] {
         let isNamed = filter.stackId != nil || filter.serviceId != nil || filter.deploymentId != nil
         guard visit.principal.may("read", "events"), isNamed || visit.principal.brands == .all else {
             return ["events": [], "has_events": false]

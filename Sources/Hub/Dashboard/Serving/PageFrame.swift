@@ -16,7 +16,8 @@ extension DashboardSite {
     /// What every document needs.
     func documentModel(title: String, theme: String, topics: [String]) -> [String: JSONValue] {
         [
-            "title": .string(title), "style_path": .string(assets.style.path), "script_path": .string(assets.script.path),
+            "title": .string(title), "style_path": .string(assets.style.path),
+            "script_path": .string(assets.script.path),
             "icon_path": .string(assets.icon.path), "now": .string(hub.world.clock.now().rfc3339),
             "topics": .string(topics.joined(separator: " ")), "theme_forced": theme == "auto" ? .null : .string(theme),
         ]
@@ -54,9 +55,21 @@ extension DashboardSite {
     private func primary(_ visit: Visit, _ section: String) -> [JSONValue] {
         var entries: [(String, String)] = [("", "Overview")]
         for name in ["stack", "service", "node"] {
-            if let kind = hub.kind(name), maySee(kind, visit) { entries.append((kind.plural, GenericPages.pluralTitle(kind))) }
+            if let kind = hub.kind(name), maySee(kind, visit) {
+                entries.append(
+                    (
+                        kind.plural,
+                        GenericPages.pluralTitle(kind)
+                    ))
+            }
         }
-        if visit.principal.may("read", "events"), visit.principal.brands == .all { entries.append(("events", "Events")) }
+        if visit.principal.may("read", "events"), visit.principal.brands == .all {
+            entries.append(
+                (
+                    "events",
+                    "Events"
+                ))
+        }
         return entries.map { path, label in entry(path, label, section) }
     }
 
@@ -129,7 +142,10 @@ extension DashboardSite {
             answer.status = status
             return answer
         }
-        let hint = problem.hint ?? (problem.code == .notFound ? "It may have been deleted, or the address is wrong." : nil)
+        let hint =
+            problem.hint
+            ?? (problem.code == .notFound
+                ? "It may have been deleted, or the address is wrong." : nil)
         return page(
             "problem", title: Self.heading(problem), section: "-", status: status, visit,
             [

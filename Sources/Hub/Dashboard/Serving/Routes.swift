@@ -25,7 +25,8 @@ extension DashboardSite {
         case []: return kind.name == "node" ? try await nodes(visit) : try await list(kind, visit)
         case ["new"]: return try await newForm(kind, visit)
         case let rest where rest.count == 1: return try await show(kind, visit.path[1], visit)
-        case let rest where rest.last == "edit" && rest.count == 2: return try await editForm(kind, visit.path[1], visit)
+        case let rest where rest.last == "edit" && rest.count == 2:
+            return try await editForm(kind, visit.path[1], visit)
         case let rest where rest.last == "delete" && rest.count == 2:
             return try await confirmDelete(kind, visit.path[1], visit)
         case let rest where rest.count == 2:
@@ -45,7 +46,8 @@ extension DashboardSite {
         switch visit.path.dropFirst() {
         case []: return try await create(kind, visit)
         case let rest where rest.last == "edit" && rest.count == 2: return try await update(kind, visit.path[1], visit)
-        case let rest where rest.last == "delete" && rest.count == 2: return try await delete(kind, visit.path[1], visit)
+        case let rest where rest.last == "delete" && rest.count == 2:
+            return try await delete(kind, visit.path[1], visit)
         case let rest where rest.count == 2:
             return try await perform(try action(visit.path[2], of: kind), kind, visit.path[1], visit)
         default: throw unknownPage(visit)

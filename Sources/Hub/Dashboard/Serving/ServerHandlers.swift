@@ -24,12 +24,16 @@ extension DashboardSite {
         let services = try await all("service", below: stack.isNull ? nil : stack.id, visit)
         var model = NodePages.page(node, stack: stack, now: visit.now)
         model.merge(
-            try await eventModels(EventFilter(nodeId: id, limit: 30), names: names(services, [node]), visit)) { $1 }
+            try await eventModels(EventFilter(nodeId: id, limit: 30), names: names(services, [node]), visit)
+        ) { $1 }
         model["edit_path"] = editPath(kind, id, visit).json
         model["delete_path"] = deletePath(kind, id, visit).json
         return page(
-            "node", title: node.label, section: "nodes", crumbs: [Crumb(label: "Servers", path: "/nodes"),
-                Crumb(label: node.label)], topics: ["node", "heartbeat", "event", "service"], visit, model)
+            "node", title: node.label, section: "nodes",
+            crumbs: [
+                Crumb(label: "Servers", path: "/nodes"),
+                Crumb(label: node.label),
+            ], topics: ["node", "heartbeat", "event", "service"], visit, model)
     }
 
     /// Links to the first and the next page of a list.

@@ -30,7 +30,9 @@ extension DashboardSite {
             "has_stacks": .bool(!stacks.isEmpty), "can_create_stack": .bool(can("create", "stack", visit)),
             "deployments": .array(
                 recent.prefix(8).map {
-                    DeploymentPages.row($0, services: byId, mayRollBack: can("roll back", "deployment", visit), now: visit.now)
+                    DeploymentPages.row(
+                        $0, services: byId, mayRollBack: can("roll back", "deployment", visit),
+                        now: visit.now)
                 }), "has_deployments": .bool(!recent.isEmpty),
         ]) { $1 }
         return page("overview", title: "Overview", section: "", topics: Self.stackTopics, visit, model)
@@ -44,7 +46,8 @@ extension DashboardSite {
 
     /// What the overview and the page of a stack both show of it.
     private func stackModel(
-        _ stack: JSONValue, _ services: [JSONValue], _ around: ServiceSurroundings, _ recent: [JSONValue], _ visit: Visit
+        _ stack: JSONValue, _ services: [JSONValue], _ around: ServiceSurroundings, _ recent: [JSONValue],
+        _ visit: Visit
     ) -> [String: JSONValue] {
         let deployed = Dictionary(
             recent.compactMap { deployment -> (String, String)? in
@@ -76,7 +79,8 @@ extension DashboardSite {
         let around = surroundings(stack: stack, nodes: nodes, visit)
         var model = stackModel(stack, services, around, recent, visit)
         model.merge(
-            try await eventModels(EventFilter(stackId: id, limit: 20), names: names(services, nodes), visit)) { $1 }
+            try await eventModels(EventFilter(stackId: id, limit: 20), names: names(services, nodes), visit)
+        ) { $1 }
         let document = try await document(of: id, visit)
         let hash = stack.text("hash") ?? document.map { sha256Hex($0.canonicalBytes) }
         model.merge([
@@ -87,8 +91,11 @@ extension DashboardSite {
             "facts": .array(GenericPages.facts(stack, kind.fields, names: [:], now: visit.now)),
         ]) { $1 }
         return page(
-            "stack", title: stack.label, section: "stacks", crumbs: [Crumb(label: "Stacks", path: "/stacks"),
-                Crumb(label: stack.label)], topics: Self.stackTopics, visit, model)
+            "stack", title: stack.label, section: "stacks",
+            crumbs: [
+                Crumb(label: "Stacks", path: "/stacks"),
+                Crumb(label: stack.label),
+            ], topics: Self.stackTopics, visit, model)
     }
 
     /// What the servers of a stack are told to run, without secrets and for no server in particular.
@@ -102,7 +109,8 @@ extension DashboardSite {
     }
 
     func deletePath(_ kind: ResourceKind, _ id: String, _ visit: Visit) -> String? {
-        kind.verbs.contains(.delete) && may("delete", kind, visit) ? "/\(kind.plural)/\(percentEncoded(id))/delete" : nil
+        kind.verbs.contains(.delete) && may("delete", kind, visit)
+            ? "/\(kind.plural)/\(percentEncoded(id))/delete" : nil
     }
 
     func actionPath(_ name: String, _ kind: ResourceKind, _ id: String, _ visit: Visit) -> JSONValue {
@@ -122,7 +130,10 @@ extension DashboardSite {
         var model = ServicePages.page(service, around, isFailing: deployments.first?.text("status") == "failed")
         model.merge(try await eventModels(EventFilter(serviceId: id, limit: 20), names: names, visit)) { $1 }
         model.merge([
-            "deploy_path": actionPath("deploy", kind, id, visit), "restart_path": actionPath("restart", kind, id, visit),
+            "deploy_path": actionPath("deploy", kind, id, visit),
+            "restart_path": actionPath(
+                "restart", kind, id,
+                visit),
             "rotate_path": actionPath("rotate-webhook-secret", kind, id, visit),
             "edit_path": editPath(kind, id, visit).json, "delete_path": deletePath(kind, id, visit).json,
             "add_server_path": .string("/install-tokens/new?stack_id=\(percentEncoded(stack.id))"),
@@ -155,7 +166,8 @@ extension DashboardSite {
         let names = names([service], nodes)
         let logs = try await logModels("deployment", id: id, label: "Build", names: names)
         var model = DeploymentPages.page(
-            deployment, service: service, nodes: nodes, mayRollBack: can("roll back", "deployment", visit), now: visit.now)
+            deployment, service: service, nodes: nodes, mayRollBack: can("roll back", "deployment", visit),
+            now: visit.now)
         model.merge(try await eventModels(EventFilter(deploymentId: id, limit: 30), names: names, visit)) { $1 }
         model["logs"] = .array(logs)
         model["has_logs"] = .bool(!logs.isEmpty)

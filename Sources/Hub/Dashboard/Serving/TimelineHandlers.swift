@@ -24,7 +24,9 @@ extension DashboardSite {
                 "All kinds", TimelinePages.eventKinds.map { ($0, $0) }, selected: visit.asked("kind")),
             "services": TimelinePages.options(
                 "All services", services.map { ($0.id, $0.label) }, selected: visit.asked("service")),
-            "nodes": TimelinePages.options("All servers", nodes.map { ($0.id, $0.label) }, selected: visit.asked("node")),
+            "nodes": TimelinePages.options(
+                "All servers", nodes.map { ($0.id, $0.label) },
+                selected: visit.asked("node")),
         ]) { $1 }
         return page("events-page", title: "Events", section: "events", topics: ["event"], visit, model)
     }

@@ -39,11 +39,13 @@ let frameTemplates: [String: String] = [
     </nav>
     {{#has_more_navigation}}<nav aria-labelledby="nav-manage">
     <h2 id="nav-manage">Manage</h2>
-    <ul>{{#more_navigation}}<li><a href="{{.path}}"{{#.is_current}} aria-current="page"{{/.is_current}}>{{.label}}</a></li>
+    <ul>{{#more_navigation}}<li><a href="{{.path}}"{{#.is_current}} aria-current="page"{{/.is_current}}>{{.label}}\#
+    </a></li>
     {{/more_navigation}}</ul>
     </nav>{{/has_more_navigation}}
     <div class="rail-foot">
-    <span class="live-state" id="live-state" role="status">{{#topics}}Connecting…{{/topics}}{{^topics}}Not live{{/topics}}</span>
+    <span class="live-state" id="live-state" role="status">{{#topics}}Connecting…{{/topics}}\#
+    {{^topics}}Not live{{/topics}}</span>
     <span class="who small" title="{{who}}">{{who}}</span>
     <div class="row">
     <form method="post" action="/theme" data-theme><input type="hidden" name="csrf" value="{{csrf}}">
@@ -58,7 +60,9 @@ let frameTemplates: [String: String] = [
     </header>
     <main id="main" tabindex="-1">
     <div class="page">
-    {{#has_crumbs}}<nav class="crumbs" aria-label="You are here"><ol>{{#crumbs}}<li>{{#.path}}<a href="{{.path}}">{{.label}}</a>{{/.path}}{{^.path}}<span aria-current="page">{{.label}}</span>{{/.path}}</li>{{/crumbs}}</ol></nav>{{/has_crumbs}}
+    {{#has_crumbs}}<nav class="crumbs" aria-label="You are here"><ol>{{#crumbs}}<li>{{#.path}}<a href="{{.path}}">\#
+    {{.label}}</a>{{/.path}}{{^.path}}<span aria-current="page">{{.label}}</span>{{/.path}}</li>{{/crumbs}}</ol>\#
+    </nav>{{/has_crumbs}}
     {{#flash}}<div class="notice tone-{{.tone}}" role="status"><p>{{.text}}</p></div>{{/flash}}
     {{$content}}{{/content}}
     </div>
@@ -79,17 +83,21 @@ let frameTemplates: [String: String] = [
     <form class="stacked" method="post" action="/login">
     <input type="hidden" name="next" value="{{next}}">
     <div class="field"><label for="key">API key</label>
-    <input id="key" name="key" type="password" autocomplete="current-password" class="code" maxlength="512"{{^email}} autofocus{{/email}} aria-describedby="key-hint">
-    <span class="hint" id="key-hint">The administrator's key is in <code>admin.key</code>, in the hub's data folder.</span></div>
+    <input id="key" name="key" type="password" autocomplete="current-password" class="code" \#
+    maxlength="512"{{^email}} autofocus{{/email}} aria-describedby="key-hint">
+    <span class="hint" id="key-hint">The administrator's key is in <code>admin.key</code>, in the hub's data \#
+    folder.</span></div>
     <div><button class="primary">Log in with the key</button></div>
     </form>
     <hr>
     <form class="stacked" method="post" action="/login">
     <input type="hidden" name="next" value="{{next}}">
     <div class="field"><label for="email">Email</label>
-    <input id="email" name="email" type="email" autocomplete="username" value="{{email}}" maxlength="254" required></div>
+    <input id="email" name="email" type="email" autocomplete="username" value="{{email}}" maxlength="254" required>\#
+    </div>
     <div class="field"><label for="password">Password</label>
-    <input id="password" name="password" type="password" autocomplete="current-password" maxlength="1024" required></div>
+    <input id="password" name="password" type="password" autocomplete="current-password" maxlength="1024" required>\#
+    </div>
     <div><button>Log in as a user</button></div>
     </form>
     </div></div>
@@ -104,7 +112,8 @@ let frameTemplates: [String: String] = [
     <div class="section">
     <p>{{message}}</p>
     {{#hint}}<p class="muted">{{hint}}</p>{{/hint}}
-    <div class="actions"><a class="button" href="/">Go to the overview</a>{{#back}}<a class="button quiet" href="{{back}}">Go back</a>{{/back}}</div>
+    <div class="actions"><a class="button" href="/">Go to the overview</a>{{#back}}\#
+    <a class="button quiet" href="{{back}}">Go back</a>{{/back}}</div>
     </div>
     {{/content}}{{/layout}}
     """#,
