@@ -6,6 +6,8 @@ import ResourceKit
 
 extension Hub {
     private static let logBytesMax = 4_194_304
+    /// A petabyte: no log gets there, and sums of offsets do not overflow.
+    private static let logOffsetMax: Int64 = 1 << 50
     private static let receiptSpace = "event_receipt"
 
     /// Takes a node's events: each once, in order, whatever arrives twice or late.
@@ -45,6 +47,9 @@ extension Hub {
     /// - Throws: `forbidden` for a log of a service or deployment that is not of the node's stack.
     public func receive(_ batch: LogBatch, nodeId: String) async throws {
         guard batch.chunks.count <= 1000 else { throw Problem.invalid("chunks", "must be at most 1000") }
+        guard batch.chunks.allSatisfy({ $0.offset < Self.logOffsetMax }) else {
+            throw Problem.invalid("offset", "must be at most \(Self.logOffsetMax)")
+        }
         try await write { transaction in
             guard let node = try transaction.get("node", nodeId), let stackId = node.spec["stack_id"]?.stringValue
             else { throw Problem(.notFound, "The server is not known.") }
@@ -55,10 +60,15 @@ extension Hub {
                 // A log of something that was deleted meanwhile is of no use to anybody.
                 guard owner == stackId, chunk.source == "build" || chunk.source == "service" else { continue }
                 let log = LogName(source: chunk.source, id: chunk.id, nodeId: nodeId)
-                let offset =
-                    chunk.offset < 0 ? try transaction.log(log, from: .max, bytesMax: 1).end : chunk.offset
-                try transaction.appendLog(log, offset: offset, text: chunk.text, bytesMax: Self.logBytesMax)
+                try transaction.appendLog(
+                    log, offset: chunk.offset < 0 ? try Self.end(of: log, transaction) : chunk.offset,
+                    text: chunk.text, bytesMax: Self.logBytesMax)
             }
         }
+    }
+
+    private static func end(of log: LogName, _ transaction: any StoreTransaction) throws -> Int64 {
+        guard try transaction.logNames(source: log.source, id: log.id).contains(log) else { return 0 }
+        return try transaction.log(log, from: logOffsetMax, bytesMax: 1).end
     }
 }
