@@ -4,7 +4,7 @@ import Model
 import Testing
 
 /// Upstreams that misbehave and clients that vanish.
-@Suite(.serialized)
+@Suite(.serialized, .exclusive)
 struct FailureTests {
     private static var quick: EdgeLimits {
         var limits = EdgeLimits()

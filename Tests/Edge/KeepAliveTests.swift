@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// The race between an upstream that closes an idle connection and a request that is just sent over it.
-@Suite(.serialized)
+@Suite(.serialized, .exclusive)
 struct KeepAliveTests {
     @Test func anUpstreamThatClosesAfterEachResponseLosesNothing() async throws {
         let upstream = try RawUpstream(
@@ -84,9 +84,11 @@ struct KeepAliveTests {
     @Test(.timeLimit(.minutes(1)))
     func anUpstreamThatClosesWhenIdleLosesNothing() async throws {
         let upstream = try RawUpstream { connection, upstream in
+            var patienceMs: Int32 = 5000
             while true {
                 var poll = pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0)
-                guard Glibc.poll(&poll, 1, 20) == 1, try upstream.read(connection) != nil else { return }
+                guard Glibc.poll(&poll, 1, patienceMs) == 1, try upstream.read(connection) != nil else { return }
+                patienceMs = 20
                 try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             }
         }

@@ -3,7 +3,7 @@ import Glibc
 import Model
 import Testing
 
-@Suite(.serialized)
+@Suite(.serialized, .exclusive)
 struct ProxyTests {
     @Test func claimsOfStrangersAreReplaced() async throws {
         let upstream = try RawUpstream()

@@ -106,7 +106,7 @@ final class RawSocket: Sendable {
         if toHead || response.status == 204 || response.status == 304 || response.status < 200 { return response }
         if let length = response.field("content-length").flatMap({ Int($0) }) {
             while response.body.count < length {
-                let chunk = try receive(max: length - response.body.count)
+                let chunk = try receive(max: min(1 << 18, length - response.body.count))
                 if chunk.isEmpty { throw SocketFailure("the body ended early") }
                 response.body += chunk
             }

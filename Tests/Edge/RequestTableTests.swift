@@ -1,7 +1,7 @@
 import Edge
 import Testing
 
-@Suite(.serialized)
+@Suite(.serialized, .exclusive)
 struct RequestTableTests {
     static let behind = "GET /behind HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"
 
@@ -45,7 +45,7 @@ struct RequestTableTests {
         }
     }
 
-    private static func send(_ bytes: [UInt8], port: Int, piece: Int = .max) throws -> [RawResponse] {
+    static func send(_ bytes: [UInt8], port: Int, piece: Int = .max) throws -> [RawResponse] {
         let client = try RawSocket(port: port)
         var offset = 0
         while offset < bytes.count {

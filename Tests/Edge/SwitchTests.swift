@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Tables that change under load: switching, holding, draining.
-@Suite(.serialized)
+@Suite(.serialized, .exclusive)
 struct SwitchTests {
     /// Keeps asking on several connections until told to stop; counts what was not a 200.
     private final class Load: Sendable {
@@ -62,8 +62,6 @@ struct SwitchTests {
     }
 
     @Test func requestsUnderWayFinishOnARemovedEndpoint() async throws {
-        let gate = Atomic<Bool>(false)
-        _ = gate
         let old = try RawUpstream { connection, upstream in
             _ = try upstream.read(connection)
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")

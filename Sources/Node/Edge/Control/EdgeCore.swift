@@ -30,7 +30,7 @@ final class EdgeCore: Sendable {
     func apply(_ source: EdgeTable) throws(Problem) {
         let table = try RoutingTable(source, registry: registry)
         guard table.hash != tableHash.withLock({ $0 }) || !table.allResolved else { return }
-        try file.write(source)
+        try file.write(table.canonicalBytes)
         do {
             for loop in loops { try loop.eventLoop.submit { loop.swap(table) }.wait() }
         } catch {

@@ -28,13 +28,7 @@ struct TableFile: Sendable {
     }
 
     /// Atomic: a temporary file beside it, synced, renamed; then the folder synced.
-    func write(_ table: EdgeTable) throws(Problem) {
-        let bytes: [UInt8]
-        do {
-            bytes = try WireCoding.encode(table).canonicalBytes
-        } catch {
-            throw Problem(wrapping: error, doing: "Encoding the edge's table")
-        }
+    func write(_ bytes: [UInt8]) throws(Problem) {
         let temporary = path + ".new"
         unlink(temporary)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)

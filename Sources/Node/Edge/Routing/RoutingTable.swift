@@ -33,6 +33,8 @@ final class RoutingTable: Sendable {
     }
 
     let source: EdgeTable
+    /// The table as it is kept on disk, and as its hash is computed.
+    let canonicalBytes: [UInt8]
     let hash: String
     let publicRoutes: RouteIndex
     let internalRoutes: RouteIndex
@@ -47,6 +49,7 @@ final class RoutingTable: Sendable {
 
     private init() {
         source = EdgeTable()
+        canonicalBytes = []
         hash = ""
         publicRoutes = RouteIndex()
         internalRoutes = RouteIndex()
@@ -60,7 +63,8 @@ final class RoutingTable: Sendable {
     init(_ table: EdgeTable, registry: StateRegistry) throws(Problem) {
         try TableRules.check(table)
         source = table
-        hash = try Self.hash(of: table)
+        canonicalBytes = try Self.canonicalBytes(of: table)
+        hash = Self.hash(of: canonicalBytes)
         var slots: [String: Int] = [:]
         var states: [EndpointState] = []
         var upstreams: [Upstream] = []
@@ -108,19 +112,25 @@ final class RoutingTable: Sendable {
     /// Every name of an endpoint had an address.
     var allResolved: Bool { endpoints.allSatisfy { $0.address != nil } }
 
-    /// SHA-256 (hex) of the canonical JSON of a table.
-    static func hash(of table: EdgeTable) throws(Problem) -> String {
+    static func canonicalBytes(of table: EdgeTable) throws(Problem) -> [UInt8] {
         do {
-            let digest = SHA256.hash(data: try WireCoding.encode(table).canonicalBytes)
-            let digits = Array("0123456789abcdef".utf8)
-            return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+            return try WireCoding.encode(table).canonicalBytes
         } catch {
-            throw Problem(wrapping: error, doing: "Hashing the edge's table")
+            throw Problem(wrapping: error, doing: "Encoding the edge's table")
         }
+    }
+
+    /// SHA-256, in hexadecimal digits.
+    static func hash(of canonicalBytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        let digest = SHA256.hash(data: canonicalBytes)
+        return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }
 
 extension EdgeTable {
     /// What ``EdgeStatus/tableHash`` is while this table is in force: SHA-256 (hex) of its canonical JSON.
-    public func edgeHash() throws(Problem) -> String { try RoutingTable.hash(of: self) }
+    public func edgeHash() throws(Problem) -> String {
+        RoutingTable.hash(of: try RoutingTable.canonicalBytes(of: self))
+    }
 }

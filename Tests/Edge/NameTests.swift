@@ -1,0 +1,128 @@
+import Edge
+import Glibc
+import Model
+import NameResponder
+import Testing
+
+/// The responder, asked by `dig`.
+@Suite(.serialized, .exclusive)
+struct NameTests {
+    private func dig(_ edge: EdgeFixture, _ arguments: String...) async throws -> String {
+        let all = ["@127.0.0.1", "-p", "\(edge.dnsPort)", "+tries=1", "+time=3"] + arguments
+        return try await blocking { try run("/usr/bin/dig", all) }
+    }
+
+    private func with(_ body: (EdgeFixture) async throws -> Void) async throws {
+        try await EdgeFixture.with(.single(1, id: "web")) { try await body($0) }
+    }
+
+    @Test func anAddress() async throws {
+        try await with { edge in
+            let answer = try await dig(edge, "web.svc.internal", "A")
+            #expect(answer.contains("status: NOERROR"))
+            #expect(answer.contains("flags: qr aa rd;"))
+            #expect(answer.split(separator: "\n").contains { $0.hasPrefix("web.svc.internal.") && $0.hasSuffix("127.0.0.1") })
+            #expect(answer.contains("EDNS: version: 0, flags:; udp: 1232"))
+            let mixed = try await dig(edge, "+short", "wEb.SVC.internal", "A")
+            #expect(mixed == "127.0.0.1\n")
+            let stream = try await dig(edge, "+short", "+tcp", "web.svc.internal", "A")
+            #expect(stream == "127.0.0.1\n")
+            let plain = try await dig(edge, "+noedns", "web.svc.internal", "A")
+            #expect(plain.contains("127.0.0.1") && !plain.contains("EDNS"))
+        }
+    }
+
+    @Test(arguments: [
+        ("web.svc.internal", "AAAA", "NOERROR", true), ("web.svc.internal", "MX", "NOERROR", true),
+        ("web.svc.internal", "TYPE65", "NOERROR", true), ("no.svc.internal", "A", "NXDOMAIN", true),
+        ("a.web.svc.internal", "A", "NXDOMAIN", true), ("svc.internal", "A", "NOERROR", true),
+        ("svc.internal", "SOA", "NOERROR", true), ("svc.internal", "NS", "NOERROR", false),
+        ("ns.svc.internal", "A", "NOERROR", false), ("internal", "A", "REFUSED", false),
+        ("example.com", "A", "REFUSED", false), (".", "NS", "REFUSED", false), ("xsvc.internal", "A", "REFUSED", false),
+        ("1.0.0.127.in-addr.arpa", "PTR", "REFUSED", false),
+    ])
+    func statuses(name: String, type: String, status: String, hasSOA: Bool) async throws {
+        try await with { edge in
+            for transport in ["+notcp", "+tcp"] {
+                let answer = try await dig(edge, transport, name, type)
+                #expect(answer.contains("status: \(status)"), "\(answer)")
+                #expect(answer.contains("SOA\tns.svc.internal. hostmaster.svc.internal.") == hasSOA, "\(answer)")
+                #expect(!answer.contains("malformed") && !answer.contains("WARNING: Message"))
+            }
+        }
+    }
+
+    @Test func otherClassesVersionsAndOperations() async throws {
+        try await with { edge in
+            let chaos = try await dig(edge, "version.bind", "CH", "TXT")
+            #expect(chaos.contains("status: REFUSED"))
+            let version = try await dig(edge, "+edns=1", "+noednsnegotiation", "web.svc.internal", "A")
+            #expect(version.contains("status: BADVERS"))
+            let notify = try await dig(edge, "+opcode=notify", "web.svc.internal", "A")
+            #expect(notify.contains("status: NOTIMP"))
+        }
+    }
+
+    @Test func namesFollowTheTable() async throws {
+        try await with { edge in
+            try await edge.control.apply(.single(1, id: "other"))
+            let gone = try await dig(edge, "web.svc.internal", "A")
+            #expect(gone.contains("status: NXDOMAIN"))
+            let new = try await dig(edge, "+short", "other.svc.internal", "A")
+            #expect(new == "127.0.0.1\n")
+        }
+    }
+
+    @Test func longNamesStillFit() {
+        let zone = NameZone(address: [127, 0, 0, 1], responderAddress: [127, 0, 0, 1])
+        let label = String(repeating: "a", count: 63)
+        zone.replace(suffix: "\(label).\(label).\(label)", names: ["web"])
+        var name: [UInt8] = []
+        for part in ["web", label, label, label] { name += [UInt8(part.utf8.count)] + Array(part.utf8) }
+        name.append(0)
+        let query: [UInt8] = [1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0] + name + [0, 28, 0, 1]
+        let answer = zone.answer(query, isStream: false)
+        #expect(answer?.prefix(4).elementsEqual([1, 2, 0x85, 0]) == true)
+        #expect(answer.map { $0.count <= 512 } == true)
+    }
+
+    @Test(arguments: [
+        ([], nil), ([1], nil), (Array(repeating: 0, count: 11), nil),
+        // An answer, which is never answered.
+        ([0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], nil),
+        // No question; two questions; a question that ends early; a name that points at itself.
+        ([0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 1), ([0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], 1),
+        ([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 97], 1), ([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xC0, 12, 0, 1, 0, 1], 1),
+        ([0, 1, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], 4),
+    ] as [([UInt8], UInt8?)])
+    func malformedPackets(packet: [UInt8], rcode: UInt8?) {
+        let zone = NameZone(address: [127, 0, 0, 1], responderAddress: [127, 0, 0, 1])
+        zone.replace(suffix: "svc.internal", names: ["web"])
+        let answer = zone.answer(packet, isStream: false)
+        #expect(answer.map { $0[3] & 0xF } == rcode)
+    }
+}
+
+/// Runs a program and returns what it printed.
+func run(_ path: String, _ arguments: [String]) throws -> String {
+    var pipes: [Int32] = [0, 0]
+    guard pipe(&pipes) == 0 else { throw SocketFailure("pipe") }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_adddup2(&actions, pipes[1], 1)
+    posix_spawn_file_actions_addclose(&actions, pipes[0])
+    posix_spawn_file_actions_addclose(&actions, pipes[1])
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    var process = pid_t()
+    var argv: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+    defer { for pointer in argv { free(pointer) } }
+    let status = posix_spawn(&process, path, &actions, nil, &argv, environ)
+    close(pipes[1])
+    guard status == 0 else { throw SocketFailure("spawn \(path)") }
+    var all: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 4096)
+    while case let count = read(pipes[0], &chunk, chunk.count), count > 0 { all += chunk[..<count] }
+    close(pipes[0])
+    waitpid(process, nil, 0)
+    return String(decoding: all, as: UTF8.self)
+}
