@@ -18,6 +18,7 @@ public final class Hub: Sendable {
     let passwords = PasswordHashing()
     let keyUse = KeyUse()
     let documents = DocumentCache()
+    let dirtyStacks = DirtyStacks()
 
     public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {
         self.store = store

@@ -63,6 +63,9 @@ extension Hub {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.resolvePending() }
             group.addTask { await self.watchSilence() }
+            group.addTask { await self.settleStacks() }
+            group.addTask { await self.markChangedStacks() }
+            group.addTask { await self.markAllStacksAgain() }
             await group.waitForAll()
         }
     }
@@ -147,6 +150,50 @@ extension Hub {
             } catch {
                 logger.warning("silent servers could not be marked", metadata: ["error": "\(error)"])
             }
+        }
+    }
+
+    /// Statuses follow the reports. Many reports at once make one look: its cost does not grow with their number.
+    private func settleStacks() async {
+        while !Task.isCancelled {
+            for stackId in await dirtyStacks.next() {
+                let began = world.clock.monotonic()
+                do {
+                    try await write { try Settling.settle(stackId: stackId, $0) }
+                } catch {
+                    logger.warning("statuses could not be settled", metadata: ["stack": "\(stackId)", "error": "\(error)"])
+                    dirtyStacks.mark(stackId)
+                    // A cancelled sleep ends the loop at its head.
+                    try? await world.clock.sleep(for: .seconds(1))
+                }
+                let spent = world.clock.monotonic() - began
+                // A large stack is looked at less often; a small one within milliseconds.
+                try? await world.clock.sleep(for: min(spent * 4, .milliseconds(500)))
+            }
+        }
+    }
+
+    private func markChangedStacks() async {
+        for await change in changes.subscribe() {
+            if change.kind == "stack" { dirtyStacks.mark(change.id) }
+            if change == .everything { await markAllStacks() }
+        }
+    }
+
+    /// What no report and no change tells of, such as a removed server, is found by looking now and then.
+    private func markAllStacksAgain() async {
+        while !Task.isCancelled {
+            await markAllStacks()
+            // A cancelled sleep ends the loop at its head.
+            try? await world.clock.sleep(for: .seconds(15))
+        }
+    }
+
+    private func markAllStacks() async {
+        do {
+            for stack in try await store.read({ try $0.all("stack", parentId: nil) }) { dirtyStacks.mark(stack.id) }
+        } catch {
+            logger.warning("stacks could not be read", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -1,5 +1,4 @@
 public import AgentProtocol
-import AppsResources
 import Host
 import HubStore
 import Model
@@ -9,11 +8,11 @@ extension Hub {
     /// Takes a node's snapshot. A late one, older than what is known, changes nothing.
     public func heartbeat(_ beat: Heartbeat, nodeId: String) async throws {
         let services = JSONValue.array(try beat.services.map { try WireCoding.encode($0) })
-        try await write { transaction in
+        let changedStack = try await write { transaction -> String? in
             guard var node = try transaction.get("node", nodeId) else {
                 throw Problem(.notFound, "The server is not known.")
             }
-            guard beat.sequence > node.state["heartbeat_sequence"]?.intValue ?? 0 else { return }
+            guard beat.sequence > node.state["heartbeat_sequence"]?.intValue ?? 0 else { return nil }
             let wasSilent = node.state["is_silent"]?.boolValue ?? false
             let settled: [JSONValue?] = [node.state["services"], node.state["generation"], node.state["is_converged"]]
             node.state["heartbeat_sequence"] = .int(beat.sequence)
@@ -34,18 +33,18 @@ extension Hub {
                         stackId: node.spec["stack_id"]?.stringValue,
                         message: "Server \(node.spec["name"]?.stringValue ?? nodeId) is heard of again."))
             }
-            guard wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged)],
-                let stackId = node.spec["stack_id"]?.stringValue
-            else { return }
-            try Settling.settle(stackId: stackId, transaction)
+            let isNews = wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged)]
+            return isNews ? node.spec["stack_id"]?.stringValue : nil
         }
+        if let changedStack { dirtyStacks.mark(changedStack) }
     }
 
     /// Marks servers that missed three heartbeats.
     func markSilentNodes() async throws {
         // Nearly always there is none, and then nothing is written.
         guard try await store.read({ try !Self.newlySilent($0).isEmpty }) else { return }
-        try await write { transaction in
+        let stacks = try await write { transaction in
+            var stacks: Set<String> = []
             for var node in try Self.newlySilent(transaction) {
                 let heard = node.state["last_heartbeat_at"]?.stringValue ?? "it joined"
                 node.state["is_silent"] = true
@@ -57,9 +56,11 @@ extension Hub {
                     HubEvent(
                         time: transaction.now, kind: "health", nodeId: node.id, stackId: stackId,
                         message: "Server \(node.spec["name"]?.stringValue ?? node.id) is silent."))
-                if let stackId { try Settling.settle(stackId: stackId, transaction) }
+                if let stackId { stacks.insert(stackId) }
             }
+            return stacks
         }
+        for stack in stacks { dirtyStacks.mark(stack) }
     }
 
     private static func newlySilent(_ transaction: any ResourceTransaction) throws -> [ResourceRecord] {

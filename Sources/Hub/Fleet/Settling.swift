@@ -1,4 +1,3 @@
-import AgentProtocol
 import AppsResources
 import HubStore
 import Model
@@ -7,11 +6,20 @@ import ResourceKit
 /// Statuses of a stack, its services and deployments out of what its servers reported. Level-triggered: it can run at
 /// any time and any number of times.
 enum Settling {
+    /// What one server last reported.
     struct NodeView {
         var name: String
         var generation: Int64
-        var isConverged: Bool
-        var reports: [String: ServiceReport]
+        /// By service id; members of `ServiceReport`, read in place: decoding thousands of them would cost more than
+        /// all else here.
+        var reports: [String: JSONValue]
+    }
+
+    private struct Progress {
+        var node: String
+        /// nil when the server reports of another deployment.
+        var report: JSONValue?
+        var phase: String { report?["phase"]?.stringValue ?? "queued" }
     }
 
     static func settle(stackId: String, _ transaction: any ResourceTransaction) throws {
@@ -33,14 +41,13 @@ enum Settling {
         try transaction.all("node", parentId: nil)
             .filter { $0.spec["stack_id"]?.stringValue == stackId && $0.state["is_silent"] != true }
             .map { node in
-                let reports = try (node.state["services"]?.arrayValue ?? []).map {
-                    try WireCoding.decode(ServiceReport.self, from: $0)
+                let reports = (node.state["services"]?.arrayValue ?? []).compactMap { report in
+                    report["service_id"]?.stringValue.map { ($0, report) }
                 }
                 return NodeView(
                     name: node.spec["name"]?.stringValue ?? node.id,
                     generation: node.state["generation"]?.intValue ?? 0,
-                    isConverged: node.state["is_converged"]?.boolValue ?? false,
-                    reports: Dictionary(reports.map { ($0.serviceId, $0) }, uniquingKeysWith: { $1 }))
+                    reports: Dictionary(reports, uniquingKeysWith: { $1 }))
             }
     }
 
@@ -67,20 +74,21 @@ enum Settling {
         _ deployment: ResourceRecord, of service: ResourceRecord, _ nodes: [NodeView],
         _ transaction: any ResourceTransaction
     ) throws {
-        let reports = nodes.map { node -> (name: String, report: DeploymentReport?) in
-            let report = node.reports[service.id]?.deployment
-            return (node.name, report?.deploymentId == deployment.id ? report : nil)
+        let reports = nodes.map { node -> Progress in
+            let report = node.reports[service.id]?["deployment"]
+            return Progress(
+                node: node.name, report: report?["deployment_id"]?.stringValue == deployment.id ? report : nil)
         }
         var next = deployment
         next.state["nodes"] = .object(
-            Dictionary(reports.map { ($0.name, .string($0.report?.phase ?? "queued")) }, uniquingKeysWith: { $1 }))
-        next.state["durations_ms"] = durations(reports.compactMap(\.report))
-        if let failed = reports.first(where: { $0.report?.phase == "failed" }) {
-            return try Deployments.fail(
-                next, "On server \(failed.name): \(failed.report?.message ?? "it failed.")", transaction)
+            Dictionary(reports.map { ($0.node, .string($0.phase)) }, uniquingKeysWith: { $1 }))
+        next.state["durations_ms"] = durations(reports)
+        if let failed = reports.first(where: { $0.phase == "failed" }) {
+            let message = failed.report?["message"]?.stringValue ?? "it failed."
+            return try Deployments.fail(next, "On server \(failed.node): \(message)", transaction)
         }
-        guard !nodes.isEmpty, reports.allSatisfy({ $0.report?.phase == "active" }) else {
-            next.statusMessage = progress(reports.map { $0.report?.phase ?? "queued" })
+        guard !nodes.isEmpty, reports.allSatisfy({ $0.phase == "active" }) else {
+            next.statusMessage = progress(reports.map(\.phase))
             if next != deployment { _ = try transaction.put(next) }
             return
         }
@@ -103,10 +111,14 @@ enum Settling {
                     + "\(nodes.count == 1 ? "" : "s")."))
     }
 
-    private static func durations(_ reports: [DeploymentReport]) -> JSONValue {
-        var longest: [String: Int] = [:]
-        for report in reports { longest.merge(report.durationsMs) { max($0, $1) } }
-        return .object(longest.mapValues { .int(Int64($0)) })
+    private static func durations(_ reports: [Progress]) -> JSONValue {
+        var longest: [String: Int64] = [:]
+        for report in reports {
+            for (phase, value) in report.report?["durations_ms"]?.objectValue ?? [:] {
+                longest[phase] = max(longest[phase] ?? 0, value.intValue ?? 0)
+            }
+        }
+        return .object(longest.mapValues { .int($0) })
     }
 
     private static func progress(_ phases: [String]) -> String {
@@ -126,14 +138,15 @@ enum Settling {
             deployment.status != .pending
         else { return }
         let required = service.state["required_generation"]?.intValue ?? 0
-        let reports = nodes.compactMap { node in node.reports[service.id].map { (node, $0) } }
-        let bad = reports.first { ["crash_loop", "unhealthy", "backoff"].contains($0.1.state) }
+        let bad = nodes.first { node in
+            ["crash_loop", "unhealthy", "backoff"].contains(node.reports[service.id]?["state"]?.stringValue ?? "")
+        }
         try put(service, transaction) { service in
-            if let (node, report) = bad {
+            if let bad, let report = bad.reports[service.id], let state = report["state"]?.stringValue {
                 service.status = .failed
-                let state = report.state == "crash_loop" ? "in a crash loop" : report.state
-                service.statusMessage =
-                    "It is \(state) on server \(node.name)\(report.lastError.map { ": \($0)" } ?? "")."
+                let words = state == "crash_loop" ? "in a crash loop" : state
+                let why = report["last_error"]?.stringValue.map { ": \($0)" } ?? ""
+                service.statusMessage = "It is \(words) on server \(bad.name)\(why)."
             } else if nodes.allSatisfy({ $0.generation >= required && $0.reports[service.id] != nil }) {
                 service.status = .active
                 let isFailed = deployment.status == .failed
