@@ -153,15 +153,8 @@ struct Directory: Sendable {
         return Problem(.conflict, "\(reference) could be \(found.map(\.id).joined(separator: ", ")).")
     }
 
-    /// Names of the servers by id; empty for a key that may not see them.
-    func servers() async throws -> [String: String] {
-        do {
-            let found = try await all(try named("node"), scope: [:], limit: 1000)
-            return Dictionary(found.map { ($0.id, $0.title) }, uniquingKeysWith: { $1 })
-        } catch let problem as Problem where problem.code == .forbidden {
-            return [:]
-        }
-    }
+    /// Names of the servers by id, as far as the key may see them.
+    func servers() async throws -> [String: String] { try await readableTitles(try named("node")) }
 
     /// The word that people type for a kind.
     static func command(_ kind: ResourceKind) -> String { kind.name == "node" ? "server" : kind.name }

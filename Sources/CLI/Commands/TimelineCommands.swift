@@ -96,9 +96,7 @@ enum TimelineCommands {
     private static func titles(_ directory: Directory) async throws -> [String: String] {
         var result: [String: String] = [:]
         for name in ["node", "service"] {
-            for resource in try await directory.all(try directory.named(name), scope: [:], limit: 1000) {
-                result[resource.id] = resource.title
-            }
+            result.merge(try await directory.readableTitles(try directory.named(name))) { $1 }
         }
         return result
     }

@@ -117,10 +117,18 @@ extension Directory {
             guard let other = kinds.first(where: { $0.name == name }), other.verbs.contains(.list),
                 KindCommands.titleField(of: other) != nil
             else { continue }
-            for resource in try await all(other, scope: [:], limit: 1000) where resource.name != nil {
-                result[resource.id] = resource.title
-            }
+            result.merge(try await readableTitles(other)) { $1 }
         }
         return result
+    }
+
+    /// Names of a kind's resources by id; empty for a key that may not see them.
+    func readableTitles(_ kind: ResourceKind) async throws -> [String: String] {
+        do {
+            let found = try await all(kind, scope: [:], limit: 1000)
+            return Dictionary(found.map { ($0.id, $0.title) }, uniquingKeysWith: { $1 })
+        } catch let problem as Problem where problem.code == .forbidden {
+            return [:]
+        }
     }
 }
