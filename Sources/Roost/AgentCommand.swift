@@ -54,6 +54,7 @@ struct AgentCommand: AsyncParsableCommand {
             let token = getenv("ROOST_TOKEN").map { String(cString: $0) } ?? readLine(strippingNewline: true) ?? ""
             let options = try AgentOptions.forThisMachine(dataFolder: shared.data, edge: nil, internalHost: "127.53.0.1")
             let host = try AgentProcess.liveHost(options)
+            try await host.files.makeFolder(shared.data, mode: 0o755)
             let client = AgentProcess.makeClient()
             let outcome: Result<AgentIdentity, any Error>
             do {
