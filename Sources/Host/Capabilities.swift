@@ -25,7 +25,8 @@ public protocol Git: Sendable {
 ///
 /// Units outlive the agent: a new agent finds them by `list`.
 public protocol UnitSupervisor: Sendable {
-    /// All units of ours on this machine, whoever started them.
+    /// All units of ours on this machine, whoever started them. A unit is listed exactly when `start` would leave it
+    /// alone: it runs, waits for its restart, or is a job that has its outcome.
     func list() async throws -> [UnitStatus]
     /// Starts a unit; nothing happens when one with this id exists already.
     func start(_ spec: UnitSpec) async throws

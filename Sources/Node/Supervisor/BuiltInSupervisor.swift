@@ -59,8 +59,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
         guard let lock = try lockForStart(folder) else { return }
         defer { close(lock) }
         StartCuts.reached("lock")
-        let record = folder.readRecord()
-        if record?.phase == .exited, FileContents.exists(folder.specPath) { return }
+        if settled(folder) != nil { return }
         unlink(folder.stopPath)
         try folder.writeSpec(spec, durable: false)
         StartCuts.reached("spec")
@@ -98,11 +97,9 @@ public struct BuiltInSupervisor: UnitSupervisor {
         }
     }
 
+    /// A unit without a shim is none: what is left of it is removed, and the next start begins afresh.
     private static func observe(_ folder: UnitFolder) -> UnitStatus? {
-        var record = folder.readRecord()
-        if record?.phase == .exited || folder.isShim(record?.shim) {
-            return record.map { $0.status(memoryBytes: memoryBytes($0)) }
-        }
+        if let record = settled(folder) { return record.status(memoryBytes: memoryBytes(record)) }
         let lock: Int32?
         do {
             lock = try folder.tryLock()
@@ -112,36 +109,26 @@ public struct BuiltInSupervisor: UnitSupervisor {
         }
         guard let lock else { return UnitStatus(id: folder.id, state: .backoff) }
         defer { close(lock) }
-        guard FileContents.exists(folder.specPath) else {
-            folder.remove()
-            return nil
-        }
-        record = folder.readRecord()
-        guard record?.phase != .exited, record?.phase != .ended || record?.shim != nil else {
-            return record.map { $0.status(memoryBytes: nil) }
-        }
-        let ended = cleanUp(folder, record)
-        return ended.status(memoryBytes: nil)
+        if let record = settled(folder) { return record.status(memoryBytes: nil) }
+        if cleanUp(folder) { return nil }
+        return UnitStatus(id: folder.id, state: .exited, lastError: "some of its processes cannot be killed")
     }
 
-    /// The shim died: its processes go, and the record says so. The caller holds the lock.
-    private static func cleanUp(_ folder: UnitFolder, _ record: UnitRecord?) -> UnitRecord {
-        let allKilled = folder.killOrphans(record)
-        var ended = record ?? UnitRecord(id: folder.id, phase: .ended)
-        if ended.phase != .ended {
-            ended.lastError = "ended together with its supervisor process (killed, or the machine was restarted)"
-        }
-        ended.phase = .ended
-        ended.app = nil
-        if allKilled {
-            ended.shim = nil
-            if let group = record?.processGroup, group.hasSuffix("/\(folder.groupName)") { removeGroups(folder, group) }
-        } else {
-            ended.lastError = "some of its processes cannot be killed"
-        }
-        // Not written on a full disk: then the next listing does the same again.
-        try? folder.writeRecord(ended)
-        return ended
+    /// The record of a unit that runs, or of a job that has its outcome.
+    static func settled(_ folder: UnitFolder) -> UnitRecord? {
+        guard let record = folder.readRecord() else { return nil }
+        if record.phase == .exited { return FileContents.exists(folder.specPath) ? record : nil }
+        return folder.isShim(record.shim) ? record : nil
+    }
+
+    /// The shim is gone: so go its processes, and the folder. The caller holds the lock.
+    /// - Returns: Whether all of it is gone.
+    private static func cleanUp(_ folder: UnitFolder) -> Bool {
+        let record = folder.readRecord()
+        guard folder.killOrphans(record) else { return false }
+        if let group = record?.processGroup, group.hasSuffix("/\(folder.groupName)") { removeGroups(folder, group) }
+        folder.remove()
+        return true
     }
 
     private static func removeGroups(_ folder: UnitFolder, _ group: String) {
@@ -165,14 +152,9 @@ public struct BuiltInSupervisor: UnitSupervisor {
                 hint: "A process in uninterruptible sleep ends only with its I/O or a reboot.")
         }
         defer { close(lock) }
-        let record = folder.readRecord()
-        if record?.shim != nil, record?.phase != .ended, record?.phase != .exited {
-            let ended = cleanUp(folder, record)
-            guard ended.shim == nil else {
-                throw Problem(.unavailable, "Unit \(folder.id) could not be stopped: its processes do not end.")
-            }
+        guard cleanUp(folder) else {
+            throw Problem(.unavailable, "Unit \(folder.id) could not be stopped: its processes do not end.")
         }
-        folder.remove()
     }
 
     /// Tells the shim to stop and waits until it let go of the lock; after its time is up, kills it.

@@ -26,35 +26,35 @@ public struct SystemdSupervisor: UnitSupervisor {
     public func list() async throws -> [UnitStatus] {
         let root = root
         let units = try await BlockingThreads.shared.run {
-            UnitFolder.ids(root: root).compactMap { Self.observe(UnitFolder(root: root, id: $0)) }
+            try UnitFolder.ids(root: root).compactMap { try Self.observe(UnitFolder(root: root, id: $0)) }
         }
-        let asleep = units.filter { !$0.isSettled }.map(\.record.id)
-        let states = try await activeStates(asleep)
-        return units.map { unit in
-            guard !unit.isSettled else { return unit.record.status(memoryBytes: unit.memoryBytes) }
-            var record = unit.record
-            record.app = nil
-            let isComing = ["activating", "active", "reloading"].contains(states[record.id] ?? "")
-            if record.phase != .ended {
-                record.lastError = "ended together with its supervisor process (killed, or the machine was restarted)"
-            }
-            record.phase = isComing ? .backoff : .ended
-            return record.status(memoryBytes: nil)
-        }
+        let asleep = units.filter { $0.lock != nil }
+        guard !asleep.isEmpty else { return units.map(\.status) }
+        // Their locks are ours meanwhile, so nobody else starts them.
+        defer { for unit in asleep { unit.lock.map { _ = close($0) } } }
+        let coming = try await comingUp(asleep.map(\.status.id))
+        return units.filter { unit in
+            guard unit.lock != nil, !coming.contains(unit.status.id) else { return true }
+            removeFiles(unit.status.id)
+            UnitFolder(root: root, id: unit.status.id).remove()
+            return false
+        }.map(\.status)
     }
 
     /// - Throws: `invalid`, `storage_failed`, `command_failed` when systemd refuses the unit, `timeout`.
     public func start(_ spec: UnitSpec) async throws {
         try spec.check()
         let folder = UnitFolder(root: root, id: spec.id)
-        let isNeeded = try await BlockingThreads.wait {
+        let lock = try await BlockingThreads.wait {
             do {
                 return try write(spec, folder)
             } catch let error as SystemError {
                 throw UnitProblems.storage(error, doing: "Starting \(spec.id)")
             }
         }
-        guard isNeeded else { return }
+        guard let lock else { return }
+        // Held until systemd has the job; the shim waits for it.
+        defer { close(lock) }
         let service = SystemdUnitFile.serviceName(spec.id)
         // A file that systemd has not seen is read without a reload, which costs tens of milliseconds.
         let stale = try await systemctl(["show", "--property=NeedDaemonReload", "--value", "--", service])
@@ -78,8 +78,7 @@ public struct SystemdSupervisor: UnitSupervisor {
         let stopped = try await systemctl(["stop", "--", service], timeout: .milliseconds(graceMs + 30_000))
         // 5: systemd does not know the unit.
         guard stopped.succeeded || stopped.exitCode == 5 else { throw failed("stop", id, stopped) }
-        unlink("\(serviceFolder)/\(service)")
-        unlink("\(jobFolder)/\(service)")
+        removeFiles(id)
         try await BlockingThreads.wait {
             do {
                 try Self.forget(folder)
@@ -92,32 +91,51 @@ public struct SystemdSupervisor: UnitSupervisor {
     // MARK: - Blocking bodies
 
     private struct Observation {
-        var record: UnitRecord
-        var memoryBytes: Int64?
-        /// Whether the record alone says it all; else systemd is asked.
-        var isSettled: Bool
+        var status: UnitStatus
+        /// The lock of a unit that has no shim; whether it is about to have one, systemd knows.
+        var lock: Int32?
     }
 
-    private static func observe(_ folder: UnitFolder) -> Observation? {
-        guard FileContents.exists(folder.specPath) else { return nil }
-        guard let record = folder.readRecord() else {
-            return Observation(record: UnitRecord(id: folder.id, phase: .ended), isSettled: false)
+    private static func observe(_ folder: UnitFolder) throws -> Observation? {
+        func known(_ record: UnitRecord) -> Observation {
+            Observation(status: record.status(memoryBytes: BuiltInSupervisor.memoryBytes(record)), lock: nil)
         }
-        let isSettled = record.phase == .exited || folder.isShim(record.shim)
-        return Observation(
-            record: record, memoryBytes: isSettled ? BuiltInSupervisor.memoryBytes(record) : nil, isSettled: isSettled)
+        if let record = BuiltInSupervisor.settled(folder) { return known(record) }
+        let lock: Int32?
+        do {
+            lock = try folder.tryLock()
+        } catch {
+            // The folder went away between the listing and now.
+            return nil
+        }
+        if let lock, let record = BuiltInSupervisor.settled(folder) {
+            close(lock)
+            return known(record)
+        }
+        return Observation(status: UnitStatus(id: folder.id, state: .backoff), lock: lock)
     }
 
-    /// Writes spec and unit file. False when there is nothing to start.
-    private func write(_ spec: UnitSpec, _ folder: UnitFolder) throws -> Bool {
+    /// Writes spec and unit file. Returns the unit's lock, or nil when there is nothing to start.
+    private func write(_ spec: UnitSpec, _ folder: UnitFolder) throws -> Int32? {
         try FileContents.makeFolders("\(root)/units", mode: 0o700)
         try FileContents.makeFolders(folder.path, mode: 0o700)
         StartCuts.reached("folder")
-        guard let lock = try BuiltInSupervisor.lockForStart(folder) else { return false }
-        defer { close(lock) }
-        StartCuts.reached("lock")
-        if folder.readRecord()?.phase == .exited, FileContents.exists(folder.specPath) { return false }
-        unlink(folder.stopPath)
+        guard let lock = try BuiltInSupervisor.lockForStart(folder) else { return nil }
+        do {
+            StartCuts.reached("lock")
+            if BuiltInSupervisor.settled(folder) == nil {
+                try writeFiles(spec, folder)
+                return lock
+            }
+            close(lock)
+            return nil
+        } catch {
+            close(lock)
+            throw error
+        }
+    }
+
+    private func writeFiles(_ spec: UnitSpec, _ folder: UnitFolder) throws {
         try folder.writeSpec(spec, durable: true)
         let service = SystemdUnitFile.serviceName(spec.id)
         let file = SystemdUnitFile(spec: spec, binary: binary, specPath: folder.specPath)
@@ -126,13 +144,19 @@ public struct SystemdSupervisor: UnitSupervisor {
         if FileContents.text("\(target)/\(service)") != file.text {
             try FileContents.replace("\(target)/\(service)", Array(file.text.utf8), mode: 0o644, durable: true)
         }
-        guard spec.restart == .always else { return true }
+        guard spec.restart == .always else { return }
         let wants = "\(serviceFolder)/multi-user.target.wants"
         try FileContents.makeFolders(wants, mode: 0o755)
         guard symlink("\(serviceFolder)/\(service)", "\(wants)/\(service)") == 0 || errno == EEXIST else {
             throw SystemError("symlink", "\(wants)/\(service)")
         }
-        return true
+    }
+
+    private func removeFiles(_ id: String) {
+        let service = SystemdUnitFile.serviceName(id)
+        unlink("\(serviceFolder)/multi-user.target.wants/\(service)")
+        unlink("\(serviceFolder)/\(service)")
+        unlink("\(jobFolder)/\(service)")
     }
 
     private static func forget(_ folder: UnitFolder) throws {
@@ -154,21 +178,31 @@ public struct SystemdSupervisor: UnitSupervisor {
         try await commands.run(Command(["systemctl", "--no-ask-password"] + arguments, timeout: timeout))
     }
 
-    /// ActiveState of each unit.
-    private func activeStates(_ ids: [String]) async throws -> [String: String] {
-        guard !ids.isEmpty else { return [:] }
+    /// Those of the units that run, are being started, or wait for their restart.
+    private func comingUp(_ ids: [String]) async throws -> Set<String> {
         let services = ids.map(SystemdUnitFile.serviceName)
-        let result = try await systemctl(["show", "--property=Id,ActiveState", "--"] + services)
+        let result = try await systemctl(["show", "--property=Id,ActiveState,Job", "--"] + services)
         guard result.succeeded else { throw failed("show", ids[0], result) }
-        var states: [String: String] = [:]
-        var id = ""
-        var state = ""
-        for line in result.outputText.split(separator: "\n", omittingEmptySubsequences: false) {
-            if line.hasPrefix("Id=roost-") { id = String(line.dropFirst("Id=roost-".count).dropLast(".service".count)) }
-            if line.hasPrefix("ActiveState=") { state = String(line.dropFirst("ActiveState=".count)) }
-            if line.isEmpty, !id.isEmpty { states[id] = state }
+        var coming: Set<String> = []
+        for paragraph in Self.paragraphs(result.outputText) {
+            guard let service = paragraph["Id"], service.hasPrefix("roost-"), service.hasSuffix(".service") else {
+                continue
+            }
+            let isIdle = ["inactive", "failed"].contains(paragraph["ActiveState"]) && paragraph["Job"] == nil
+            if !isIdle { coming.insert(String(service.dropFirst("roost-".count).dropLast(".service".count))) }
         }
-        return states
+        return coming
+    }
+
+    /// `NAME=VALUE` lines, one unit after the other with an empty line between.
+    private static func paragraphs(_ text: String) -> [[String: String]] {
+        var all: [[String: String]] = [[:]]
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.isEmpty { all.append([:]) }
+            let parts = line.split(separator: "=", maxSplits: 1)
+            if parts.count == 2 { all[all.count - 1][String(parts[0])] = String(parts[1]) }
+        }
+        return all
     }
 
     private func failed(_ verb: String, _ id: String, _ result: CommandResult) -> Problem {
