@@ -41,6 +41,12 @@ struct DebianHost: Sendable {
                 [Self.script, "exec", name] + argv, input: input, timeout: timeout, outputBytesMax: 4_194_304))
     }
 
+    /// Copies a file into the host's /opt/roost-test.
+    func put(_ path: String) async throws { _ = try await Self.run(["put", name, path]) }
+
+    /// A command of this machine that runs in the hosts' network, where it is 10.78.0.1.
+    func labCommand(_ argv: [String]) -> [String] { [Self.script, "lab"] + argv }
+
     func power(_ verb: String) async throws { _ = try await Self.run([verb, name]) }
 
     private static func run(_ arguments: [String]) async throws -> String {

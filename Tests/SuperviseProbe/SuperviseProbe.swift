@@ -4,8 +4,9 @@ import LinuxHost
 import Model
 import Supervisor
 
-/// A supervisor on a command line, for tests: `start ROOT` (specs as a JSON list on stdin), `stop ROOT ID…`,
-/// `list ROOT`, and the shim itself. `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
+/// Supervisor and internal names on a command line, for tests: `names SUFFIX ADDRESS DNS NAME…` (without a name: takes
+/// them back),
+/// `start ROOT` (specs as a JSON list on stdin), `stop ROOT ID…`, `list ROOT`, and the shim itself. `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
 @main
 struct SuperviseProbe {
     static func main() {
@@ -27,6 +28,10 @@ struct SuperviseProbe {
 
     private static func run(_ arguments: [String]) async throws -> JSONValue {
         guard arguments.count >= 2 else { throw Problem(.invalid, "start ROOT | stop ROOT ID | list ROOT") }
+        if arguments[0] == "names", arguments.count >= 4 {
+            try await setNames(Array(arguments.dropFirst(4)), arguments[1], arguments[2], arguments[3])
+            return .object([:])
+        }
         let supervisor = try supervisor(root: arguments[1])
         switch arguments[0] {
         case "start":
@@ -47,6 +52,14 @@ struct SuperviseProbe {
         default:
             return .array(try await supervisor.list().map(encode))
         }
+    }
+
+    private static func setNames(
+        _ names: [String], _ suffix: String, _ address: String, _ dnsAddress: String
+    ) async throws {
+        let live = LiveNames()
+        if names.isEmpty { return try await live.remove() }
+        try await live.apply(names: names, suffix: suffix, address: address, dnsAddress: dnsAddress)
     }
 
     private static func supervisor(root: String) throws -> any UnitSupervisor {
