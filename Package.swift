@@ -128,7 +128,17 @@ let package = Package(
         .executableTarget(
             name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate", swiftSettings: strict),
 
+        .testTarget(
+            name: "HubTests",
+            dependencies: [
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
+                "HubAPI", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
+                product("HTTPTypes", "swift-http-types"),
+            ],
+            path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
+        tests("ModelTests", "Tests/Model", ["Model"]),
+        tests("NodeTests", "Tests/Node", ["Model", "Host", "AgentProtocol", "Node", crypto]),
         tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),

@@ -39,6 +39,10 @@ extension [Field] {
             switch (field.kind, result[field.name]) {
             case (.object(let inner), .some(.object(let members))):
                 result[field.name] = .object(inner.withDefaults(members))
+            case (.object(let inner), nil):
+                if case .object(let members)? = field.defaultValue {
+                    result[field.name] = .object(inner.withDefaults(members))
+                }
             case (_, nil): if let value = field.defaultValue { result[field.name] = value }
             default: break
             }

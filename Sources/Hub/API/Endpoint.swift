@@ -31,6 +31,8 @@ struct Operation: Sendable {
     var isBodyRequired = false
     /// Status code → schema of the answer; nil for an answer without a body.
     var answers: [(code: Int, schema: JSONValue?)] = []
+    /// Whether `follow=true` answers server-sent events instead.
+    var isStream = false
     /// Left out of the document: not for clients.
     var isHidden = false
 }

@@ -44,7 +44,12 @@ enum OpenAPIDocument {
         var responses: [String: JSONValue] = [:]
         for (code, schema) in operation.answers {
             let description = descriptions[code] ?? "Done."
-            responses[String(code)] = schema.map { content($0, description) } ?? ["description": .string(description)]
+            var response = schema.map { content($0, description) } ?? ["description": .string(description)]
+            if operation.isStream, var types = response["content"]?.objectValue {
+                types["text/event-stream"] = ["schema": text]
+                response["content"] = .object(types)
+            }
+            responses[String(code)] = response
         }
         for code in refusals(endpoint) { responses[String(code)] = ["$ref": "#/components/responses/error"] }
         var json: JSONValue = [

@@ -78,6 +78,7 @@ extension HubAPI {
                 Schema.parameter($0, ["type": "string"], "Only events of the \($0) with this id.")
             } + Schema.eventParameters
         operation.answers = [(200, Schema.page(of: Schema.reference("event")))]
+        operation.isStream = true
         return Endpoint(method: .get, path: "\(Self.base)/events", access: .key, operation: operation) { request in
             try await events(request, nodeId: request.query["node"])
         }
@@ -88,6 +89,7 @@ extension HubAPI {
             id: "node-events", tag: "events", summary: "Read the events of a server; with follow=true as a stream.")
         operation.parameters = [Schema.idParameter] + Schema.eventParameters
         operation.answers = [(200, Schema.page(of: Schema.reference("event")))]
+        operation.isStream = true
         return Endpoint(method: .get, path: "\(Self.base)/nodes/{id}/events", access: .key, operation: operation) {
             try await events($0, nodeId: $0.id)
         }
@@ -121,6 +123,7 @@ extension HubAPI {
             Schema.followParameter,
         ]
         operation.answers = [(200, Schema.items(Schema.reference("log")))]
+        operation.isStream = true
         let path = "\(Self.base)/\(kind.plural)/{id}/logs"
         return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
             try await hub.admit(kind, "read", id: request.id, as: request.principal)

@@ -37,7 +37,9 @@ extension Hub {
             }
         }
         var spec = old.spec
-        for (name, value) in named { spec[name] = value.isNull ? nil : value }
+        for (name, value) in named {
+            if value.isNull { spec.removeValue(forKey: name) } else { spec[name] = value }
+        }
         spec = kind.fields.withDefaults(spec)
         if flaws.problem == nil { kind.validate(spec, &flaws) }
         if let problem = flaws.problem { throw problem }

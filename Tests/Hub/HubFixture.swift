@@ -1,0 +1,124 @@
+import Glibc
+import Host
+import HubCore
+import HubStore
+import Logging
+import Model
+import ResourceKit
+import Synchronization
+import Testing
+
+/// Time that stands still until it is moved.
+final class ManualClock: HostClock {
+    private let offset = Mutex(Duration.zero)
+    static let start = Timestamp(millisecondsSinceEpoch: 1_900_000_000_000)
+
+    func move(_ duration: Duration) { offset.withLock { $0 += duration } }
+    func now() -> Timestamp { Self.start.advanced(by: monotonic()) }
+    func monotonic() -> Duration { offset.withLock { $0 } }
+    func sleep(for duration: Duration) async throws { try await Task.sleep(for: duration) }
+}
+
+/// The machine's own time.
+struct MachineClock: HostClock {
+    func now() -> Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+    func monotonic() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+    func sleep(for duration: Duration) async throws { try await Task.sleep(for: duration) }
+}
+
+struct MachineRandom: RandomSource {
+    func bytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+}
+
+/// A git whose every reference is at one commit.
+struct OneCommitGit: Git {
+    static let commit = String(repeating: "c0", count: 20)
+    func resolve(url: String, ref: String?, credentials: GitCredentials, timeout: Duration) async throws -> String {
+        Self.commit
+    }
+    func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws {}
+    func checkout(cache: String, commit: String, to folder: String, timeout: Duration) async throws {}
+    func prune(cache: String) async throws {}
+}
+
+/// A folder that goes away with its owner.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/roost-hub-test-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { preconditionFailure("no temporary folder") }
+        path = String(cString: made)
+    }
+
+    deinit {
+        guard let folder = opendir(path) else { return }
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            unlink("\(path)/\(name)")
+        }
+        closedir(folder)
+        rmdir(path)
+    }
+}
+
+/// A hub over a database in memory, with time in our hands.
+struct HubFixture: Sendable {
+    let clock = ManualClock()
+    let hub: Hub
+    let store: SQLiteStore
+    static let box = FileSecretBox(key: [UInt8](repeating: 9, count: 32), random: MachineRandom())
+
+    init(kinds: [ResourceKind] = TestKinds.all) throws {
+        store = try SQLiteStore(inMemory: kinds, clock: clock, random: MachineRandom())
+        hub = Self.hub(store, kinds, clock)
+    }
+
+    static func hub(_ store: any Store, _ kinds: [ResourceKind], _ clock: any HostClock) -> Hub {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let world = HubWorld(git: OneCommitGit(), clock: clock, random: MachineRandom(), secrets: box)
+        return Hub(store: store, world: world, kinds: kinds, logger: logger)
+    }
+
+    func kind(_ name: String) throws -> ResourceKind { try #require(hub.kind(name)) }
+
+    /// Creates a resource that must be accepted; answers its id.
+    @discardableResult
+    func make(
+        _ kindName: String, below parent: String? = nil, _ body: JSONValue, as principal: Principal = .local
+    ) async throws -> String {
+        let answer = try await hub.create(try kind(kindName), parentId: parent, body: body, as: principal)
+        return try #require(answer.body["id"]?.stringValue)
+    }
+}
+
+/// What a refused call throws.
+func problem(_ body: () async throws -> Void) async throws -> Problem {
+    do {
+        try await body()
+    } catch let problem as Problem {
+        return problem
+    }
+    throw Problem(Problem.Code("not_refused"), "The call was not refused.")
+}
+
+extension Principal {
+    static func scoped(_ scopes: String..., brands: [String]? = nil) -> Principal {
+        Principal(
+            name: "key:test", scopes: Set(scopes), brands: brands.map { .only($0) } ?? .all, address: "192.0.2.1")
+    }
+}

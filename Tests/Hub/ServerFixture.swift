@@ -1,0 +1,158 @@
+import AsyncHTTPClient
+import Catalog
+import Dispatch
+import Glibc
+import HTTPTypes
+import HubAPI
+import HubCore
+import HubStore
+import Hummingbird
+import Logging
+import Model
+import NIOCore
+import NIOHTTP1
+import Testing
+
+/// A hub with the real kinds behind its real HTTP server on loopback, and a client.
+final class ServerFixture: Sendable {
+    struct Answer: Sendable {
+        var status: Int
+        var headers: HTTPHeaders
+        var bytes: [UInt8]
+        var json: JSONValue {
+            get throws { try JSONParser.parse(bytes) }
+        }
+        var text: String { String(decoding: bytes, as: UTF8.self) }
+    }
+
+    let folder: TemporaryFolder
+    let hub: Hub
+    let store: SQLiteStore
+    let port: Int
+    let key: String
+    private let server: Task<Void, any Error>
+
+    private init(
+        _ folder: TemporaryFolder, _ hub: Hub, _ store: SQLiteStore, _ port: Int, _ key: String,
+        _ server: Task<Void, any Error>
+    ) {
+        self.folder = folder
+        self.hub = hub
+        self.store = store
+        self.port = port
+        self.key = key
+        self.server = server
+    }
+
+    /// Starts a server, runs the body, and stops the server.
+    static func run(
+        folder: TemporaryFolder = TemporaryFolder(), _ body: (ServerFixture) async throws -> Void
+    ) async throws {
+        let store = try SQLiteStore(
+            path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: MachineClock(), random: MachineRandom())
+        let hub = HubFixture.hub(store, Catalog.kinds, MachineClock())
+        _ = try await hub.ensureSigningKey()
+        let answer = try await hub.create(
+            try #require(hub.kind("api-key")), body: ["name": "test", "scopes": ["*:*"], "brands": ["*"]], as: .local)
+        let (ports, running) = AsyncStream.makeStream(of: Int.self)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let router = Router(context: HubRequestContext.self)
+        router.get("/dashboard") { _, _ in "a page" }
+        let server = HubServer(
+            api: HubAPI(hub: hub, options: .init(executablePath: try program(in: folder)), logger: logger), router: router, host: "127.0.0.1", port: 0, logger: logger
+        ) { running.yield($0) }
+        let task = Task { try await server.run() }
+        var iterator = ports.makeAsyncIterator()
+        let port = try #require(await iterator.next())
+        let fixture = ServerFixture(folder, hub, store, port, answer.body["key"]?.stringValue ?? "", task)
+        do {
+            try await body(fixture)
+        } catch {
+            await fixture.stop()
+            throw error
+        }
+        await fixture.stop()
+    }
+
+    /// A file that stands for the program that joining servers get.
+    private static func program(in folder: TemporaryFolder) throws -> String {
+        let path = "\(folder.path)/program"
+        let file = try #require(fopen(path, "we"))
+        fputs("#!the program\n" + String(repeating: "x", count: 1_000_000), file)
+        fclose(file)
+        return path
+    }
+
+    private func stop() async {
+        server.cancel()
+        // It ends with the cancellation that was just asked for.
+        _ = await server.result
+        do { try await store.close() } catch { Issue.record("\(error)") }
+    }
+
+    var url: String { "http://127.0.0.1:\(port)" }
+
+    /// Sends a request with the administrator's key unless `headers` say otherwise.
+    func send(
+        _ method: HTTPMethod, _ path: String, _ body: JSONValue? = nil, raw: [UInt8]? = nil,
+        headers: HTTPHeaders = [:], anonymous: Bool = false
+    ) async throws -> Answer {
+        var request = HTTPClientRequest(url: path.hasPrefix("/") ? url + path : "\(url)/api/v1/\(path)")
+        request.method = method
+        request.headers = headers
+        if !anonymous { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
+        if let bytes = raw ?? body?.canonicalBytes {
+            if !headers.contains(name: "Content-Type") { request.headers.add(name: "Content-Type", value: "application/json") }
+            request.body = .bytes(ByteBuffer(bytes: bytes))
+        }
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(70))
+        let buffer = try await response.body.collect(upTo: 64 << 20)
+        return Answer(
+            status: Int(response.status.code), headers: response.headers, bytes: Array(buffer.readableBytesView))
+    }
+
+    /// Creates a resource through the API; answers its id.
+    func make(_ path: String, _ body: JSONValue) async throws -> String {
+        let answer = try await send(.POST, path, body)
+        try #require((200..<300).contains(answer.status), "\(answer.text)")
+        return try #require(try answer.json["id"]?.stringValue)
+    }
+
+    /// Sends bytes as they are and reads until the server closes or the patience ends.
+    func sendRaw(_ text: String, patience: Duration = .seconds(20)) async throws -> String {
+        // Waits on a thread of its own: the server needs the ones that tasks run on.
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try self.exchange(text, patience) })
+            }
+        }
+    }
+
+    private func exchange(_ text: String, _ patience: Duration) throws -> String {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let code = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(code == 0)
+        var wait = timeval(tv_sec: Int(patience.components.seconds), tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, socklen_t(MemoryLayout<timeval>.size))
+        let bytes = Array(text.utf8)
+        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        var result: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while result.count < 1 << 20 {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { break }
+            result += buffer.prefix(count)
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+}

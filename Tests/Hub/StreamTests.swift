@@ -1,0 +1,80 @@
+import AsyncHTTPClient
+import HubCore
+import HubStore
+import Model
+import NIOCore
+import NIOHTTP1
+import ResourceKit
+import Testing
+
+/// Server-sent events.
+@Suite struct StreamTests {
+    /// Reads a stream until `isEnough` says so, or it ends; at most ten seconds.
+    private func follow(
+        _ server: ServerFixture, _ path: String, resuming: String? = nil,
+        until isEnough: @escaping @Sendable (String) -> Bool, meanwhile: @escaping @Sendable () async throws -> Void = {}
+    ) async throws -> String {
+        var request = HTTPClientRequest(url: "\(server.url)/api/v1/\(path)")
+        request.headers.add(name: "Authorization", value: "Bearer \(server.key)")
+        if let resuming { request.headers.add(name: "Last-Event-ID", value: resuming) }
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(25))
+        #expect(response.headers.first(name: "Content-Type") == "text/event-stream")
+        async let change: Void = meanwhile()
+        var text = ""
+        for try await part in response.body {
+            text += String(buffer: part)
+            if isEnough(text) { break }
+        }
+        try await change
+        return text
+    }
+
+    private func emit(_ hub: Hub, _ message: String) async throws {
+        try await hub.write { transaction in
+            try transaction.emit(HubEvent(time: transaction.now, kind: "run", message: message))
+        }
+    }
+
+    @Test func followsEvents() async throws {
+        try await ServerFixture.run { server in
+            for number in 1...3 { try await emit(server.hub, "old \(number)") }
+            let text = try await follow(server, "events?follow=true&limit=2", until: { $0.contains("new") }) {
+                try await Task.sleep(for: .milliseconds(200))
+                try await emit(server.hub, "new")
+            }
+            #expect(!text.contains("old 1") && text.contains("old 2") && text.contains("event: event\nid: 3\ndata: {"))
+            // Goes on where a broken stream ended.
+            let resumed = try await follow(server, "events?follow=true", resuming: "3", until: { $0.contains("new") })
+            #expect(!resumed.contains("old"))
+        }
+    }
+
+    @Test func followsADeploymentToItsEnd() async throws {
+        try await ServerFixture.run { server in
+            let hub = server.hub
+            try await hub.write { transaction in
+                let time = transaction.now
+                _ = try transaction.put(
+                    ResourceRecord(
+                        kind: "deployment", id: "d", parentId: "s", status: .provisioning, spec: [:], createdAt: time,
+                        updatedAt: time))
+                try transaction.appendLog(
+                    LogName(source: "build", id: "d", nodeId: "n"), offset: 0, text: "one\n", bytesMax: 10_000)
+            }
+            let text = try await follow(server, "deployments/d/logs?follow=true", until: { _ in false }) {
+                try await Task.sleep(for: .milliseconds(200))
+                try await hub.write { transaction in
+                    try transaction.appendLog(
+                        LogName(source: "build", id: "d", nodeId: "n"), offset: 4, text: "two\n", bytesMax: 10_000)
+                    var record = try #require(try transaction.get("deployment", "d"))
+                    record.status = .failed
+                    _ = try transaction.put(record)
+                }
+            }
+            #expect(text.contains("one\\n") && text.contains("two\\n"))
+            #expect(text.contains("event: end\nid: n=8\ndata: {\"status\":\"failed\"}"))
+            let page = try await server.send(.GET, "deployments/d/logs?offset=4").json["items"]?.arrayValue?.first
+            #expect(page?["text"] == "two\n" && page?["end"] == 8 && page?["node_id"] == "n")
+        }
+    }
+}
