@@ -1,10 +1,11 @@
 import AsyncHTTPClient
 import Model
+import NIOCore
 import ResourceKit
 
 /// What happened: events of servers and services, and the audit log of changes.
 enum TimelineCommands {
-    private static let pollInterval = Duration.seconds(1)
+    private static let reconnectPause = Duration.seconds(1)
     private static let countStandard = 50
 
     private static let eventOptions: [OptionDeclaration] = .all(
@@ -56,21 +57,38 @@ enum TimelineCommands {
         let limit = try invocation.count("limit", in: 1...10_000) ?? countStandard
         let names = try await titles(directory)
         let newest = try await directory.client.list(path, query: query, limit: limit)
-        var shown = Set(newest.compactMap { $0["id"]?.intValue })
         show(Array(newest.reversed()), names, invocation)
         guard invocation.arguments.has("follow") else { return }
+        var last = newest.first?["id"]?.intValue ?? 0
         while true {
-            try await Task.sleep(for: pollInterval)
-            let fresh: [JSONValue]
             do {
-                fresh = try await directory.client.list(path, query: query, limit: 200)
-                    .filter { $0["id"]?.intValue.map { !shown.contains($0) } ?? false }
-            } catch let problem as Problem where problem.code == .hubUnreachable || problem.code == .timeout {
-                // The hub restarts; its timeline goes on where it was.
-                continue
+                try await follow(path, query, &last, names, invocation, directory.client)
+            } catch let problem as Problem where problem.code != .hubUnreachable && problem.code != .timeout {
+                throw problem
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                // The hub restarts, or the connection broke; the timeline goes on after the last event that was shown.
             }
-            shown.formUnion(fresh.compactMap { $0["id"]?.intValue })
-            show(Array(fresh.reversed()), names, invocation)
+            try await Task.sleep(for: reconnectPause)
+        }
+    }
+
+    private static func follow(
+        _ path: String, _ query: [(String, String)], _ last: inout Int64, _ names: [String: String],
+        _ invocation: Invocation, _ client: HubClient
+    ) async throws {
+        let response = try await client.stream(
+            path, query: query + [("follow", "true")], headers: ["Last-Event-ID": String(last)])
+        var reader = EventStreamReader()
+        for try await piece in response.body {
+            for message in reader.read(piece.readableBytesView) {
+                let event = try JSONParser.parse(message.data)
+                guard let id = event["id"]?.intValue, id > last else { continue }
+                last = id
+                show([event], names, invocation)
+            }
+            if reader.isBroken { throw Problem(.tooLarge, "The hub sent a line that is too long to be an event.") }
         }
     }
 
