@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -225,5 +224,3 @@ int croost_random(void *bytes, size_t count) {
 }
 
 void croost_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
-
-void croost_trim_memory(void) { malloc_trim(0); }

@@ -48,6 +48,20 @@ struct HostTests {
         #expect(left.outputText == "")
     }
 
+    @Test func commandsCanDieWithTheirCaller() async throws {
+        await #expect(processExitsWith: .signal(SIGKILL)) {
+            var command = Command(["sleep", "300.75"], timeout: .seconds(60))
+            command.diesWithCaller = true
+            let endless = command
+            Task.detached { try await LiveCommands().run(endless) }
+            try await Task.sleep(for: .milliseconds(300))
+            kill(getpid(), SIGKILL)
+        }
+        try await eventually("it is gone") {
+            try await commands.run(Command(["pgrep", "-fx", "sleep 300.75"], timeout: .seconds(10))).outputText == ""
+        }
+    }
+
     @Test func probesTellWhatAnswers() async throws {
         let probes = LiveProbes()
         let port = try await probes.freePort(excluding: [])

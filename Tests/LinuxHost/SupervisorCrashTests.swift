@@ -72,6 +72,30 @@ extension Supervision.Crashes {
     }
 
     @Test(arguments: Place.available.filter { $0 == .systemd })
+    func whatWasStoppedBehindOurBackCanBeStarted(_ place: Place) async throws {
+        let rig = try await Rig(place)
+        let spec = rig.spec("stopped", ["sleep", rig.mark])
+        for verb in ["stop", "kill"] {
+            try await rig.start(spec)
+            try await eventually("it runs") { try await rig.state("stopped") == "running" }
+            let service = "roost-\(rig.id("stopped")).service"
+            if verb == "kill" { try await rig.run(["systemctl", "set-property", "--runtime", service, "CPUWeight=50"]) }
+            try await rig.run(["systemctl", "stop", service])
+            #expect(try await rig.count(rig.mark) == 0)
+            #expect(try await rig.list().isEmpty)
+            #expect(try await rig.run(["sh", "-c", "ls /etc/systemd/system | grep -c \(rig.id("stopped")) || true"]) == "0\n")
+        }
+        // A changed spec takes effect, although systemd still knows the old unit.
+        var changed = spec
+        changed.tasksMax = 77
+        try await rig.start(changed)
+        try await eventually("it runs again") { try await rig.count(rig.mark) == 1 }
+        let limit = try await rig.run(["systemctl", "show", "-p", "TasksMax", "--value", "roost-\(spec.id).service"])
+        #expect(limit == "78\n")
+        try await rig.stop(rig.id("stopped"))
+    }
+
+    @Test(arguments: Place.available.filter { $0 == .systemd })
     func servicesComeBackAfterAReboot(_ place: Place) async throws {
         for verb in ["reboot", "kill"] {
             let rig = try await Rig(place, host: "reboot", address: "10.78.0.22")

@@ -76,5 +76,3 @@ int croost_child_runs(pid_t pid);
 int croost_random(void *bytes, size_t count);
 /// Gives the calling thread a name (at most 15 bytes).
 void croost_name_thread(const char *name);
-/// Gives free memory back to the kernel.
-void croost_trim_memory(void);

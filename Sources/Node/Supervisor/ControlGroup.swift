@@ -10,8 +10,6 @@ struct ControlGroup {
     /// Counts the unit's memory, and limits it when `limitsMemory`.
     private(set) var memoryFolder: String?
     private(set) var limitsMemory = false
-    private(set) var limitsCPU = false
-    private(set) var limitsTasks = false
     /// False for a group that systemd made and will remove.
     let isOurs: Bool
 
@@ -50,9 +48,9 @@ struct ControlGroup {
         }
         if let quota = spec.cpuQuota {
             _ = put("\(base)/cpu.weight", "800")
-            group.limitsCPU = put("\(folder)/cpu.max", "\(Int64(quota * 100_000)) 100000")
+            _ = put("\(folder)/cpu.max", "\(Int64(quota * 100_000)) 100000")
         }
-        group.limitsTasks = set("\(folder)/pids.max", spec.tasksMax.map(Int64.init))
+        _ = set("\(folder)/pids.max", spec.tasksMax.map(Int64.init))
         return group
     }
 
@@ -78,11 +76,10 @@ struct ControlGroup {
                 guard let quota = spec.cpuQuota else { continue }
                 // All limited units together weigh as much as eight processes beside them.
                 _ = put("\(base)/cpu.shares", "8192")
-                group.limitsCPU =
-                    put("\(folder)/cpu.cfs_period_us", "100000")
-                    && put("\(folder)/cpu.cfs_quota_us", "\(Int64(quota * 100_000))")
+                _ = put("\(folder)/cpu.cfs_period_us", "100000")
+                _ = put("\(folder)/cpu.cfs_quota_us", "\(Int64(quota * 100_000))")
             default:
-                group.limitsTasks = set("\(folder)/pids.max", spec.tasksMax.map(Int64.init))
+                _ = set("\(folder)/pids.max", spec.tasksMax.map(Int64.init))
             }
         }
         return group

@@ -169,7 +169,8 @@ struct Shim {
             killEverything()
         case .stopping:
             killEverything()
-            if appEnded == nil { appEnded = 9 }
+            // Not collected: it hangs in the kernel. Waiting for it any longer would help nobody.
+            if appEnded == nil { appEnded = SIGKILL }
         case .done: break
         }
     }

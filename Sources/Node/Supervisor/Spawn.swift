@@ -103,7 +103,6 @@ public struct UserIdentity: Equatable, Sendable {
     public var user: UInt32
     public var group: UInt32
     public var groups: [UInt32]
-    public var home: String
 
     /// Nil when there is no such account.
     public static func find(_ name: String) -> UserIdentity? {
@@ -118,7 +117,6 @@ public struct UserIdentity: Equatable, Sendable {
             guard getgrouplist(name, record.pw_gid, &groups, &count) >= 0 else { return nil }
         }
         return UserIdentity(
-            user: record.pw_uid, group: record.pw_gid, groups: Array(groups.prefix(Int(count))),
-            home: String(cString: record.pw_dir))
+            user: record.pw_uid, group: record.pw_gid, groups: Array(groups.prefix(Int(count))))
     }
 }

@@ -81,8 +81,6 @@ struct UnitFolder {
         try FileContents.writeAll(descriptor, bytes + [UInt8](repeating: 0x20, count: padding), statusPath)
     }
 
-    func forgetRecord() { unlink(statusPath) }
-
     /// Removes the folder. Without `spec.json` it is no unit any more, so that goes first.
     func remove() {
         for name in ["spec.json", "status.json", "shim.log", "stop"] { unlink("\(path)/\(name)") }
