@@ -121,8 +121,25 @@ class Hub:
         if self.process and self.process.poll() is None:
             self.end()
         self.log.close()
+        self.end_leftovers()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_leftovers(self):
+        """Ends what a crashed hub left running in this folder, and nothing else."""
+        own = []
+        for number in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{number}/cmdline", "rb") as file:
+                    if self.folder.encode() in file.read():
+                        own.append(int(number))
+            except OSError:
+                continue  # it ended by itself
+        for number in own:
+            try:
+                os.kill(number, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
 
     def api(self, method, path, body=None):
         """One API request as the administrator; answers (status, JSON)."""

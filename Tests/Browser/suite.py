@@ -29,6 +29,10 @@ class Suite:
 
     def run(self, cases):
         for case in cases:
+            if self.hub.process.poll() is not None:
+                self.failed.append("the hub stays up")
+                print(f"FAIL the hub ended with status {self.hub.process.returncode}", flush=True)
+                return
             name = case.__doc__.strip().rstrip(".")
             began = time.monotonic()
             before = len(self.console.complaints)

@@ -226,13 +226,21 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
         #expect(news.kinds == ["*"])
     }
 
-    @Test func oneStreamTooManyEndsTheOldest() async {
+    @Test func streamsBeyondTheLimitEndTheOldest() async {
         let streams = LiveStreams()
-        let first = streams.open(session: "a")
-        for _ in 0..<LiveStreams.perSessionMax { _ = streams.open(session: "a") }
-        var signals = first.signals.makeAsyncIterator()
-        #expect(await signals.next() == nil)
-        streams.close(first)
+        let surplus = 3
+        let all = (0..<LiveStreams.perSessionMax + surplus).map { _ in streams.open(session: "a") }
+        #expect(streams.count == LiveStreams.perSessionMax)
+        for stream in all.prefix(surplus) {
+            var signals = stream.signals.makeAsyncIterator()
+            #expect(await signals.next() == nil)
+        }
+        var last = all[surplus].signals.makeAsyncIterator()
+        all[surplus].beat()
+        #expect(await last.next() != nil)
+        _ = streams.open(session: "b")
+        #expect(streams.count == LiveStreams.perSessionMax + 1)
+        streams.close(all[surplus])
         #expect(streams.count == LiveStreams.perSessionMax)
     }
 }

@@ -18,8 +18,12 @@ final class LiveStreams: Sendable {
         let surplus = state.withLock { state -> LiveStream? in
             state.open.append(stream)
             let own = state.open.count { $0.session == session }
-            if own > Self.perSessionMax { return state.open.first { $0.session == session } }
-            return state.open.count > Self.totalMax ? state.open.first : nil
+            let isSurplus: (LiveStream) -> Bool = { own <= Self.perSessionMax || $0.session == session }
+            guard own > Self.perSessionMax || state.open.count > Self.totalMax,
+                let oldest = state.open.firstIndex(where: isSurplus)
+            else { return nil }
+            // Out of the list at once: its writer may take a while to notice, and must not be chosen twice.
+            return state.open.remove(at: oldest)
         }
         surplus?.end()
         return stream
