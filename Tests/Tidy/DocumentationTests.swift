@@ -106,7 +106,9 @@ private struct LocalCommandLines {
         var names: Set<String> = []
         for line in source.split(separator: "\n") {
             let parts = line.split(separator: "\"")
-            guard line.contains("commandName:"), let place = parts.firstIndex(where: { $0.hasSuffix("commandName: ") }),
+            // The shim is told apart before anything else is set up, without a parser.
+            let marks = ["commandName: ", "words[1] == "]
+            guard let place = parts.firstIndex(where: { part in marks.contains { part.hasSuffix($0) } }),
                 place + 1 < parts.count
             else { continue }
             names.insert(String(parts[place + 1]))

@@ -32,8 +32,8 @@ struct LogFollower: Sendable {
         return ends.joined(separator: ",")
     }
 
-    /// Prints what comes, until the stream ends by itself. A broken connection is taken up again where it broke, so that
-    /// nothing is shown twice.
+    /// Prints what comes, until the stream ends by itself. A broken connection is taken up again where it broke, so
+    /// that nothing is shown twice.
     ///
     /// - Parameter start: what ``show(_:tail:)`` answered; nil begins with what is there.
     func follow(_ path: String, from start: String? = nil) async throws {

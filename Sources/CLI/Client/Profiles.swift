@@ -53,8 +53,8 @@ struct Profiles: Equatable {
     }
 }
 
-/// Which hub a command talks to, and with which key: `--url` and `--profile`, then `ROOST_URL` and `ROOST_API_KEY`, then
-/// the current profile, then the hub of this machine.
+/// Which hub a command talks to, and with which key: `--url` and `--profile`, then `ROOST_URL` and `ROOST_API_KEY`,
+/// then the current profile, then the hub of this machine.
 struct Connection: Equatable {
     static let defaultURL = "http://127.0.0.1:7600"
 
