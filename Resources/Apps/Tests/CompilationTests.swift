@@ -1,0 +1,93 @@
+import AgentProtocol
+import AppsResources
+import Model
+import ResourceKit
+import Testing
+
+@Suite struct CompilationTests {
+    private static let now = Timestamp(millisecondsSinceEpoch: 0)
+
+    private static func record(
+        _ kind: String, _ id: String, spec: [String: JSONValue], state: [String: JSONValue], parent: String? = nil
+    ) -> ResourceRecord {
+        ResourceRecord(
+            kind: kind, id: id, parentId: parent, status: .active, spec: spec, state: state, createdAt: now,
+            updatedAt: now)
+    }
+
+    private static func compile(_ services: [ResourceRecord], _ deployments: [ResourceRecord]) throws -> DesiredState {
+        let stack = record("stack", "s", spec: ["name": "default", "poll_interval": "5s"], state: ["version": 9])
+        return try StackCompilation.compile(
+            stack: stack, services: services,
+            deployments: Dictionary(uniqueKeysWithValues: deployments.map { ($0.id, $0) }), nodeId: "n",
+            open: { "opened \($0)" })
+    }
+
+    private static func service(_ name: String, path: JSONValue = "/") -> ResourceRecord {
+        record(
+            "service", "id-\(name)", spec: ["name": .string(name), "path": path, "git_url": "https://now.example.org/x"],
+            state: ["deployment_id": .string("d-\(name)"), "deploy_key_private": "sealed:key"], parent: "s")
+    }
+
+    private static func deployment(_ name: String, url: JSONValue = "https://then.example.org/x") -> ResourceRecord {
+        record(
+            "deployment", "d-\(name)", spec: [:],
+            state: [
+                "commit": .string(String(repeating: "c", count: 40)),
+                "snapshot": [
+                    "git_url": url, "run_command": "./serve", "kind": "process",
+                    "env": ["PLAIN": "sealed:not", "SECRET": ["value": "sealed:x", "secret": true]],
+                ],
+            ])
+    }
+
+    @Test func `the order of the input does not matter`() throws {
+        let (web, api) = (Self.service("web"), Self.service("api"))
+        let deployments = [Self.deployment("web"), Self.deployment("api")]
+        let first = try WireCoding.encode(try Self.compile([web, api], deployments))
+        let second = try WireCoding.encode(try Self.compile([api, web], deployments.reversed()))
+        #expect(first.canonicalText == second.canonicalText)
+    }
+
+    @Test func `what runs comes from the snapshot, what routes from the service`() throws {
+        let state = try Self.compile([Self.service("web", path: "/shop")], [Self.deployment("web")])
+        let service = try #require(state.services.first)
+        #expect(service.gitUrl == "https://then.example.org/x")
+        #expect(service.path == "/shop")
+        #expect(state.generation == 9)
+        #expect(state.pollIntervalMs == 5000)
+    }
+
+    @Test func `only secrets are opened`() throws {
+        let state = try Self.compile([Self.service("web")], [Self.deployment("web")])
+        #expect(state.services.first?.env == ["PLAIN": "sealed:not", "SECRET": "opened sealed:x"])
+        #expect(state.services.first?.gitSshKey == nil)
+    }
+
+    @Test(arguments: ["ssh://git@git.example.org/x.git", "git@git.example.org:x.git"])
+    func `the deploy key goes only where ssh is used`(url: String) throws {
+        let state = try Self.compile([Self.service("web")], [Self.deployment("web", url: .string(url))])
+        #expect(state.services.first?.gitSshKey == "opened sealed:key")
+    }
+
+    @Test func `a service without a commit is a peer and nothing more`() throws {
+        let state = try Self.compile([Self.service("web")], [])
+        #expect(state.services.isEmpty)
+        #expect(state.peers == ["web"])
+    }
+
+    @Test(arguments: [
+        (["name": "web", "git_url": "https://x.example.org/a"], "run_command"),
+        (["name": "web", "git_url": "https://x.example.org/a", "kind": "static", "run_command": "x"], "run_command"),
+        (["name": "web", "git_url": "https://x.example.org/a", "run_command": "x", "public_folder": "y"], "public_folder"),
+        (["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "port": 80, "instances": 2], "instances"),
+        (["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["PORT": "1"]], "env.PORT"),
+        (["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["SERVICE_A_URL": "1"]],
+            "env.SERVICE_A_URL"),
+    ] as [([String: JSONValue], String)])
+    func `fields that do not go together are refused by path`(spec: [String: JSONValue], path: String) {
+        var flaws = FieldFlaws()
+        serviceKind.validate(spec, &flaws)
+        #expect(flaws.reasons.keys.contains(path))
+    }
+}

@@ -1,0 +1,44 @@
+import Model
+import TestSupport
+import Testing
+
+@Suite struct JSONTests {
+    @Test(arguments: [
+        "{\"b\":1,\"a\":[true,null,\"x\\u00e9\\n\"]}", "0", "-1.5e3", "\"\\ud83d\\ude00\"", "[]", "{}", "[[[]]]",
+        "9223372036854775807", "\"\\u0000\"",
+    ])
+    func `what was read is written the same in canonical form, twice`(text: String) throws {
+        let value = try JSONParser.parse(text)
+        #expect(try JSONParser.parse(value.canonicalText) == value)
+        #expect(try JSONParser.parse(value.canonicalText).canonicalText == value.canonicalText)
+    }
+
+    @Test func `members are sorted and duplicates refused`() throws {
+        #expect(try JSONParser.parse("{ \"b\" : 2 , \"a\" : 1 }").canonicalText == "{\"a\":1,\"b\":2}")
+        #expect(throws: Problem.self) { try JSONParser.parse("{\"a\":1,\"a\":2}") }
+    }
+
+    @Test(arguments: [
+        "", "{", "[1,]", "01", "1.", "+1", "nul", "\"", "\"\\x\"", "\"\\ud800\"", "{\"a\"}", "1 2", "\"\u{01}\"",
+        "NaN", "1e999", "[1}", "{1:2}", "\u{FEFF}1",
+    ])
+    func `malformed text is refused`(text: String) {
+        #expect(throws: Problem.self) { try JSONParser.parse(text) }
+    }
+
+    @Test func `depth and encoding are limited`() {
+        #expect(throws: Problem.self) { try JSONParser.parse(String(repeating: "[", count: 100_000)) }
+        #expect(throws: Problem.self) { try JSONParser.parse([0x22, 0xFF, 0x22]) }
+    }
+
+    @Test func `random bytes never crash it`() {
+        let random = SeededRandom(11)
+        let alphabet = Array("{}[]\",:\\u0123456789eE+-.truefalsn \n\u{7F}é".utf8)
+        for _ in 0..<20_000 {
+            let bytes = (0..<random.below(40)).map { _ in alphabet[random.below(alphabet.count)] }
+            if let value = try? JSONParser.parse(bytes) {  // most are malformed; only a crash would be a failure
+                #expect((try? JSONParser.parse(value.canonicalBytes)) == value)
+            }
+        }
+    }
+}
