@@ -185,6 +185,22 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
         #expect(!PlanPages.needsReview(["plan": [["change": "update"]]]))
     }
 
+    @Test func aPlanOfSomethingNewSaysWhatWasChosen() {
+        let fields: JSONValue = [
+            "name": ["from": .null, "to": "shop"], "instances": ["from": .null, "to": 1],
+            "env": ["from": .null, "to": ["A": ["secret": true], "B": "1"]], "hostnames": ["from": .null, "to": []],
+            "status": ["from": .null, "to": "pending"], "git_ref": ["from": .null, "to": "v1"],
+        ]
+        let plan: JSONValue = ["plan": [["change": "create", "kind": "service", "id": "x", "fields": fields]]]
+        let change = PlanPages.changes(plan, kinds: [serviceKind], names: [:])[0]
+        #expect(change.text("text") == "Create service shop")
+        #expect(
+            change.list("details") == [
+                ["field": "Environment", "old": .null, "new": "A: (secret), B: 1"],
+                ["field": "Git ref", "old": .null, "new": "v1"],
+            ])
+    }
+
     @Test func anyKindGetsAListAndFacts() {
         let resource: JSONValue = [
             "id": "x", "name": "main", "status": "active", "proxy": ["port": 80],

@@ -67,6 +67,7 @@ let styleFrame = #"""
     .grid { display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); }
     .split { display: grid; gap: calc(var(--gap) * 1.2); grid-template-columns: minmax(0, 1fr); }
     @container main (min-width: 68rem) { .split { grid-template-columns: minmax(0, 1.75fr) minmax(0, 1fr); } }
+    @container main (min-width: 52rem) { .split.even { grid-template-columns: minmax(0, 1.15fr) minmax(0, 1fr); } }
     .facts { display: grid; gap: 0.7rem 1.4rem; grid-template-columns: repeat(auto-fill, minmax(min(12rem, 44%), 1fr)); }
     .facts dt { color: var(--muted); font-size: 0.84rem; }
     .facts dd { overflow-wrap: anywhere; }
@@ -85,16 +86,16 @@ let styleFrame = #"""
     .perch { border-top: 2px solid var(--ink); margin-top: -0.1rem; padding-top: 1.4rem; display: grid; gap: 1.3rem; }
 
     @media (max-width: 56rem) {
-      .shell { grid-template-columns: minmax(0, 1fr); }
+      .shell { grid-template-columns: minmax(0, 1fr); grid-template-rows: auto 1fr; }
       .rail {
-        position: static; height: auto; overflow: visible; border-right: 0; border-bottom: 1px solid var(--line);
+        position: relative; height: auto; overflow: visible; border-right: 0; border-bottom: 1px solid var(--line);
         padding: 0.8rem 1rem; flex-direction: row; flex-wrap: wrap; align-items: center; justify-content: space-between;
       }
       .brand { padding: 0; }
       .menu { display: block; }
       .menu[open] { flex-basis: 100%; }
-      .menu > summary { display: inline-flex; float: right; }
-      .menu-body { clear: both; padding-top: 1rem; }
+      .menu > summary { display: inline-flex; position: absolute; right: 1rem; top: 0.8rem; }
+      .menu-body { padding-top: 1rem; }
       .menu::details-content { display: block; content-visibility: hidden; }
       .menu[open]::details-content { content-visibility: visible; }
     }

@@ -39,6 +39,7 @@ let styleParts = #"""
 
     .notice { border: 1px solid var(--tone); border-left-width: 5px; border-radius: 10px; padding: 0.8rem 1rem;
       background: var(--tone-soft); display: grid; gap: 0.25rem; }
+    .notice p { white-space: pre-line; }
     .notice strong { color: var(--tone); }
     .notice ul { list-style: disc; padding-left: 1.2rem; }
     .empty { border: 1.5px dashed var(--line-strong); border-radius: var(--radius); padding: 1.6rem 1.25rem;
@@ -58,7 +59,8 @@ let styleParts = #"""
     @container table (min-width: 42rem) { td[data-label="Commit"], td[data-label="Started"],
       td[data-label="Last deployed"], td[data-label="When"] { white-space: nowrap; } td[data-label="Commit"] > div {
       white-space: normal; } td[data-label="Commit"] code, td[data-label="Commit"] .main { white-space: nowrap; }
-      td[data-label="Reachable at"] { min-width: 13rem; } }
+      td[data-label="Reachable at"] { min-width: 13rem; }
+      td[data-label="Who"] { min-width: 11rem; } }
     td.number, th.number { text-align: right; }
     @container table (max-width: 42rem) {
       table, tbody, tr, td { display: block; }
@@ -69,6 +71,7 @@ let styleParts = #"""
         grid-template-columns: minmax(0, 1fr); }
       td[data-label] { grid-template-columns: 6.4rem minmax(0, 1fr); align-items: baseline; }
       td[data-label]::before { content: attr(data-label); color: var(--muted); font-size: 0.84rem; }
+      td[data-label] > * { justify-self: start; }
       td:not([data-label]) { padding-top: 0.4rem; justify-items: start; }
       td:empty, td.blank { display: none; }
     }

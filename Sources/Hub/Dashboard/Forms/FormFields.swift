@@ -27,10 +27,14 @@ struct FormFields {
         return flaws.sorted { $0.key < $1.key }.map { path, why in
             let target = ids.contains(path) ? path : ids.filter { path.hasPrefix($0) }.max { $0.count < $1.count }
             return [
-                "field": .string(Self.label(path)), "why": .string(why + "."),
+                "field": .string(errorLabel(path, fields)), "why": .string(why + "."),
                 "target": target.map { .string(Self.id($0)) } ?? .null,
             ]
         }
+    }
+
+    private func errorLabel(_ path: String, _ fields: [Field]) -> String {
+        fields.first { $0.name == path }.map { Self.label(of: $0) } ?? Self.label(path)
     }
 
     private func inputPaths(_ fields: [Field], prefix: String) -> [String] {
@@ -48,7 +52,7 @@ struct FormFields {
         let hasHint = !field.summary.isEmpty
         let described = [flaw != nil ? "\(id)-flaw" : nil, hasHint ? "\(id)-hint" : nil].compactMap { $0 }
         var model: [String: JSONValue] = [
-            "id": .string(id), "name": .string(path), "label": .string(Self.label(field.name)),
+            "id": .string(id), "name": .string(path), "label": .string(Self.label(of: field)),
             "hint": .string(field.summary), "hint_id": .string("\(id)-hint"), "flaw_id": .string("\(id)-flaw"),
             "flaw": flaw.map { .string($0) } ?? .null, "is_required": .bool(field.isRequired && !field.isSecret),
             "described_by": .string(described.joined(separator: " ")), "example": .string(example(field)),
@@ -179,6 +183,12 @@ struct FormFields {
     /// Id of the input of a path.
     static func id(_ path: String) -> String {
         "f-" + String(path.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "-" })
+    }
+
+    /// A reference is called after what it refers to.
+    static func label(of field: Field) -> String {
+        guard case .reference = field.kind, field.name.hasSuffix("_id") else { return label(field.name) }
+        return label(String(field.name.dropLast(3)))
     }
 
     /// `git_url` → "Git URL".

@@ -28,14 +28,13 @@ enum GenericPages {
     static func columnModels(_ kind: ResourceKind) -> JSONValue {
         .array(
             columns(kind).map { name in
-                ["label": .string(name == "label" ? "Name" : name == "created_at" ? "Created" : FormFields.label(name))]
+                ["label": .string(heading(name, kind))]
             })
     }
 
     static func row(_ resource: JSONValue, _ kind: ResourceKind, names: [String: String], now: Timestamp) -> JSONValue {
         let cells = columns(kind).map { name -> JSONValue in
-            let heading = name == "label" ? "Name" : name == "created_at" ? "Created" : FormFields.label(name)
-            var cell: [String: JSONValue] = ["label": .string(heading)]
+            var cell: [String: JSONValue] = ["label": .string(heading(name, kind))]
             switch name {
             case "label":
                 cell["link"] = .string("/\(kind.plural)/\(percentEncoded(resource.id))")
@@ -47,6 +46,14 @@ enum GenericPages {
             return .object(cell)
         }
         return ["key": .string(kind.name + resource.id), "cells": .array(cells)]
+    }
+
+    private static func heading(_ name: String, _ kind: ResourceKind) -> String {
+        switch name {
+        case "label": "Name"
+        case "created_at": "Created"
+        default: field(name, of: kind).map { FormFields.label(of: $0) } ?? FormFields.label(name)
+        }
     }
 
     private static func field(_ name: String, of kind: ResourceKind) -> Field? {
@@ -79,6 +86,10 @@ enum GenericPages {
         case .null: ""
         case .bool(let flag): flag ? "yes" : "no"
         case .array(let values): values.map { $0.stringValue ?? $0.canonicalText }.joined(separator: ", ")
+        case .object(let members):
+            members.sorted { $0.key < $1.key }.filter { !$0.value.isNull }
+                .map { "\($0.key): \($0.value["secret"] == true ? "(secret)" : plain($0.value, nil))" }
+                .joined(separator: ", ")
         default: field?.kind.inputText(value) ?? value.stringValue ?? value.canonicalText
         }
     }
@@ -89,7 +100,7 @@ enum GenericPages {
     ) -> [JSONValue] {
         fields.flatMap { field -> [JSONValue] in
             let value = resource[field.name] ?? .null
-            let label = prefix + FormFields.label(field.name)
+            let label = prefix + FormFields.label(of: field)
             if case .object(let inner) = field.kind, !inner.isEmpty {
                 return facts(value, inner, names: names, now: now, prefix: label + ": ")
             }

@@ -20,7 +20,9 @@ enum PlanPages {
         let what = kind.map { GenericPages.title($0) } ?? entry.text("kind") ?? ""
         let fields = entry["fields"]?.objectValue ?? [:]
         let named = fields["name"]?["to"]?.stringValue ?? fields["name"]?["from"]?.stringValue
-        let label = names[entry.id] ?? named ?? String(entry.id.prefix(8))
+        let isNew = entry.text("change") == "create"
+        // The id of something new is made again when it is really created.
+        let label = names[entry.id] ?? named ?? (isNew ? "" : String(entry.id.prefix(8)))
         let (verb, tone): (String, String) =
             switch entry.text("change") {
             case "create": ("Create", "ok")
@@ -31,14 +33,25 @@ enum PlanPages {
         let details =
             entry.text("change") == "delete"
             ? []
-            : fields.filter { !bookkeeping.contains($0.key) }
+            : fields.filter { isNews($0.key, $0.value, isNew: isNew, kind: kind) }
                 .sorted { $0.key < $1.key }.map { name, change in
                     detail(name, change, declared.first { $0.name == name })
                 }
         return [
             "tone": .string(tone), "glyph": .string(PageParts.glyph(tone)),
-            "text": .string("\(verb) \(what) \(label)"), "details": .array(details),
+            "text": .string("\(verb) \(what)\(label.isEmpty ? "" : " \(label)")"), "details": .array(details),
         ]
+    }
+
+    /// Of something new, what was chosen counts; what is as always is no news.
+    private static func isNews(
+        _ name: String, _ change: JSONValue, isNew: Bool, kind: ResourceKind?
+    ) -> Bool {
+        guard !bookkeeping.contains(name) else { return false }
+        guard isNew, let to = change["to"] else { return true }
+        guard let field = kind?.fields.first(where: { $0.name == name }), name != "name" else { return false }
+        if case .object(let inner) = field.kind { return to != .object(inner.withDefaults([:])) }
+        return to != field.defaultValue && to != [] && to != [:]
     }
 
     private static func detail(_ name: String, _ change: JSONValue, _ field: Field?) -> JSONValue {
@@ -47,7 +60,10 @@ enum PlanPages {
             let text = GenericPages.plain(value, field)
             return .string(text.isEmpty ? "“”" : text.count > 300 ? text.prefix(299) + "…" : text)
         }
-        return ["field": .string(FormFields.label(name)), "old": shown(change["from"]), "new": shown(change["to"])]
+        return [
+            "field": .string(field.map { FormFields.label(of: $0) } ?? FormFields.label(name)),
+            "old": shown(change["from"]), "new": shown(change["to"]),
+        ]
     }
 
     /// Whether a person should look at a plan before it is carried out: something goes away, or much changes.

@@ -93,7 +93,7 @@ let partTemplates: [String: String] = [
     """#,
     "change-list": #"""
     <ul class="diff">{{#changes}}<li class="tone-{{.tone}}">{{>*.glyph}}<span>{{.text}}</span>{{#.details}}\#
-    <span class="small"><code>{{.field}}</code>: {{#.old}}<del>{{.old}}</del> {{/.old}}{{#.new}}<ins>{{.new}}</ins>\#
+    <span class="small"><span class="muted">{{.field}}:</span> {{#.old}}<del>{{.old}}</del> {{/.old}}{{#.new}}<ins>{{.new}}</ins>\#
     {{/.new}}{{^.new}}<span class="muted">removed</span>{{/.new}}</span>{{/.details}}</li>{{/changes}}</ul>
     """#,
 ]

@@ -50,7 +50,7 @@ let serverTemplates: [String: String] = [
     <strong>This server is silent</strong><p>Three heartbeats in a row are missing. What it ran goes on running as \#
     far as the server is up; Roost cannot see it. Check that the machine is on and that <code>roost agent</code> \#
     runs.</p></div>{{/is_silent}}</div>
-    <div class="split">
+    <div class="split even">
     <div class="section">
     <section class="section" aria-labelledby="services"><h2 id="services">Services there</h2>\#
     <div id="live-reports" data-live="node heartbeat">{{#has_reports}}<div class="table"><table>\#

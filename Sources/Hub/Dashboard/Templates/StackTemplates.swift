@@ -87,7 +87,7 @@ let stackTemplates: [String: String] = [
     {{^has_nodes}}<div class="empty"><h3>No server yet</h3><p>A server joins with one command and then builds and \#
     runs these services.</p>{{#add_server_path}}<a class="button primary" href="{{add_server_path}}">Add a \#
     server</a>{{/add_server_path}}</div>{{/has_nodes}}</div></section>
-    <div class="split">
+    <div class="split even">
     <section class="section" aria-labelledby="events"><h2 id="events">Events</h2>\#
     <ol class="timeline" id="live-events" data-live="event">{{>events}}</ol>{{^has_events}}\#
     <p class="muted">Nothing has happened yet.</p>{{/has_events}}</section>
@@ -141,7 +141,7 @@ let stackTemplates: [String: String] = [
     <div id="live-deployments" data-live="deployment service">{{#has_deployments}}{{>deployments}}\#
     {{/has_deployments}}{{^has_deployments}}<p class="muted">Nothing was deployed yet.</p>{{/has_deployments}}</div>\#
     </section>
-    <div class="split">
+    <div class="split even">
     <section class="section" aria-labelledby="settings"><div class="section-head"><h2 id="settings">Settings</h2>\#
     {{#edit_path}}<a href="{{edit_path}}">Change</a>{{/edit_path}}</div><div class="card">{{>facts}}</div>
     <h3>Environment</h3>{{#has_env}}<div class="table"><table><caption class="visually-hidden">Environment</caption>\#
