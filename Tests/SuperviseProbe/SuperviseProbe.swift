@@ -4,9 +4,9 @@ import LinuxHost
 import Model
 import Supervisor
 
-/// Supervisor and internal names on a command line, for tests: `names SUFFIX ADDRESS DNS NAME…` (without a name: takes
-/// them back),
-/// `start ROOT` (specs as a JSON list on stdin), `stop ROOT ID…`, `list ROOT`, and the shim itself. `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
+/// Supervisor and internal names on a command line, for tests: `start ROOT` (specs as a JSON list on stdin),
+/// `stop ROOT ID…`, `list ROOT`, `names SUFFIX ADDRESS DNS NAME…` (without a name: takes them back), and the shim itself.
+/// `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
 @main
 struct SuperviseProbe {
     static func main() {

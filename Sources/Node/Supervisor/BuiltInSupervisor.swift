@@ -42,7 +42,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
         let folder = UnitFolder(root: root, id: id)
         try await BlockingThreads.wait {
             do {
-                try Self.stop(folder)
+                try folder.whileThere { try Self.stop(folder) }
             } catch let error as SystemError {
                 throw UnitProblems.storage(error, doing: "Stopping \(id)")
             }
@@ -70,7 +70,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
     /// The lock, or nil when the unit runs already.
     static func lockForStart(_ folder: UnitFolder) throws -> Int32? {
         for _ in 0..<1000 {
-            if let lock = try folder.tryLock() { return lock }
+            if let lock = try folder.tryLock(makingFolder: true) { return lock }
             if folder.isShim(folder.readRecord()?.shim) { return nil }
             // A shim that has not written its first record yet, or somebody who is cleaning up: both are brief.
             usleep(5000)

@@ -4,7 +4,7 @@ import Model
 /// What /proc says about processes.
 enum ProcessTable {
     /// The fields of proc_pid_stat(5) that matter here.
-    struct Entry {
+    struct Stat {
         var pid: Int32
         var state: UInt8
         var parent: Int32
@@ -22,7 +22,7 @@ enum ProcessTable {
         return line.flatMap { Int64($0.dropFirst("btime ".utf8.count)) } ?? 0
     }
 
-    static func entry(_ pid: Int32) -> Entry? {
+    static func entry(_ pid: Int32) -> Stat? {
         guard let text = FileContents.text("/proc/\(pid)/stat", bytesMax: 4096) else { return nil }
         let bytes = Array(text.utf8)
         // The second field is the program's name in parentheses and may hold anything.
@@ -30,7 +30,7 @@ enum ProcessTable {
         let fields = bytes[(end + 2)...].split(separator: UInt8(ascii: " "))
         guard fields.count > 21 else { return nil }
         func number(_ index: Int) -> Int64 { Int64(String(decoding: fields[index], as: UTF8.self)) ?? 0 }
-        return Entry(
+        return Stat(
             pid: pid, state: fields[0].first ?? 0, parent: Int32(number(1)), session: Int32(number(3)),
             startTicks: number(19), residentPages: number(21))
     }
@@ -55,7 +55,7 @@ enum ProcessTable {
 
     static func allPids() -> [Int32] { FileContents.names("/proc").compactMap { Int32($0) } }
 
-    static func all() -> [Entry] { allPids().compactMap { entry($0) } }
+    static func all() -> [Stat] { allPids().compactMap { entry($0) } }
 
     /// Everything below a process, nearest first.
     static func descendants(of root: Int32) -> [Int32] {

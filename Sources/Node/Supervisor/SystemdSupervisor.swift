@@ -81,7 +81,7 @@ public struct SystemdSupervisor: UnitSupervisor {
         removeFiles(id)
         try await BlockingThreads.wait {
             do {
-                try Self.forget(folder)
+                try folder.whileThere { try Self.forget(folder) }
             } catch let error as SystemError {
                 throw UnitProblems.storage(error, doing: "Stopping \(id)")
             }

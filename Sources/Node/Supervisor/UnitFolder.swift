@@ -89,11 +89,16 @@ struct UnitFolder {
         rmdir(path)
     }
 
-    /// The unit's lock, or nil when somebody else holds it.
-    func tryLock() throws(SystemError) -> Int32? {
-        for _ in 0..<100 {
+    /// The unit's lock, or nil when somebody else holds it. `makingFolder` is for those who start: others may remove
+    /// the folder of a unit that died at any moment.
+    func tryLock(makingFolder: Bool = false) throws(SystemError) -> Int32? {
+        for _ in 0..<1000 {
             let descriptor = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-            guard descriptor >= 0 else { throw SystemError("open", lockPath) }
+            guard descriptor >= 0 else {
+                guard errno == ENOENT, makingFolder else { throw SystemError("open", lockPath) }
+                try FileContents.makeFolders(path, mode: 0o700)
+                continue
+            }
             if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
                 let failure = SystemError("flock", lockPath)
                 close(descriptor)
@@ -101,11 +106,19 @@ struct UnitFolder {
                 throw failure
             }
             if isLockFile(descriptor) { return descriptor }
-            // Somebody removed the unit between open and flock.
+            // The unit was removed between open and flock.
             close(descriptor)
-            try FileContents.makeFolders(path, mode: 0o700)
         }
         throw SystemError("flock", lockPath, code: EAGAIN)
+    }
+
+    /// Runs `body`; it is fine when the folder goes away under it, since somebody else cleaned up then.
+    func whileThere(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as SystemError where error.code == ENOENT && !FileContents.exists(path) {
+            return
+        }
     }
 
     /// Whether the descriptor is the lock file that is in the folder now.
