@@ -35,7 +35,9 @@ func family(_ name: String) -> [Target] {
             name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit"],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
-            name: "\(name)ResourcesTests", dependencies: [.init(stringLiteral: "\(name)Resources"), "TestSupport"],
+            name: "\(name)ResourcesTests", dependencies: [
+                .init(stringLiteral: "\(name)Resources"), "Model", "Host", "AgentProtocol", "ResourceKit", "TestSupport",
+            ],
             path: "Resources/\(name)/Tests", swiftSettings: strict),
     ]
 }

@@ -5,8 +5,10 @@ public import ResourceKit
 
 /// The list of kinds. A new kind is a folder and a line here.
 public enum Catalog {
+    /// Every kind, in the order of help texts and pages.
     public static let kinds: [ResourceKind] =
         AccessResources.kinds + [stackKind, serviceKind, deploymentKind, nodeKind, installTokenKind]
 
+    /// The kind of this name; nil for none.
     public static func kind(named name: String) -> ResourceKind? { kinds.first { $0.name == name } }
 }

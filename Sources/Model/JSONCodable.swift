@@ -3,19 +3,23 @@ extension JSONValue: Codable {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
-        } else if let value = try? container.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? container.decode(Int64.self) {
-            self = .int(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .double(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? container.decode([JSONValue].self) {
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
+            return
         }
+        // A decoder tells the type of a value only by refusing the others, so each refusal leads to the next attempt.
+        let attempts: [() throws -> JSONValue] = [
+            { .bool(try container.decode(Bool.self)) }, { .int(try container.decode(Int64.self)) },
+            { .double(try container.decode(Double.self)) }, { .string(try container.decode(String.self)) },
+            { .array(try container.decode([JSONValue].self)) },
+        ]
+        for attempt in attempts {
+            do {
+                self = try attempt()
+                return
+            } catch {
+                continue
+            }
+        }
+        self = .object(try container.decode([String: JSONValue].self))
     }
 
     public func encode(to encoder: any Encoder) throws {

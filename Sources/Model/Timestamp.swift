@@ -7,6 +7,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
         left.millisecondsSinceEpoch < right.millisecondsSinceEpoch
     }
 
+    /// This time, moved by a span.
     public func advanced(by duration: Duration) -> Timestamp {
         Timestamp(millisecondsSinceEpoch: millisecondsSinceEpoch + duration.milliseconds)
     }

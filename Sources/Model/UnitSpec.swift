@@ -1,5 +1,6 @@
 /// A process to keep running (or to run once), independent of who supervises it.
 public struct UnitSpec: Codable, Sendable, Equatable {
+    /// What happens when the process ends.
     public enum Restart: String, Codable, Sendable {
         /// Start again whenever it ends, with exponential backoff; the life of a service.
         case always
@@ -69,6 +70,7 @@ public struct UnitSpec: Codable, Sendable, Equatable {
 
 /// What was observed of a unit.
 public struct UnitStatus: Codable, Sendable, Equatable {
+    /// What the process does.
     public enum State: String, Codable, Sendable {
         case running
         /// Ended, and waits for its next start.

@@ -43,11 +43,13 @@ public struct DesiredProxy: Codable, Sendable, Equatable {
     }
 }
 
+/// Internal names.
 public struct DesiredDNS: Codable, Sendable, Equatable {
     public var suffix: String
     public init(suffix: String) { self.suffix = suffix }
 }
 
+/// How an instance shows that it works.
 public struct DesiredHealthCheck: Codable, Sendable, Equatable {
     /// Path of an HTTP check; nil for a TCP check.
     public var path: String?
@@ -70,6 +72,7 @@ public struct DesiredHealthCheck: Codable, Sendable, Equatable {
     }
 }
 
+/// One service as a node should run it: what to build, how to run it, where to route to it.
 public struct DesiredService: Codable, Sendable, Equatable {
     public var id: String
     public var name: String

@@ -21,6 +21,7 @@ public struct RegisterRequest: Codable, Sendable, Equatable {
     }
 }
 
+/// The identity that a token was exchanged for.
 public struct RegisterResponse: Codable, Sendable, Equatable {
     public var nodeId: String
     public var nodeName: String
@@ -180,6 +181,7 @@ public struct LogBatch: Codable, Sendable, Equatable {
     public init(chunks: [LogChunk]) { self.chunks = chunks }
 }
 
+/// A piece of one output stream.
 public struct LogChunk: Codable, Sendable, Equatable {
     /// `build` (of a deployment) or `service`.
     public var source: String

@@ -11,6 +11,7 @@ public func sha256Hex(_ bytes: some Sequence<UInt8>) -> String {
 /// The signature under a desired state. Node and generation are inside the signed text as well as inside the document,
 /// so that no document of another node or time can be passed off.
 public enum DocumentSignature {
+    /// The signed text.
     public static func message(hash: String, nodeId: String, generation: Int64) -> [UInt8] {
         Array("roost desired state v1\n\(nodeId)\n\(generation)\n\(hash)".utf8)
     }
@@ -43,6 +44,7 @@ public struct RequestSignature: Sendable, Equatable {
     public static let nonceHeader = "Roost-Nonce"
     public static let signatureHeader = "Roost-Signature"
 
+    /// The signed text of a request.
     public static func message(
         method: String, path: String, nodeId: String, timeMs: Int64, nonce: String, body: [UInt8]
     ) -> [UInt8] {

@@ -8,6 +8,8 @@ public import Model
 
 /// Codable types to and from ``JSONValue``, with `snake_case` names on the wire.
 public enum WireCoding {
+    /// The value as JSON.
+    /// - Throws: when a number is not finite.
     public static func encode(_ value: some Encodable) throws -> JSONValue {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase

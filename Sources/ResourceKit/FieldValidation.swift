@@ -4,6 +4,7 @@ public import Model
 public struct FieldFlaws: Sendable, Equatable {
     public private(set) var reasons: [String: String] = [:]
     public init() {}
+    /// Notes why a field is refused; the first reason stays.
     public mutating func add(_ path: String, _ why: String) { if reasons[path] == nil { reasons[path] = why } }
 
     /// One problem for all flaws; the sentence names the first by path.

@@ -22,6 +22,7 @@ public struct ResourceKind: Sendable {
         }
     }
 
+    /// What can be done with a kind, besides its actions.
     public enum Verb: String, Sendable, CaseIterable { case list, create, read, update, delete }
 
     /// Singular, `kebab-case`: `service`, `install-token`.

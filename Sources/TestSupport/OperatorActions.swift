@@ -4,6 +4,7 @@ public import Model
 
 /// What an operator does to a world, through the same calls as API and CLI.
 extension World {
+    /// Makes a stack; answers the id of the one that is there already.
     public func createStack(_ name: String) async throws -> String {
         try await withHub { hub in
             let existing = try await self.find("stack", parentId: nil, hub) { $0["name"]?.stringValue == name }
@@ -15,6 +16,7 @@ extension World {
         }
     }
 
+    /// Makes a service; answers the id of the one that is there already.
     public func createService(
         _ name: String, stackId: String, url: String, _ more: [String: JSONValue] = [:]
     ) async throws -> String {
@@ -32,6 +34,7 @@ extension World {
         }
     }
 
+    /// Changes fields of a service.
     public func updateService(_ id: String, _ changes: [String: JSONValue]) async throws {
         try await withHub { hub in
             _ = try await hub.update(
@@ -39,6 +42,7 @@ extension World {
         }
     }
 
+    /// Removes a service.
     public func deleteService(_ id: String) async throws {
         try await withHub { hub in
             do {
@@ -49,14 +53,17 @@ extension World {
         }
     }
 
+    /// Deploys the newest commit.
     public func deploy(_ id: String) async throws {
         try await withHub { hub in _ = try await hub.deploy(serviceId: id, by: "operator", expectedCommit: nil) }
     }
 
+    /// A resource as clients see it.
     public func show(_ kind: String, _ id: String) async throws -> JSONValue {
         try await withHub { hub in try await hub.read(hub.kind(kind)!, id: id, as: .local) }
     }
 
+    /// All deployments of a service.
     public func deployments(of service: String) async throws -> [JSONValue] {
         try await withHub { hub in
             try await hub.list(hub.kind("deployment")!, .init(parentId: service, limit: 200), as: .local).items

@@ -6,6 +6,7 @@ public struct PowerCut: Error {}
 
 /// Counts effects, and cuts the power at one of them; from then on nothing takes effect.
 public final class CuttingGate: EffectGate {
+    /// On which side of the effect.
     public enum Moment: Sendable, Equatable { case before, after }
 
     private struct State {

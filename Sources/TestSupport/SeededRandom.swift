@@ -21,6 +21,7 @@ public final class SeededRandom: RandomSource, Sendable {
         state = Mutex(State(words: (next(), next(), next(), next())))
     }
 
+    /// The next 64 bits.
     public func word() -> UInt64 {
         state.withLock { state in
             let result = Self.rotate(state.words.1 &* 5, 7) &* 9
@@ -50,6 +51,7 @@ public final class SeededRandom: RandomSource, Sendable {
     /// A number in `0..<bound`.
     public func below(_ bound: Int) -> Int { Int(word() % UInt64(bound)) }
 
+    /// True with this probability.
     public func chance(_ probability: Double) -> Bool { unit() < probability }
 
     /// An independent source, for a part of its own.

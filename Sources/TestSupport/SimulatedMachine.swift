@@ -37,6 +37,7 @@ public final class SimulatedMachine: Sendable {
         self.random = random
     }
 
+    /// The machine as an agent sees it.
     public func host(gate: any EffectGate) -> Host {
         Host(
             files: disk, git: SimulatedGit(source: source, disk: disk, clock: clock), supervisor: self, edge: self,

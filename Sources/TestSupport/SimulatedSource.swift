@@ -44,11 +44,14 @@ public final class SimulatedSource: Sendable {
         }
     }
 
+    /// Takes a repository off the network, or brings it back.
     public func setReachable(_ url: String, _ isReachable: Bool) {
         state.withLock { if isReachable { $0.unreachable.remove(url) } else { $0.unreachable.insert(url) } }
     }
 
+    /// The commit of the main branch; nil when the repository does not answer.
     public func head(_ url: String) -> String? { state.withLock { $0.unreachable.contains(url) ? nil : $0.heads[url] } }
+    /// How a commit behaves; nil for a commit that does not exist.
     public func application(_ commit: String) -> SimulatedApplication? { state.withLock { $0.applications[commit] } }
 }
 

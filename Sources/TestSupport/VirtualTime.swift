@@ -30,6 +30,7 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
 
     public init(random: SeededRandom) { self.random = random }
 
+    /// Takes a job of a task that lives here.
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         state.withLock { $0.ready.append(unowned) }
@@ -82,6 +83,7 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
         return try outcome.get()!.get()
     }
 
+    /// Nothing is left to run, and the body waits.
     public struct Stuck: Error {}
 
     private func nextJob() -> UnownedJob? {

@@ -32,7 +32,10 @@ enum Settling {
         try put(stack, transaction) { stack in
             let waiting = nodes.filter { $0.generation < version }.map(\.name)
             stack.status = waiting.isEmpty ? .active : .provisioning
-            stack.statusMessage = waiting.isEmpty ? nil : "Waiting for \(waiting.prefix(5).joined(separator: ", "))."
+            let mode = stack.spec["security_mode"]?.stringValue ?? "open"
+            let settled = mode == "open" ? nil : "Security mode \(mode) is recorded; this version does not enforce it."
+            stack.statusMessage =
+                waiting.isEmpty ? settled : "Waiting for \(waiting.prefix(5).joined(separator: ", "))."
         }
     }
 
@@ -88,7 +91,10 @@ enum Settling {
             return try Deployments.fail(next, "On server \(failed.node): \(message)", transaction)
         }
         guard !nodes.isEmpty, reports.allSatisfy({ $0.phase == "active" }) else {
-            next.statusMessage = progress(reports.map(\.phase))
+            let hindrance = nodes.lazy.compactMap { node in
+                node.reports[service.id]?["last_error"]?.stringValue.map { " On server \(node.name): \($0)" }
+            }.first
+            next.statusMessage = progress(reports.map(\.phase)) + (hindrance ?? "")
             if next != deployment { _ = try transaction.put(next) }
             return
         }

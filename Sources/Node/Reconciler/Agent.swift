@@ -32,7 +32,7 @@ public final class Agent: Sendable {
         hub = SignedHub(identity: identity, link: link, clock: host.clock, random: host.random)
         keeper = DocumentKeeper(host: host, path: paths.desired, identity: identity)
         outbox = Outbox(host: host, path: paths.outbox)
-        edge = EdgeDirector(host: host, suffix: "svc.internal")
+        edge = EdgeDirector(host: host, suffix: "svc.internal", logFolder: paths.unitLog("edge"))
         shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs, memory: paths.logPositions)
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox, units: UnitWatch(host: host), builds: Slots(2),
@@ -122,20 +122,26 @@ public final class Agent: Sendable {
         }
     }
 
-    /// Listeners and names follow the document. What fails is tried again with the next look.
+    /// Listeners and names follow the document. An edge that cannot be set up is tried again with the next look; names
+    /// that cannot be made to resolve (not root) are said once, and the rest goes on.
     private func refreshEdgeAndNames(_ document: DesiredState) async {
         let wish = NodeWish(proxy: document.proxy, suffix: document.dns.suffix, names: document.peers)
         guard applied.withLock({ $0 != wish }) else { return }
         do {
             try await startEdge()
+        } catch {
+            return logger.warning("the edge could not be set up", metadata: ["error": "\(error)"])
+        }
+        applied.withLock { $0 = wish }
+        do {
             try await host.effect("names.apply") { [host, options] in
                 try await host.names.apply(
                     names: wish.names, suffix: wish.suffix, address: options.internalHost,
                     dnsAddress: "\(options.internalHost):\(options.dnsPort)")
             }
-            applied.withLock { $0 = wish }
         } catch {
-            logger.warning("edge or names could not be set up", metadata: ["error": "\(error)"])
+            let problem = Problem(wrapping: error, doing: "Setting up internal names")
+            await tell("config", "Internal names do not resolve on this server: \(problem.message)")
         }
     }
 

@@ -19,7 +19,6 @@ extension Agent {
                 let reply = try await hub.get(
                     "/api/v1/agent/desired-state?wait=\(wait)", ifNoneMatch: known,
                     timeout: .seconds(wait + 15))
-                failures = 0
                 switch reply.status {
                 case 200:
                     let envelope = try DesiredStateEnvelope(json: try JSONParser.parse(reply.body))
@@ -32,6 +31,7 @@ extension Agent {
                 case 304: break
                 default: throw SignedHub.problem(reply)
                 }
+                failures = 0
             } catch is CancellationError {
                 return
             } catch {

@@ -21,6 +21,7 @@ public struct AgentPaths: Sendable, Equatable {
 
     func cache(url: String) -> String { "\(root)/git/\(sha256Hex(Array(url.utf8)).prefix(32)).git" }
     func service(_ name: String) -> ServicePaths { ServicePaths(root: "\(services)/\(name)", logRoot: logs) }
+    /// Folder of a unit's log.
     public func unitLog(_ id: String) -> String { "\(logs)/\(id)" }
 }
 

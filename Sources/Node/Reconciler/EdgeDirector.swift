@@ -11,13 +11,16 @@ struct EdgeContribution: Sendable, Equatable {
 /// Owns the edge's table: puts the wishes of all services together and applies the whole.
 actor EdgeDirector {
     private let host: Host
+    /// Of the edge's own unit.
+    private let logFolder: String
     private let gate = SerialGate()
     private var contributions: [String: EdgeContribution] = [:]
     private var suffix: String
     private var applied: EdgeTable?
 
-    init(host: Host, suffix: String) {
+    init(host: Host, suffix: String, logFolder: String) {
         self.host = host
+        self.logFolder = logFolder
         self.suffix = suffix
     }
 
@@ -44,8 +47,22 @@ actor EdgeDirector {
         let table = self.table
         guard table != applied else { return }
         let host = host
-        try await host.effect("edge.apply") { try await host.edge.apply(table) }
+        do {
+            try await host.effect("edge.apply") { try await host.edge.apply(table) }
+        } catch let problem as Problem where problem.code == .unavailable {
+            guard let reason = await endReason() else { throw problem }
+            throw Problem(.unavailable, "\(problem.message) \(reason)", hint: problem.hint, context: problem.context)
+        }
         applied = table
+    }
+
+    /// What an edge that keeps ending said last, such as that its port is taken.
+    private func endReason() async -> String? {
+        // The first problem is the one to tell, with or without this.
+        guard let unit = try? await host.supervisor.list().first(where: { $0.id == "edge" }), unit.restarts > 0 else {
+            return nil
+        }
+        return await LogTail.lastLines(logFolder, host.files).split(separator: "\n").last.map(String.init)
     }
 
     var table: EdgeTable {

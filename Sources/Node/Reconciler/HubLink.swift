@@ -9,6 +9,7 @@ public protocol HubLink: Sendable {
     func exchange(_ request: HubRequest) async throws -> HubReply
 }
 
+/// What is asked of the hub.
 public struct HubRequest: Sendable, Equatable {
     public var method: String
     /// Path with query.
@@ -26,6 +27,7 @@ public struct HubRequest: Sendable, Equatable {
     }
 }
 
+/// What the hub answered.
 public struct HubReply: Sendable, Equatable {
     public var status: Int
     public var body: [UInt8]

@@ -99,7 +99,9 @@ extension WorkerRun {
             if now.isCrashLoop, !before.isCrashLoop {
                 try await tell("crash", "\(memory.name): crash loop: \(unit.lastError ?? "it keeps ending").")
             } else if now.restarts > before.restarts, !now.isCrashLoop {
-                try await tell("crash", "\(memory.name): \(unit.lastError ?? "ended"); started again.")
+                let count = now.restarts - before.restarts
+                let times = count > 1 ? " \(count) times" : ""
+                try await tell("crash", "\(memory.name): \(unit.lastError ?? "ended"); started again\(times).")
             }
             if now.isUnhealthy, !before.isUnhealthy, case .unhealthy(let why) = observed.health[record.unitId] {
                 try await tell("health", "\(memory.name): unhealthy: \(why).")
