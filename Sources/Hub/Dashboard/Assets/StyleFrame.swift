@@ -57,7 +57,7 @@ let styleFrame = #"""
     .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; }
     .meta { display: flex; flex-wrap: wrap; gap: 0.3rem 1.1rem; color: var(--muted); font-size: 0.92rem; }
     .meta > * { display: inline-flex; gap: 0.4rem; align-items: baseline; min-width: 0; overflow-wrap: anywhere; }
-    .section { display: grid; gap: 0.8rem; grid-template-columns: minmax(0, 1fr); }
+    .section { display: grid; gap: 0.8rem; grid-template-columns: minmax(0, 1fr); align-content: start; }
     .section-head { display: flex; flex-wrap: wrap; align-items: baseline; justify-content: space-between;
       gap: 0.4rem 1rem; }
     .card {
