@@ -46,11 +46,13 @@ def run_here(name, keep):
         entry.body(world)
     except BaseException:
         failed = True
-        traceback.print_exc()
+        traceback.print_exc(limit=-4)
         for log in sorted(os.listdir(world.root)):
             if log.endswith(".log"):
+                lines = world.log(log).splitlines()
+                crash = next((at for at, line in enumerate(lines) if "crashed:" in line), None)
                 print(f"--- {log} ({world.root})")
-                print("\n".join(world.log(log).splitlines()[-25:]))
+                print("\n".join(lines[-20:] if crash is None else lines[crash:crash + 14]))
     finally:
         began = time.monotonic()
         world.close(keep=keep and failed)
