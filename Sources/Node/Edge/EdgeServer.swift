@@ -40,11 +40,8 @@ public struct EdgeServer: Sendable {
 
     private func run(on group: MultiThreadedEventLoopGroup, writer: AccessLogWriter) async throws {
         let eventLoops = Array(group.makeIterator())
-        let publicSockets = try ListeningSocket.open(
-            listeners.publicAddress, count: eventLoops.count, loopbackOnly: false)
-        let internalSockets = try listeners.internalAddress.map {
-            try ListeningSocket.open($0, count: eventLoops.count, loopbackOnly: true)
-        }
+        let (publicSockets, internalSockets) = try ListeningSocket.openBoth(
+            publicAddress: listeners.publicAddress, internalAddress: listeners.internalAddress, count: eventLoops.count)
         let registry = StateRegistry()
         let initial = startTable(registry)
         writer.start()

@@ -9,8 +9,44 @@ import NIOCore
 enum ListeningSocket {
     static let backlog: Int32 = 4096
 
+    /// Sockets of the public and of the internal address. A public address that stands for all of the machine's, on the
+    /// port of the internal one, takes in the internal one too: then both are opened again to share the port, and the
+    /// kernel gives connections to the more exact address.
+    ///
+    /// - Throws: as ``open(_:count:loopbackOnly:isShared:)``.
+    static func openBoth(
+        publicAddress: String, internalAddress: String?, count: Int
+    ) throws(Problem) -> (publicSockets: [Int32], internalSockets: [Int32]?) {
+        guard let internalAddress else { return (try open(publicAddress, count: count, loopbackOnly: false), nil) }
+        let isShared = try takesIn(publicAddress, internalAddress)
+        let first = try open(publicAddress, count: count, loopbackOnly: false)
+        if isShared { for descriptor in first { close(descriptor) } }
+        let inner: [Int32]
+        do {
+            inner = try open(internalAddress, count: count, loopbackOnly: true)
+        } catch {
+            if !isShared { for descriptor in first { close(descriptor) } }
+            throw error
+        }
+        guard isShared else { return (first, inner) }
+        do {
+            return (try open(publicAddress, count: count, loopbackOnly: false, isShared: true), inner)
+        } catch {
+            for descriptor in inner { close(descriptor) }
+            throw error
+        }
+    }
+
+    private static func takesIn(_ publicAddress: String, _ internalAddress: String) throws(Problem) -> Bool {
+        let (outer, inner) = (try parse(publicAddress), try parse(internalAddress))
+        return (outer.ipAddress == "0.0.0.0" || outer.ipAddress == "::") && outer.port == inner.port
+    }
+
+    /// - Parameter isShared: whether sockets of our own that are open already may have the port too.
     /// - Throws: `conflict` when the address is in use, `invalid` when it is none or may not be bound.
-    static func open(_ address: String, count: Int, loopbackOnly: Bool) throws(Problem) -> [Int32] {
+    static func open(
+        _ address: String, count: Int, loopbackOnly: Bool, isShared: Bool = false
+    ) throws(Problem) -> [Int32] {
         let socketAddress = try parse(address)
         if loopbackOnly, !isLoopback(socketAddress) {
             throw Problem(.invalid, "The internal proxy may only listen on a loopback address, not on \(address).")
@@ -20,7 +56,7 @@ enum ListeningSocket {
             // Port 0 is resolved by the first socket; the others must take the same.
             let target = index == 0 ? socketAddress : try localAddress(of: descriptors[0], address)
             do {
-                descriptors.append(try bound(target, sharing: index > 0, address))
+                descriptors.append(try bound(target, sharing: isShared || index > 0, address))
             } catch {
                 for descriptor in descriptors { close(descriptor) }
                 throw error
