@@ -126,8 +126,10 @@ public final class Agent: Sendable {
     /// that cannot be made to resolve (not root) are said once, and the rest goes on.
     private func refreshEdgeAndNames(_ document: DesiredState) async {
         let wish = NodeWish(proxy: document.proxy, suffix: document.dns.suffix, names: document.peers)
-        guard applied.withLock({ $0 != wish }) else { return }
         do {
+            // Also when only the edge is gone, e.g. because its shim was killed.
+            let isThere = try await parts.units.all()["edge"] != nil
+            guard !isThere || applied.withLock({ $0 != wish }) else { return }
             try await startEdge()
         } catch {
             return logger.warning("the edge could not be set up", metadata: ["error": "\(error)"])
