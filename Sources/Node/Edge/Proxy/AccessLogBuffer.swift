@@ -9,7 +9,7 @@ final class AccessLogBuffer: @unchecked Sendable {
     static let batchBytesMax = 64 * 1024
 
     private let writer: AccessLogWriter
-    private var lines: [UInt8] = []
+    @exclusivity(unchecked) private var lines: [UInt8] = []
     private var lineCount = 0
     private var second: Int64 = -1
     /// `{"time":"2026-03-01T12:00:00.` of the current second.
@@ -24,9 +24,8 @@ final class AccessLogBuffer: @unchecked Sendable {
     }
 
     /// Begins a line with the time, and gives what else belongs into it to `body`.
-    func append(_ body: (inout [UInt8]) -> Void) {
+    func append(at now: Int64, _ body: (inout [UInt8]) -> Void) {
         if lines.capacity == 0 { lines.reserveCapacity(Self.batchBytesMax + 4096) }
-        let now = Self.wallMilliseconds()
         if now / 1000 != second {
             second = now / 1000
             let text = Timestamp(millisecondsSinceEpoch: second * 1000).rfc3339

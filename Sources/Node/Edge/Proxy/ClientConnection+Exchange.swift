@@ -14,7 +14,7 @@ extension ClientConnection {
         self.endpoint = endpoint
         lastUpstream = endpoint.state
         let isRepeatable = request.method.isIdempotent
-        if let idle = loop.pool(endpoint).take(now: EdgeLoop.now(), isRepeatable: isRepeatable) {
+        if let idle = loop.pool(endpoint).take(now: loop.coarseNow, isRepeatable: isRepeatable) {
             attach(idle, isReused: true)
         } else {
             connect(endpoint)
@@ -29,7 +29,7 @@ extension ClientConnection {
         let pool = loop.pool(endpoint)
         let fresh = UpstreamConnection(loop: loop, pool: pool)
         ClientBootstrap(group: loop.eventLoop)
-            .connectTimeout(.nanoseconds(Int64(loop.limits.connectTimeout.wholeNanoseconds)))
+            .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
             .channelInitializer { channel in
@@ -50,7 +50,7 @@ extension ClientConnection {
     }
 
     private func connectFailed(_ endpoint: RoutingTable.Endpoint) {
-        loop.pool(endpoint).avoidedUntil = EdgeLoop.now() &+ 1_000_000_000
+        loop.pool(endpoint).avoidedUntil = loop.coarseNow &+ 1_000_000_000
         releaseEndpoint()
         tried.append(endpoint.state)
         dispatch()
@@ -86,7 +86,7 @@ extension ClientConnection {
         self.connection = connection
         phase = .exchange
         connection.attach(self, isReused: isReused)
-        deadline = EdgeLoop.now() &+ loop.limits.responseHeadTimeout.wholeNanoseconds
+        deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
         connection.write(upstreamHead)
         if let replay = request.replay, replay.readableBytes > 0 { connection.write(replay) }
         if !request.isSent {
@@ -139,7 +139,7 @@ extension ClientConnection {
             }
         }
         if request.status == 0 {
-            deadline = EdgeLoop.now() &+ loop.limits.responseHeadTimeout.wholeNanoseconds
+            deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
         } else {
             touch()
         }
@@ -167,7 +167,7 @@ extension ClientConnection {
 
     private func touchUpload() {
         if request.status == 0 {
-            deadline = EdgeLoop.now() &+ loop.limits.responseHeadTimeout.wholeNanoseconds
+            deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
         } else {
             touch()
         }
@@ -224,7 +224,7 @@ extension ClientConnection {
 
     /// Bytes that are no part of a response's body.
     func passOn(_ buffer: ByteBuffer) {
-        if phase == .tunnel { deadline = EdgeLoop.now() &+ loop.limits.tunnelIdleTimeout.wholeNanoseconds }
+        if phase == .tunnel { deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout }
         write(buffer)
     }
 
@@ -271,7 +271,7 @@ extension ClientConnection {
         phase = .tunnel
         request.status = 101
         request.keepAlive = false
-        deadline = EdgeLoop.now() &+ loop.limits.tunnelIdleTimeout.wholeNanoseconds
+        deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout
         write(head)
         let early = inbound
         inbound = ByteBuffer()
@@ -284,7 +284,7 @@ extension ClientConnection {
 
     /// The upstream sends nothing more; what it sent goes out first.
     func upstreamClosedOutput() {
-        deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds
+        deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
         flush()
         context?.close(mode: .output, promise: nil)
     }

@@ -15,8 +15,9 @@ extension ClientConnection {
 
     /// The request is over.
     func writeLog() {
-        let microseconds = (EdgeLoop.now() &- request.startedAt) / 1000
-        loop.log.append { line in
+        let now = loop.takeTime()
+        let microseconds = (now &- request.startedAt) / 1000
+        loop.log.append(at: loop.wallMilliseconds(now)) { line in
             line.append(contentsOf: logLine)
             line.append(contentsOf: ",\"status\":".utf8)
             line.appendDecimal(UInt64(request.status))

@@ -45,7 +45,7 @@ extension ClientConnection {
     }
 
     private func readRequest() {
-        let startedAt = request.startedAt != 0 && heldSince != 0 ? request.startedAt : EdgeLoop.now()
+        let startedAt = request.startedAt != 0 && heldSince != 0 ? request.startedAt : loop.takeTime()
         let id = heldSince != 0 ? request.id : (loop.nextRandom(), loop.nextRandom())
         request = ClientRequest()
         request.hasBegun = true
@@ -125,7 +125,7 @@ extension ClientConnection {
         // The loop that called goes on with what is buffered; only a phase that waited must be woken.
         if phase == .head, request.keepAlive, !loop.isDraining {
             request.hasBegun = false
-            deadline = EdgeLoop.now() &+ loop.limits.keepAliveTimeout.wholeNanoseconds
+            deadline = loop.coarseNow &+ loop.times.keepAliveTimeout
         } else {
             finishRequest()
         }
@@ -141,7 +141,7 @@ extension ClientConnection {
             if count > loop.limits.heldMax {
                 return answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 2))
             }
-            deadline = heldSince &+ loop.limits.holdTimeout.wholeNanoseconds
+            deadline = heldSince &+ loop.times.holdTimeout
         }
         phase = .waiting
         loop.hold(self)

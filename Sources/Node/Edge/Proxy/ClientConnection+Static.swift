@@ -158,7 +158,7 @@ extension ClientConnection {
         guard phase == .head else { return }
         if request.keepAlive, !loop.isDraining {
             request.hasBegun = false
-            deadline = EdgeLoop.now() &+ loop.limits.keepAliveTimeout.wholeNanoseconds
+            deadline = loop.coarseNow &+ loop.times.keepAliveTimeout
         } else {
             finishRequest()
         }

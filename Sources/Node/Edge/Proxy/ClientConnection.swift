@@ -32,12 +32,12 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     let isInternal: Bool
     /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
     let forwardedLines: [UInt8]
-    var context: ChannelHandlerContext?
+    @exclusivity(unchecked) var context: ChannelHandlerContext?
     var registryIndex = -1
-    var phase = Phase.head
-    var inbound = ByteBuffer()
-    var deadline: UInt64 = 0
-    var readPending = false
+    @exclusivity(unchecked) var phase = Phase.head
+    @exclusivity(unchecked) var inbound = ByteBuffer()
+    @exclusivity(unchecked) var deadline: UInt64 = 0
+    @exclusivity(unchecked) var readPending = false
     private var linger = 0
     /// All output was written and the end of it told.
     private var isOutputClosed = false
@@ -45,19 +45,19 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     private(set) var requestsServed = 0
 
     // The request under way.
-    var request = ClientRequest()
+    @exclusivity(unchecked) var request = ClientRequest()
     /// The head for the upstream; the memory is used again for the next request.
-    var upstreamHead = ByteBuffer()
+    @exclusivity(unchecked) var upstreamHead = ByteBuffer()
     var scanner = ChunkScanner()
-    var upstream: RoutingTable.Upstream?
-    var endpoint: RoutingTable.Endpoint?
+    @exclusivity(unchecked) var upstream: RoutingTable.Upstream?
+    @exclusivity(unchecked) var endpoint: RoutingTable.Endpoint?
     /// The endpoint that the request went to last, for the log.
-    var lastUpstream: EndpointState?
-    var connection: UpstreamConnection?
+    @exclusivity(unchecked) var lastUpstream: EndpointState?
+    @exclusivity(unchecked) var connection: UpstreamConnection?
     var tried: [EndpointState] = []
-    var heldSince: UInt64 = 0
+    @exclusivity(unchecked) var heldSince: UInt64 = 0
     var heldBy: UpstreamState?
-    var logLine: [UInt8] = []
+    @exclusivity(unchecked) var logLine: [UInt8] = []
     var upstreamWritesPending = false
 
     init(loop: EdgeLoop, isInternal: Bool, remote: SocketAddress?) {
@@ -78,7 +78,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         loop.add(self)
-        deadline = EdgeLoop.now() &+ loop.limits.requestHeadTimeout.wholeNanoseconds
+        deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
     }
 
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
@@ -120,7 +120,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .exchange where !request.isSent:
             keepRest(forwardBody(buffer))
         case .tunnel:
-            deadline = EdgeLoop.now() &+ loop.limits.tunnelIdleTimeout.wholeNanoseconds
+            deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout
             connection?.write(buffer)
             upstreamWritesPending = true
         case .waiting, .exchange, .sending: keep(buffer)
@@ -160,7 +160,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard let event = event as? ChannelEvent, event == .inputClosed else { return }
         switch phase {
         case .tunnel:
-            deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds
+            deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
             connection?.flush()
             connection?.closeOutput()
         case .sending:
@@ -191,7 +191,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             case .incomplete:
                 if !request.hasBegun {
                     request.hasBegun = true
-                    deadline = EdgeLoop.now() &+ loop.limits.requestHeadTimeout.wholeNanoseconds
+                    deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
                 }
                 return
             case .refused(let status): return refuse(status)
@@ -204,7 +204,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     /// Answers a request that cannot be read, and closes.
     private func refuse(_ status: UInt16) {
         request = ClientRequest()
-        request.startedAt = EdgeLoop.now()
+        request.startedAt = loop.coarseNow
         request.id = (loop.nextRandom(), loop.nextRandom())
         request.keepAlive = false
         request.isRefused = true
@@ -247,7 +247,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         guard request.keepAlive, request.isSent, !loop.isDraining else { return lingerAndClose() }
         request.hasBegun = false
         phase = .head
-        deadline = EdgeLoop.now() &+ loop.limits.keepAliveTimeout.wholeNanoseconds
+        deadline = loop.coarseNow &+ loop.times.keepAliveTimeout
         if inbound.readableBytes > 0 { processInbound() }
         resumeRead()
     }
@@ -258,7 +258,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         phase = .lingering
         linger = inbound.readableBytes
         inbound = ByteBuffer()
-        deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds
+        deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
         guard let context else { return }
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { _ in self.outputClosed() }
@@ -268,7 +268,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     private func outputClosed() {
         isOutputClosed = true
-        if isInputClosed { closeNow() } else { deadline = EdgeLoop.now() &+ 2_000_000_000 }
+        if isInputClosed { closeNow() } else { deadline = loop.coarseNow &+ 2_000_000_000 }
     }
 
     /// Ends everything at once.
@@ -301,7 +301,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     /// The body made progress.
     @inline(__always)
-    func touch() { deadline = EdgeLoop.now() &+ loop.limits.bodyIdleTimeout.wholeNanoseconds }
+    func touch() { deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout }
 
     func flush() { context?.flush() }
 

@@ -28,3 +28,26 @@ extension Duration {
         return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds) / 1_000_000_000)
     }
 }
+
+/// The same as nanoseconds, which is what deadlines are added up in.
+struct LimitTimes {
+    let requestHeadTimeout: UInt64
+    let keepAliveTimeout: UInt64
+    let connectTimeout: UInt64
+    let responseHeadTimeout: UInt64
+    let bodyIdleTimeout: UInt64
+    let tunnelIdleTimeout: UInt64
+    let holdTimeout: UInt64
+    let upstreamIdleTimeout: UInt64
+
+    init(_ limits: EdgeLimits) {
+        requestHeadTimeout = limits.requestHeadTimeout.wholeNanoseconds
+        keepAliveTimeout = limits.keepAliveTimeout.wholeNanoseconds
+        connectTimeout = limits.connectTimeout.wholeNanoseconds
+        responseHeadTimeout = limits.responseHeadTimeout.wholeNanoseconds
+        bodyIdleTimeout = limits.bodyIdleTimeout.wholeNanoseconds
+        tunnelIdleTimeout = limits.tunnelIdleTimeout.wholeNanoseconds
+        holdTimeout = limits.holdTimeout.wholeNanoseconds
+        upstreamIdleTimeout = limits.upstreamIdleTimeout.wholeNanoseconds
+    }
+}

@@ -8,19 +8,26 @@ import Synchronization
 final class EdgeLoop: @unchecked Sendable {
     let eventLoop: any EventLoop
     let limits: EdgeLimits
+    let times: LimitTimes
     let log: AccessLogBuffer
-    var requestHead = RequestHead()
-    var responseHead = ResponseHead()
+    /// Unchecked here and on the data path below: each check costs as much as the access, and one loop, one thread,
+    /// and no access held across a call is what makes them needless.
+    @exclusivity(unchecked) var requestHead = RequestHead()
+    @exclusivity(unchecked) var responseHead = ResponseHead()
     private(set) var table: RoutingTable
     private(set) var pools: [UpstreamPool] = []
     private(set) var isDraining = false
     private var connections: [ClientConnection] = []
     private var held: [ClientConnection] = []
     private var random: UInt64
+    /// Time as of the last request or tick: exact enough for limits of seconds, and free.
+    @exclusivity(unchecked) private(set) var coarseNow: UInt64
+    /// What a monotonic time lacks to be milliseconds since the epoch; measured anew with each tick.
+    private var wallOffsetMilliseconds: Int64 = 0
     private var rotation = 0
     private var ticks: RepeatedTask?
     /// Reused for the heads that go out whenever the last one has been written.
-    private var scratch: ByteBuffer
+    @exclusivity(unchecked) private var scratch: ByteBuffer
     let files: StaticFileCache
 
     init(
@@ -29,10 +36,13 @@ final class EdgeLoop: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.table = table
         self.limits = limits
+        times = LimitTimes(limits)
         self.log = log
         random = UInt64.random(in: .min ... .max)
         scratch = ByteBufferAllocator().buffer(capacity: 4096)
         files = StaticFileCache()
+        coarseNow = Self.now()
+        wallOffsetMilliseconds = Self.wallOffset(coarseNow)
         pools = table.endpoints.map { UpstreamPool(endpoint: $0) }
     }
 
@@ -145,8 +155,23 @@ final class EdgeLoop: @unchecked Sendable {
 
     static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
 
+    /// The time, which is the coarse one from now on.
+    @inline(__always)
+    func takeTime() -> UInt64 {
+        coarseNow = Self.now()
+        return coarseNow
+    }
+
+    /// Milliseconds since the epoch of a monotonic time.
+    func wallMilliseconds(_ now: UInt64) -> Int64 { Int64(now / 1_000_000) &+ wallOffsetMilliseconds }
+
+    private static func wallOffset(_ now: UInt64) -> Int64 {
+        AccessLogBuffer.wallMilliseconds() &- Int64(now / 1_000_000)
+    }
+
     private func tick() {
-        let now = Self.now()
+        let now = takeTime()
+        wallOffsetMilliseconds = Self.wallOffset(now)
         // From the end on, since a connection that times out is taken off the list by moving the last into its place.
         for index in stride(from: connections.count - 1, through: 0, by: -1) where index < connections.count {
             if connections[index].deadline <= now { connections[index].timedOut(now: now) }

@@ -14,16 +14,16 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     private let loop: EdgeLoop
     let pool: UpstreamPool
-    private var context: ChannelHandlerContext?
-    private var client: ClientConnection?
-    private var phase = Phase.idle
-    private var inbound = ByteBuffer()
-    private var readPending = false
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var client: ClientConnection?
+    @exclusivity(unchecked) private var phase = Phase.idle
+    @exclusivity(unchecked) private var inbound = ByteBuffer()
+    @exclusivity(unchecked) private var readPending = false
     private var failed = false
     private var keepsAlive = false
-    private var framing = BodyFraming.none
+    @exclusivity(unchecked) private var framing = BodyFraming.none
     private var scanner = ChunkScanner()
-    private var clientWritesPending = false
+    @exclusivity(unchecked) private var clientWritesPending = false
     /// Responses it has given.
     private(set) var served = 0
     /// It was taken from the pool for the request under way.
@@ -38,7 +38,7 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     init(loop: EdgeLoop, pool: UpstreamPool) {
         self.loop = loop
         self.pool = pool
-        idleTimeout = loop.limits.upstreamIdleTimeout.wholeNanoseconds
+        idleTimeout = loop.times.upstreamIdleTimeout
     }
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
@@ -218,7 +218,7 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         if let seconds = loop.responseHead.keepAliveTimeoutSeconds {
             // A second earlier than the upstream closes it, or never again.
             let trusted = UInt64(max(0, seconds - 1)) * 1_000_000_000
-            idleTimeout = min(loop.limits.upstreamIdleTimeout.wholeNanoseconds, trusted)
+            idleTimeout = min(loop.times.upstreamIdleTimeout, trusted)
         }
         if framing == .chunked { scanner = ChunkScanner() }
         let shape = client.shape(of: framing, hasNoBody: hasNoBody, status: status)
@@ -298,7 +298,7 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         served += 1
         if keepsAlive, isClean, client.isRequestSent, !failed, idleTimeout > 0 {
             phase = .idle
-            idleSince = EdgeLoop.now()
+            idleSince = loop.coarseNow
             idleUntil = idleSince &+ idleTimeout
             pool.put(self)
         } else {
