@@ -30,6 +30,14 @@ struct InstanceRecord: Codable, Sendable, Equatable {
     var runKey: String
     var index: Int
     var port: Int
+    /// What events have said of it, so that each transition is told once, also one that an agent's own end hid.
+    var told: ToldState?
+}
+
+struct ToldState: Codable, Sendable, Equatable {
+    var restarts = 0
+    var isCrashLoop = false
+    var isUnhealthy = false
 }
 
 /// What serves: a copy of the service as it was switched to, so that it can be started again without the hub.

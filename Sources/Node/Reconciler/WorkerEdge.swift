@@ -91,11 +91,16 @@ extension WorkerRun {
     mutating func tellTransitions(_ observed: ServiceObservation) async throws {
         for record in memory.instances {
             guard let unit = observed.units[record.unitId] else { continue }
-            var now = ToldState(restarts: unit.restarts, isCrashLoop: unit.state == .crashLoop)
-            if case .unhealthy = observed.health[record.unitId] { now.isUnhealthy = true }
-            let before = told[record.unitId]
-            told[record.unitId] = now
-            guard let before, before != now else { continue }
+            let before = record.told ?? ToldState()
+            var now = before
+            now.restarts = unit.restarts
+            now.isCrashLoop = unit.state == .crashLoop
+            switch observed.health[record.unitId] {
+            case .unhealthy: now.isUnhealthy = true
+            case .healthy: now.isUnhealthy = false
+            default: break
+            }
+            guard before != now else { continue }
             if now.isCrashLoop, !before.isCrashLoop {
                 try await tell("crash", "\(memory.name): crash loop: \(unit.lastError ?? "it keeps ending").")
             } else if now.restarts > before.restarts, !now.isCrashLoop {
@@ -108,7 +113,11 @@ extension WorkerRun {
             } else if !now.isUnhealthy, before.isUnhealthy {
                 try await tell("health", "\(memory.name): healthy again.")
             }
+            try await remember("instance.told.remember") { next in
+                for index in next.instances.indices where next.instances[index].unitId == record.unitId {
+                    next.instances[index].told = now
+                }
+            }
         }
-        told = told.filter { entry in memory.instances.contains { $0.unitId == entry.key } }
     }
 }

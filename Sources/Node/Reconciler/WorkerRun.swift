@@ -12,16 +12,8 @@ struct WorkerRun {
     var isForgotten = false
     /// Start of the phase under way, for the durations of the report.
     var phaseBegan: Duration?
-    /// Instances whose unit state was already told, to tell each transition once.
-    var told: [String: ToldState] = [:]
     var drainBegan: [String: Duration] = [:]
     var lastProblem: String?
-
-    struct ToldState: Equatable {
-        var restarts = 0
-        var isCrashLoop = false
-        var isUnhealthy = false
-    }
 
     /// While steady, units are looked at this often.
     private static let steadyPause: Duration = .seconds(1)
