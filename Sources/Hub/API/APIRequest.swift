@@ -22,9 +22,14 @@ struct APIRequest: Sendable {
         let tooLarge = Problem(.tooLarge, "The body must have at most \(limit) bytes.")
         if let length = request.headers[.contentLength].flatMap(Int.init), length > limit { throw tooLarge }
         var bytes: [UInt8] = []
-        for try await part in request.body {
-            guard bytes.count + part.readableBytes <= limit else { throw tooLarge }
-            bytes.append(contentsOf: part.readableBytesView)
+        do {
+            for try await part in request.body {
+                guard bytes.count + part.readableBytes <= limit else { throw tooLarge }
+                bytes.append(contentsOf: part.readableBytesView)
+            }
+        } catch let error where !(error is Problem || error is CancellationError) {
+            // The sender broke off, or its chunks are none (RFC 9112 section 7.1).
+            throw Problem(.invalid, "The body could not be read.", context: "\(error)")
         }
         return bytes
     }

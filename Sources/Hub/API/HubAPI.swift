@@ -81,7 +81,10 @@ public struct HubAPI: Sendable {
         guard request.uri.string.utf8.count <= 8192 else {
             throw Problem(.invalid, "The path and query must have at most 8192 bytes.")
         }
-        guard let found else { throw Problem(.notFound, "There is no such path.", hint: "See /docs.") }
+        // The store's text ends at a NUL, so that an id with one after it would name the resource without.
+        guard let found, !found.id.utf8.contains(0) else {
+            throw Problem(.notFound, "There is no such path.", hint: "See /docs.")
+        }
         let method = request.method == .head ? .get : request.method
         guard let endpoint = found.methods[method] else {
             throw Problem(.methodNotAllowed, "The path takes \(Self.allowed(found.methods)).")

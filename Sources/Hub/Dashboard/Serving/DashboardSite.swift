@@ -124,9 +124,13 @@ public struct DashboardSite: Sendable {
             throw Problem(.invalid, "The form must be application/x-www-form-urlencoded.")
         }
         var bytes: [UInt8] = []
-        for try await part in request.body {
-            bytes.append(contentsOf: part.readableBytesView)
-            if bytes.count > FormBody.bytesMax { throw Problem(.tooLarge, "The form has more than 1 MiB.") }
+        do {
+            for try await part in request.body {
+                bytes.append(contentsOf: part.readableBytesView)
+                if bytes.count > FormBody.bytesMax { throw Problem(.tooLarge, "The form has more than 1 MiB.") }
+            }
+        } catch let error where !(error is Problem || error is CancellationError) {
+            throw Problem(.invalid, "The form could not be read.", context: "\(error)")
         }
         return try FormBody(bytes)
     }
