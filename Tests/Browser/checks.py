@@ -9,13 +9,19 @@ CONTRAST = """
   };
   const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
   const light = (color) => {
-    const part = color.slice(0, 3).map((v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const part = color.slice(0, 3).map((v) => linear(v / 255));
     return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
   };
-  const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
+  const ratio = (a, b) => {
+    const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+    return (x + 0.05) / (y + 0.05);
+  };
   const ground = (element) => {
     const layers = [];
-    for (let node = element; node; node = node.parentElement) layers.push(parse(getComputedStyle(node).backgroundColor));
+    for (let node = element; node; node = node.parentElement) {
+      layers.push(parse(getComputedStyle(node).backgroundColor));
+    }
     const base = matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0, 1] : [255, 255, 255, 1];
     return layers.reverse().reduce((under, layer) => over(layer, under), base);
   };
@@ -31,7 +37,8 @@ CONTRAST = """
     const needed = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
     const back = ground(element);
     const value = ratio(over(parse(style.color), back), back);
-    if (value < needed) found.set(element.className + "|" + walker.currentNode.data.trim().slice(0, 40), value.toFixed(2));
+    const text = walker.currentNode.data.trim().slice(0, 40);
+    if (value < needed) found.set(element.className + "|" + text, value.toFixed(2));
   }
   for (const field of document.querySelectorAll("input[placeholder], textarea[placeholder]")) {
     if (!field.checkVisibility() || !field.placeholder) continue;
@@ -68,9 +75,12 @@ STRUCTURE = """
   if (document.querySelectorAll("h1").length !== 1) flaws.push("not exactly one h1");
   if (document.querySelectorAll("main").length !== 1) flaws.push("not exactly one main");
   if (!document.documentElement.lang) flaws.push("no language");
-  if (document.querySelector("[style]")) flaws.push("an inline style: " + document.querySelector("[style]").outerHTML.slice(0, 80));
+  const styled = document.querySelector("[style]");
+  if (styled) flaws.push("an inline style: " + styled.outerHTML.slice(0, 80));
   if (document.body.textContent.includes("{{")) flaws.push("an unrendered template");
-  for (const link of document.querySelectorAll('a[href=""], a[href="#"]')) flaws.push("an empty link: " + link.textContent);
+  for (const link of document.querySelectorAll('a[href=""], a[href="#"]')) {
+    flaws.push("an empty link: " + link.textContent);
+  }
   return flaws;
 }
 """

@@ -112,8 +112,8 @@ def keyboard_alone(suite):
     for _ in range(40):
         page.keyboard.press("Tab")
         focused = page.locator(":focus")
-        outline = focused.evaluate("(element) => getComputedStyle(element).outlineStyle + getComputedStyle(element).outlineWidth")
-        assert outline.startswith("solid") and not outline.endswith("0px"), (focused.evaluate("(e) => e.outerHTML"), outline)
+        outline = focused.evaluate("(e) => getComputedStyle(e).outlineStyle + ' ' + getComputedStyle(e).outlineWidth")
+        assert outline.startswith("solid") and not outline.endswith(" 0px"), (focused.text_content(), outline)
         if focused.text_content() == "shop" and focused.evaluate("(e) => e.closest('main') !== null"):
             break
     page.keyboard.press("Enter")
@@ -191,7 +191,9 @@ def stream_is_proper(suite):
       const reader = answer.body.getReader();
       const end = Date.now() + 20000;
       let text = "";
-      while (Date.now() < end && !text.includes(": heartbeat")) text += new TextDecoder().decode((await reader.read()).value);
+      while (Date.now() < end && !text.includes(": heartbeat")) {
+        text += new TextDecoder().decode((await reader.read()).value);
+      }
       await reader.cancel();
       return [answer.headers.get("content-type"), text];
     }""")

@@ -50,8 +50,8 @@ class Suite:
 
     @staticmethod
     def reason(error):
-        where = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
-                 if "/Browser/" in frame.filename]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/Browser/" in frame.filename]
+        where = [f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames]
         return "     " + " ".join(where) + "\n     " + str(error).strip().replace("\n", "\n     ")[:1500]
 
     def shot(self, name, page=None):
