@@ -8,18 +8,24 @@ public let apiKeyKind = ResourceKind(
     name: "api-key", plural: "api-keys", summary: "A secret that lets a program use the API.",
     identity: .uuid, isAsynchronous: false, isPlatformOnly: true,
     fields: [
-        Field("name", .string(check: nameFlaw), "What the key is for; shown in the audit log.", required: true,
+        Field(
+            "name", .string(check: nameFlaw), "What the key is for; shown in the audit log.", required: true,
             example: "deploy bot"),
-        Field("scopes", .list(of: .string(check: APIKey.scopeFlaw), countMax: 200),
+        Field(
+            "scopes", .list(of: .string(check: APIKey.scopeFlaw), countMax: 200),
             "What it may do: resource:action with the actions read, write and delete; * stands for all.",
             required: true, example: ["services:read", "services:write"]),
-        Field("brands", .list(of: .string(check: APIKey.brandFlaw), countMax: 1000),
+        Field(
+            "brands", .list(of: .string(check: APIKey.brandFlaw), countMax: 1000),
             "Which brands it may touch; * is all.", required: true, example: ["*"]),
-        Field("expires_at", .string(check: timeFlaw), "When it ends, in UTC; never when absent.",
+        Field(
+            "expires_at", .string(check: timeFlaw), "When it ends, in UTC; never when absent.",
             example: "2030-01-01T00:00:00Z"),
     ],
     reported: [Field("last_used_at", .line, "When it was last used, to the minute.")],
-    actions: [ResourceAction("rotate-key", "Make a new key with the same rights and show it once.", isDestructive: true)],
+    actions: [
+        ResourceAction("rotate-key", "Make a new key with the same rights and show it once.", isDestructive: true)
+    ],
     columns: ["name", "expires_at", "last_used_at"], searched: ["name"],
     validate: { spec, flaws in
         if spec["scopes"]?.arrayValue?.isEmpty == true { flaws.add("scopes", "must have at least one entry") }

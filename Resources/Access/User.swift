@@ -6,13 +6,17 @@ public let userKind = ResourceKind(
     name: "user", plural: "users", summary: "A person who may log in to the dashboard.",
     identity: .uuid, isAsynchronous: false, isPlatformOnly: true,
     fields: [
-        Field("email", .string(check: User.emailFlaw), "Login name; unique.", required: true,
+        Field(
+            "email", .string(check: User.emailFlaw), "Login name; unique.", required: true,
             example: "ada@example.org"),
-        Field("password", .string(check: passwordFlaw), "At least 10 characters; without one the user cannot log in.",
+        Field(
+            "password", .string(check: passwordFlaw), "At least 10 characters; without one the user cannot log in.",
             hashed: true),
-        Field("role", .choice(["admin", "operator", "viewer"]),
+        Field(
+            "role", .choice(["admin", "operator", "viewer"]),
             "admin may do everything, operator all but access, viewer only look.", default: "viewer"),
-        Field("brands", .list(of: .string(check: APIKey.brandFlaw), countMax: 1000),
+        Field(
+            "brands", .list(of: .string(check: APIKey.brandFlaw), countMax: 1000),
             "Which brands the user may touch; * is all.", default: ["*"]),
     ],
     claims: { ["user/\($0.spec["email"]?.stringValue?.lowercased() ?? "")"] }, columns: ["email", "role"],
@@ -29,7 +33,9 @@ public enum User {
     @Sendable public static func emailFlaw(_ text: String) -> String? {
         let flaw = "must be an email address"
         let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count == 2, text.utf8.count <= 254, !parts[0].isEmpty, parts[0].utf8.count <= 64 else { return flaw }
+        guard parts.count == 2, text.utf8.count <= 254, !parts[0].isEmpty, parts[0].utf8.count <= 64 else {
+            return flaw
+        }
         let local = parts[0].utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !Array("()<>[],;:\\\"".utf8).contains($0) }
         return local && Names.hostnameFlaw(String(parts[1])) == nil ? nil : flaw
     }

@@ -30,7 +30,8 @@ import Testing
             #expect(service.status == 202)
             #expect(try await server.send(.GET, "stacks/\(id)/services").json["items"]?.arrayValue?.count == 1)
             #expect(try await server.send(.GET, "stacks/\(id)/desired-state").status == 200)
-            let retry = try await server.send(.POST, "stacks/\(id)/retry", headers: ["Content-Type": "application/json"])
+            let retry = try await server.send(
+                .POST, "stacks/\(id)/retry", headers: ["Content-Type": "application/json"])
             #expect(retry.status == 202)
             #expect(try await server.send(.POST, "stacks/\(id)/retry", raw: Array("{}".utf8)).status == 202)
             #expect(try await server.send(.DELETE, "stacks/\(id)").status == 202)
@@ -74,12 +75,15 @@ import Testing
                 (.POST, "stacks/none/services", Array("{".utf8), json, 404, "not_found"),
                 (.PUT, "stacks/none", Array("{".utf8), json, 404, "not_found"),
                 (.PUT, "stacks/\(id)", Array("{}".utf8), ["If-Match": "abc"], 400, "invalid"),
-                (.GET, "stacks?limit=0", nil, [:], 400, "invalid"), (.GET, "stacks?limit=201", nil, [:], 400, "invalid"),
+                (.GET, "stacks?limit=0", nil, [:], 400, "invalid"),
+                (.GET, "stacks?limit=201", nil, [:], 400, "invalid"),
                 (.GET, "stacks?limit=x", nil, [:], 400, "invalid"), (.GET, "stacks?cursor=x", nil, [:], 400, "invalid"),
                 (.GET, "stacks?status=x", nil, [:], 400, "invalid"), (.GET, "stacks?sort=x", nil, [:], 400, "invalid"),
-                (.GET, "stacks?order=x", nil, [:], 400, "invalid"), (.GET, "stacks?limit=1&limit=2", nil, [:], 400, "invalid"),
+                (.GET, "stacks?order=x", nil, [:], 400, "invalid"),
+                (.GET, "stacks?limit=1&limit=2", nil, [:], 400, "invalid"),
                 (.GET, "stacks?search=%ff", nil, [:], 400, "invalid"), (.GET, "search", nil, [:], 400, "invalid"),
-                (.GET, "events?cursor=x", nil, [:], 400, "invalid"), (.GET, "audit-logs?since=x", nil, [:], 400, "invalid"),
+                (.GET, "events?cursor=x", nil, [:], 400, "invalid"),
+                (.GET, "audit-logs?since=x", nil, [:], 400, "invalid"),
                 (.DELETE, "stacks/\(id)?plan=maybe", nil, [:], 400, "invalid"),
                 (.GET, "stacks?search=" + String(repeating: "x", count: 9000), nil, [:], 400, "invalid"),
             ]
@@ -165,7 +169,8 @@ import Testing
             #expect(try await server.send(.GET, "/healthz", anonymous: true).status == 200)
             #expect(try await server.send(.GET, "/readyz", anonymous: true).status == 200)
             let metrics = try await server.send(.GET, "/metrics", anonymous: true).text
-            #expect(metrics.contains("roost_http_requests_total{status=\"2xx\"}") && !metrics.contains("roost_resources"))
+            #expect(
+                metrics.contains("roost_http_requests_total{status=\"2xx\"}") && !metrics.contains("roost_resources"))
             #expect(try await server.send(.GET, "/metrics").text.contains("roost_resources{kind=\"api-key\""))
             let document = try await server.send(.GET, "/docs/openapi.json", anonymous: true).json
             #expect(document["openapi"] == "3.1.0" && document["paths"]?["/api/v1/stacks/{id}"]?["put"] != nil)
@@ -180,9 +185,11 @@ import Testing
             #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"))
             var headers: HTTPHeaders = ["Cookie": String(cookie.prefix { $0 != ";" })]
             #expect(try await server.send(.GET, "stacks", headers: headers, anonymous: true).status == 200)
-            #expect(try await server.send(.POST, "stacks", ["name": "a"], headers: headers, anonymous: true).status == 403)
+            #expect(
+                try await server.send(.POST, "stacks", ["name": "a"], headers: headers, anonymous: true).status == 403)
             headers.add(name: "X-CSRF-Token", value: try login.json["csrf_token"]?.stringValue ?? "")
-            #expect(try await server.send(.POST, "stacks", ["name": "a"], headers: headers, anonymous: true).status == 202)
+            #expect(
+                try await server.send(.POST, "stacks", ["name": "a"], headers: headers, anonymous: true).status == 202)
             #expect(try await server.send(.POST, "logout", headers: headers, anonymous: true).status == 204)
             #expect(try await server.send(.GET, "stacks", headers: headers, anonymous: true).status == 401)
             for body: JSONValue in [[:], ["email": "x"], ["key": 1], ["key": "x", "email": "y"], ["x": "y"], []] {

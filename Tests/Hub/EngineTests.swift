@@ -43,7 +43,10 @@ import Testing
         let refusal = try await problem {
             try await fixture.make(
                 "book", below: shelf,
-                ["titel": "x", "isbn": 5, "size": ["width": 100, "depth": 1], "notes": [["text": 1]], "see_also": ["no", 3]])
+                [
+                    "titel": "x", "isbn": 5, "size": ["width": 100, "depth": 1], "notes": [["text": 1]],
+                    "see_also": ["no", 3],
+                ])
         }
         #expect(refusal.code == .invalid)
         #expect(
@@ -183,7 +186,8 @@ import Testing
         let missing = try await problem { _ = try await hub.perform(burn, on: kind, id: book, as: .local) }
         #expect(missing.fields["lighter"] == "is required")
         let burnt = try await hub.perform(burn, on: kind, id: book, body: ["lighter": "zippo"], as: .local)
-        #expect(burnt.code == 202 && burnt.body["status"] == "failed" && burnt.body["status_message"] == "Burnt by local.")
+        #expect(
+            burnt.code == 202 && burnt.body["status"] == "failed" && burnt.body["status_message"] == "Burnt by local.")
         #expect(try await hub.perform(retry, on: kind, id: book, as: .local).body["status"] == "provisioning")
         try await activate("book", book)
         #expect(try await hub.perform(retry, on: kind, id: book, body: [:], as: .local).body["status"] == "active")
@@ -240,7 +244,8 @@ import Testing
         let ids = try await withThrowingTaskGroup(of: JSONValue?.self) { group in
             for _ in 0..<20 {
                 group.addTask { [hub] in
-                    try await hub.create(kind, parentId: shelf, body: ["title": "x"], options: key, as: .local).body["id"]
+                    try await hub.create(kind, parentId: shelf, body: ["title": "x"], options: key, as: .local).body[
+                        "id"]
                 }
             }
             return try await group.reduce(into: Set<JSONValue?>()) { $0.insert($1) }
@@ -258,7 +263,8 @@ import Testing
         #expect(await iterator.next() == HubChange(kind: "event", id: ""))
         // Equal ones are told once; too many become one.
         for number in 1...300 {
-            _ = try await hub.update(fixture.kind("shelf"), id: shelf, body: ["height": .int(Int64(number))], as: .local)
+            _ = try await hub.update(
+                fixture.kind("shelf"), id: shelf, body: ["height": .int(Int64(number))], as: .local)
         }
         #expect(await iterator.next() == HubChange(kind: "shelf", id: shelf))
         for number in 0..<300 { try await fixture.make("shelf", ["name": .string("n\(number)")]) }

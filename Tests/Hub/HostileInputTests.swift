@@ -8,9 +8,12 @@ import Testing
 /// Hostile values, and clients that take their time.
 @Suite struct HostileInputTests {
     static let values: [JSONValue] = [
-        "", " ", "\u{0}", "a\nb", "../../etc/passwd", "-oProxyCommand=x", "--upload-pack=x", "$(id)", "`id`", "'; DROP TABLE",
-        "<script>alert(1)</script>", "%00", "{{x}}", "\u{202E}x", "é", "💥", .string(String(repeating: "A", count: 70_000)),
-        .string(String(repeating: "é", count: 40_000)), nil, true, -1, 0, 9_223_372_036_854_775_807, 1.5, 1e308, [], [[]], [:],
+        "", " ", "\u{0}", "a\nb", "../../etc/passwd", "-oProxyCommand=x", "--upload-pack=x", "$(id)", "`id`",
+        "'; DROP TABLE",
+        "<script>alert(1)</script>", "%00", "{{x}}", "\u{202E}x", "é", "💥",
+        .string(String(repeating: "A", count: 70_000)),
+        .string(String(repeating: "é", count: 40_000)), nil, true, -1, 0, 9_223_372_036_854_775_807, 1.5, 1e308, [],
+        [[]], [:],
         ["": ""], ["a\u{0}": "b"], ["value": "x", "secret": "yes"],
     ]
 
@@ -40,7 +43,9 @@ import Testing
                             #expect(try await server.send(.GET, "\(kind.plural)/\(id)").status == 200)
                             _ = try await server.send(.DELETE, "\(kind.plural)/\(id)")
                         } else {
-                            #expect(answer.status == 400 || answer.status == 409, "\(kind.name).\(field.name): \(answer.text.prefix(200))")
+                            #expect(
+                                answer.status == 400 || answer.status == 409,
+                                "\(kind.name).\(field.name): \(answer.text.prefix(200))")
                             #expect(json["error"]?.stringValue?.isEmpty == false)
                         }
                     }
@@ -51,7 +56,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "file:///../etc", "ext::sh -c id", "-x", "https://", "https://a b/c", "ssh://-oProxyCommand=id/x", "git@-x:y", "git@h:-x",
+        "file:///../etc", "ext::sh -c id", "-x", "https://", "https://a b/c", "ssh://-oProxyCommand=id/x", "git@-x:y",
+        "git@h:-x",
         "https://host\\@evil/x", "javascript:alert(1)", "file://relative",
     ])
     func refusesHostileRepositories(_ url: String) async throws {
@@ -67,7 +73,8 @@ import Testing
     /// A body that never comes ends in 408 and a closed connection, while others are served.
     @Test(.timeLimit(.minutes(2))) func slowBodiesAreCutOff() async throws {
         try await ServerFixture.run { server in
-            let head = "POST /api/v1/stacks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(server.key)\r\n"
+            let head =
+                "POST /api/v1/stacks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(server.key)\r\n"
                 + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
             let start = ContinuousClock.now
             async let slow = server.sendRaw(head, patience: .seconds(50))

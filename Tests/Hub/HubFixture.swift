@@ -47,7 +47,8 @@ struct OneCommitGit: Git {
     func resolve(url: String, ref: String?, credentials: GitCredentials, timeout: Duration) async throws -> String {
         Self.commit
     }
-    func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws {}
+    func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws
+    {}
     func checkout(cache: String, commit: String, to folder: String, timeout: Duration) async throws {}
     func prune(cache: String) async throws {}
 }

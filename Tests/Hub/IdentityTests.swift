@@ -36,7 +36,8 @@ import Testing
         let (id, text) = try await key()
         let wrong = [
             "", "x", "roost_", "roost_\(id)_", "roost_\(id)_\(String(repeating: "0", count: 32))", text + "0",
-            String(text.dropLast()), text.uppercased(), "roost_none_\(text.suffix(32))", String(repeating: "_", count: 300),
+            String(text.dropLast()), text.uppercased(), "roost_none_\(text.suffix(32))",
+            String(repeating: "_", count: 300),
             "roost_\(id)\u{0}_\(text.suffix(32))",
         ]
         for text in wrong {
@@ -44,7 +45,8 @@ import Testing
             #expect(refusal.code == .unauthenticated)
         }
         _ = try await hub.delete(fixture.kind("api-key"), id: id, as: .local)
-        #expect(try await problem { _ = try await hub.authenticate(apiKey: text, address: "x") }.code == .unauthenticated)
+        #expect(
+            try await problem { _ = try await hub.authenticate(apiKey: text, address: "x") }.code == .unauthenticated)
     }
 
     @Test func keysExpireAndRotate() async throws {
@@ -52,14 +54,16 @@ import Testing
         let (_, text) = try await key(["expires_at": .string(end)])
         _ = try await hub.authenticate(apiKey: text, address: "x")
         fixture.clock.move(.seconds(101))
-        #expect(try await problem { _ = try await hub.authenticate(apiKey: text, address: "x") }.code == .unauthenticated)
+        #expect(
+            try await problem { _ = try await hub.authenticate(apiKey: text, address: "x") }.code == .unauthenticated)
         let (id, old) = try await key()
         let kind = try fixture.kind("api-key")
         let rotate = try #require(kind.actions.first { $0.name == "rotate-key" })
         let new = try await hub.perform(rotate, on: kind, id: id, as: .local).body["key"]?.stringValue ?? ""
         #expect(new != old)
         _ = try await hub.authenticate(apiKey: new, address: "x")
-        #expect(try await problem { _ = try await hub.authenticate(apiKey: old, address: "x") }.code == .unauthenticated)
+        #expect(
+            try await problem { _ = try await hub.authenticate(apiKey: old, address: "x") }.code == .unauthenticated)
     }
 
     @Test func notesUseOncePerMinute() async throws {
@@ -98,7 +102,9 @@ import Testing
 
     @Test func usersWithoutPasswordCannotLogIn() async throws {
         try await fixture.make("user", ["email": "ada@example.org"])
-        let refusal = try await problem { _ = try await hub.login(email: "ada@example.org", password: "", address: "x") }
+        let refusal = try await problem {
+            _ = try await hub.login(email: "ada@example.org", password: "", address: "x")
+        }
         #expect(refusal.code == .unauthenticated)
     }
 
@@ -123,15 +129,20 @@ import Testing
         var codes: [Problem.Code] = []
         for _ in 0..<12 {
             codes.append(
-                try await problem { _ = try await hub.login(email: "a@example.org", password: "x", address: "192.0.2.1") }.code)
+                try await problem {
+                    _ = try await hub.login(email: "a@example.org", password: "x", address: "192.0.2.1")
+                }.code)
         }
-        #expect(codes.prefix(10).allSatisfy { $0 == .unauthenticated } && codes.suffix(2).allSatisfy { $0 == .rateLimited })
+        #expect(
+            codes.prefix(10).allSatisfy { $0 == .unauthenticated } && codes.suffix(2).allSatisfy { $0 == .rateLimited })
         let limited = try await problem {
             _ = try await hub.login(email: "A@example.org", password: "x", address: "192.0.2.2")
         }
         #expect(limited.code == .rateLimited && (limited.retryAfter ?? .zero) > .zero)
         fixture.clock.move(.seconds(901))
-        let later = try await problem { _ = try await hub.login(email: "a@example.org", password: "x", address: "192.0.2.1") }
+        let later = try await problem {
+            _ = try await hub.login(email: "a@example.org", password: "x", address: "192.0.2.1")
+        }
         #expect(later.code == .unauthenticated)
         // Many accounts from one address.
         for number in 0..<50 {
@@ -163,6 +174,7 @@ import Testing
         let second = try text()
         #expect(second != first)
         _ = try await hub.authenticate(apiKey: second, address: "x")
-        #expect(try await problem { _ = try await hub.authenticate(apiKey: first, address: "x") }.code == .unauthenticated)
+        #expect(
+            try await problem { _ = try await hub.authenticate(apiKey: first, address: "x") }.code == .unauthenticated)
     }
 }

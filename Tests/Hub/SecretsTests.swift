@@ -51,7 +51,8 @@ import Testing
         another["title"] = "another"
         shown.append(
             try await hub.create(kind, parentId: shelf, body: another, options: .init(isPlan: true), as: .local).body)
-        _ = try await hub.update(kind, id: id, body: ["lock_code": secret, "env": ["A": ["value": secret, "secret": true]]],
+        _ = try await hub.update(
+            kind, id: id, body: ["lock_code": secret, "env": ["A": ["value": secret, "secret": true]]],
             as: .local)
         let burn = try #require(kind.actions.first)
         shown.append(try await hub.perform(burn, on: kind, id: id, body: ["lighter": secret], as: .local).body)
@@ -61,10 +62,12 @@ import Testing
             ["title": "t3", "lock_code": [secret]], ["title": "t4", "env": ["A B": secret]],
             ["title": "t5", "env": ["A": ["value": secret, "sekret": secret]]], ["title": "t6", "notes": secret],
             ["title": "t7", "notes": [["key": [secret]]]], secret, [secret],
-            ["title": "t8", "size": ["width": secret]], ["title": "t9", "pin": .string(Self.planted + String(repeating: "x", count: 80))],
+            ["title": "t8", "size": ["width": secret]],
+            ["title": "t9", "pin": .string(Self.planted + String(repeating: "x", count: 80))],
         ]
         for body in bad {
-            refusals.append(try await problem { _ = try await hub.create(kind, parentId: shelf, body: body, as: .local) })
+            refusals.append(
+                try await problem { _ = try await hub.create(kind, parentId: shelf, body: body, as: .local) })
         }
         shown.append(try await hub.read(kind, id: id, as: .local))
         shown += try await hub.list(kind, as: .local).items + hub.search("t", as: .local)
@@ -100,8 +103,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("https://user:pw@host/x.git", "https://[redacted]@host/x.git"), ("https://token@host/x", "https://[redacted]@host/x"),
-        ("ssh://git@host/x", "ssh://git@host/x"), ("https://host/a@b", "https://host/a@b"), ("git@host:x", "git@host:x"),
+        ("https://user:pw@host/x.git", "https://[redacted]@host/x.git"),
+        ("https://token@host/x", "https://[redacted]@host/x"),
+        ("ssh://git@host/x", "ssh://git@host/x"), ("https://host/a@b", "https://host/a@b"),
+        ("git@host:x", "git@host:x"),
     ])
     func redactsPasswordsInURLs(_ url: String, _ shown: String) async throws {
         let fixture = try HubFixture()

@@ -60,7 +60,8 @@ final class ServerFixture: Sendable {
         let router = Router(context: HubRequestContext.self)
         router.get("/dashboard") { _, _ in "a page" }
         let server = HubServer(
-            api: HubAPI(hub: hub, options: .init(executablePath: try program(in: folder)), logger: logger), router: router, host: "127.0.0.1", port: 0, logger: logger
+            api: HubAPI(hub: hub, options: .init(executablePath: try program(in: folder)), logger: logger),
+            router: router, host: "127.0.0.1", port: 0, logger: logger
         ) { running.yield($0) }
         let task = Task { try await server.run() }
         var iterator = ports.makeAsyncIterator()
@@ -103,7 +104,9 @@ final class ServerFixture: Sendable {
         request.headers = headers
         if !anonymous { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
         if let bytes = raw ?? body?.canonicalBytes {
-            if !headers.contains(name: "Content-Type") { request.headers.add(name: "Content-Type", value: "application/json") }
+            if !headers.contains(name: "Content-Type") {
+                request.headers.add(name: "Content-Type", value: "application/json")
+            }
             request.body = .bytes(ByteBuffer(bytes: bytes))
         }
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(70))

@@ -10,7 +10,8 @@ import Testing
     @Test(arguments: [20, 60, 150]) func survivesKill(_ milliseconds: Int) async throws {
         let folder = TemporaryFolder()
         let path = folder.path
-        await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, milliseconds = milliseconds as Int] in
+        await #expect(processExitsWith: .signal(SIGKILL)) {
+            [path = path as String, milliseconds = milliseconds as Int] in
             let store = try SQLiteStore(
                 path: "\(path)/hub.sqlite", kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
             let receipts = open("\(path)/receipts", O_WRONLY | O_CREAT | O_APPEND, 0o600)

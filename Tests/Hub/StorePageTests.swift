@@ -113,8 +113,10 @@ import Testing
 
     /// A page of 50 costs the same at 1,000 and at 100,000 rows.
     @Test(.timeLimit(.minutes(3))) func costIsFlat() async throws {
-        let small = try await filled(.memory, 1000)
-        let large = try await filled(.memory, 100_000)
+        let small = try await filled(.file, 1000)
+        let elsewhere = StorePageTests()
+        let large = try await elsewhere.filled(.file, 100_000)
+        defer { withExtendedLifetime(elsewhere) {} }
         let queries = [
             ListQuery(), ListQuery(sort: "height", descending: true), ListQuery(status: "failed"),
             ListQuery(search: "n77"), ListQuery(sort: "name"), ListQuery(brands: .only(["acme"])),

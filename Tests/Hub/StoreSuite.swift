@@ -110,7 +110,8 @@ func shelfRecord(_ name: String, brand: String? = nil, at time: Timestamp = Manu
             try transaction.putCell("s", "b", ["x": 1], expires: nil)
             try transaction.putCell("s", "b", ["x": 2], expires: nil)
             return [
-                try transaction.insertCell("s", "a", 1, expires: end), try transaction.insertCell("s", "a", 2, expires: end),
+                try transaction.insertCell("s", "a", 1, expires: end),
+                try transaction.insertCell("s", "a", 2, expires: end),
                 try transaction.insertCell("s", "b", 3, expires: nil),
             ]
         }

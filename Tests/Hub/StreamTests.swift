@@ -12,7 +12,8 @@ import Testing
     /// Reads a stream until `isEnough` says so, or it ends; at most ten seconds.
     private func follow(
         _ server: ServerFixture, _ path: String, resuming: String? = nil,
-        until isEnough: @escaping @Sendable (String) -> Bool, meanwhile: @escaping @Sendable () async throws -> Void = {}
+        until isEnough: @escaping @Sendable (String) -> Bool,
+        meanwhile: @escaping @Sendable () async throws -> Void = {}
     ) async throws -> String {
         var request = HTTPClientRequest(url: "\(server.url)/api/v1/\(path)")
         request.headers.add(name: "Authorization", value: "Bearer \(server.key)")

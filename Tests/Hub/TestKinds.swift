@@ -32,7 +32,9 @@ enum TestKinds {
             Field("see_also", .list(of: .reference("book"), countMax: 10), "Others."),
             Field(
                 "notes",
-                .list(of: .object([Field("text", .line, "Text."), Field("key", .line, "Secret.", secret: true)]), countMax: 5),
+                .list(
+                    of: .object([Field("text", .line, "Text."), Field("key", .line, "Secret.", secret: true)]),
+                    countMax: 5),
                 "Notes."),
             Field("env", .map(key: Names.environmentNameFlaw, value: .environmentValue, countMax: 10), "Environment."),
             Field("size", .object([Field("width", .integer(1...99), "Width.", default: 10)]), "Size.", default: [:]),
@@ -40,7 +42,8 @@ enum TestKinds {
         reported: [Field("pages", .integer(0...9999), "Count.")],
         claims: { ["book/\($0.parentId ?? "")/\($0.spec["title"]?.stringValue ?? "")"] },
         actions: [
-            ResourceAction("burn", "Burn it.", fields: [Field("lighter", .line, "With.", required: true, secret: true)]),
+            ResourceAction(
+                "burn", "Burn it.", fields: [Field("lighter", .line, "With.", required: true, secret: true)]),
             ResourceAction("rotate-stamp", "New stamp."),
         ], columns: ["title"], searched: ["title"],
         validate: { spec, flaws in

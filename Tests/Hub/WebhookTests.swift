@@ -53,7 +53,9 @@ import Testing
                 #expect(try answer.json["deployment_id"]?.stringValue != nil)
             }
             var form = Array("payload=".utf8)
-            for byte in payload { form += Array("%".utf8) + Array((byte < 16 ? "0" : "") .utf8) + Array(String(byte, radix: 16).utf8) }
+            for byte in payload {
+                form += Array("%".utf8) + Array((byte < 16 ? "0" : "").utf8) + Array(String(byte, radix: 16).utf8)
+            }
             let answer = try await service.push(
                 form,
                 [

@@ -21,7 +21,9 @@ import Testing
     @Test(arguments: ["ada@example.org", "a.b+c@example.co.uk"])
     func acceptsAddresses(_ text: String) { #expect(User.emailFlaw(text) == nil) }
 
-    @Test(arguments: ["", "ada", "@example.org", "ada@", "a b@example.org", "a@b@c", "ada@exa mple.org", "a\n@example.org"])
+    @Test(arguments: [
+        "", "ada", "@example.org", "ada@", "a b@example.org", "a@b@c", "ada@exa mple.org", "a\n@example.org",
+    ])
     func refusesAddresses(_ text: String) { #expect(User.emailFlaw(text) != nil) }
 
     @Test func passwordIsHashedAndSecret() throws {
@@ -32,7 +34,8 @@ import Testing
     @Test func emailIsClaimedWithoutCase() {
         let time = Timestamp(millisecondsSinceEpoch: 0)
         let user = ResourceRecord(
-            kind: "user", id: "1", status: .active, spec: ["email": "Ada@Example.org"], createdAt: time, updatedAt: time)
+            kind: "user", id: "1", status: .active, spec: ["email": "Ada@Example.org"], createdAt: time, updatedAt: time
+        )
         #expect(userKind.claims(user) == ["user/ada@example.org"])
     }
 }

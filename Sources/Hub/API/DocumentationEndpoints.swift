@@ -38,7 +38,8 @@ enum DocumentationPage {
             }
             text += "<table><tbody>\n"
             for endpoint in shown where endpoint.operation.tag == tag {
-                text += "<tr><td><code>\(endpoint.method.rawValue)</code></td><td><code>\(escaped(endpoint.path))</code></td>"
+                text += "<tr><td><code>\(endpoint.method.rawValue)</code></td>"
+                text += "<td><code>\(escaped(endpoint.path))</code></td>"
                 text += "<td>\(escaped(endpoint.operation.summary))</td></tr>\n"
             }
             text += "</tbody></table></section>\n"

@@ -8,7 +8,8 @@ extension HubAPI {
     func healthEndpoints() -> [Endpoint] {
         var alive = Operation(id: "healthz", tag: "health", summary: "Whether the hub runs.")
         alive.answers = [(200, ["type": "object"])]
-        var ready = Operation(id: "readyz", tag: "health", summary: "Whether the hub can answer: its store can be read.")
+        var ready = Operation(
+            id: "readyz", tag: "health", summary: "Whether the hub can answer: its store can be read.")
         ready.answers = [(200, ["type": "object"])]
         var numbers = Operation(id: "metrics", tag: "health", summary: "Figures for Prometheus.")
         numbers.isHidden = true
@@ -31,12 +32,15 @@ extension HubAPI {
     /// Figures of the program for everybody; counts of resources for those who may see them.
     private func metricsText(_ request: APIRequest) async throws -> String {
         var text = metrics.text(subscribers: hub.changes.subscriberCount)
-        guard Self.apiKey(in: request.request) != nil || Self.sessionToken(in: request.request) != nil else { return text }
+        guard Self.apiKey(in: request.request) != nil || Self.sessionToken(in: request.request) != nil else {
+            return text
+        }
         let principal = try await principal(of: request.request, request.address)
         let stats = try await hub.stats(as: principal)
         text += "# HELP roost_resources Resources by kind and status.\n# TYPE roost_resources gauge\n"
         for (kind, statuses) in (stats["kinds"]?.objectValue ?? [:]).sorted(by: { $0.key < $1.key }) {
-            for (status, count) in (statuses.objectValue ?? [:]).sorted(by: { $0.key < $1.key }) where status != "total" {
+            for (status, count) in (statuses.objectValue ?? [:]).sorted(by: { $0.key < $1.key }) where status != "total"
+            {
                 text += "roost_resources{kind=\"\(kind)\",status=\"\(status)\"} \(count.intValue ?? 0)\n"
             }
         }

@@ -46,7 +46,7 @@ enum OpenAPIDocument {
             let description = descriptions[code] ?? "Done."
             var response = schema.map { content($0, description) } ?? ["description": .string(description)]
             if operation.isStream, var types = response["content"]?.objectValue {
-                types["text/event-stream"] = ["schema": text]
+                types["text/event-stream"] = ["schema": streamed]
                 response["content"] = .object(types)
             }
             responses[String(code)] = response
@@ -89,7 +89,10 @@ enum OpenAPIDocument {
             result["\(kind.name)-update"] = Schema.object(kind.fields, partial: true)
             if let parent = kind.parent {
                 result["\(kind.name)-creation-flat"] = Schema.object(
-                    kind.fields, more: [parent.field: ["type": "string", "description": .string("Id of the \(parent.kind) above.")]],
+                    kind.fields,
+                    more: [
+                        parent.field: ["type": "string", "description": .string("Id of the \(parent.kind) above.")]
+                    ],
                     required: [parent.field])
             }
         }
@@ -98,6 +101,11 @@ enum OpenAPIDocument {
 
     private static let text: JSONValue = ["type": "string"]
     private static let textOrNull: JSONValue = ["type": ["string", "null"]]
+
+    /// One message of a stream.
+    private static let streamed: JSONValue = [
+        "type": "object", "properties": ["event": text, "id": text, "data": text],
+    ]
 
     private static func members(_ properties: [String: JSONValue]) -> JSONValue {
         [

@@ -20,7 +20,8 @@ extension Schema {
 
     static let listParameters: [JSONValue] =
         pageParameters + [
-            parameter("search", ["type": "string", "maxLength": 255], "Only resources whose id or names contain this."),
+            parameter(
+                "search", ["type": "string", "maxLength": 255], "Only resources whose id or names contain this."),
             parameter(
                 "status",
                 [
@@ -30,7 +31,8 @@ extension Schema {
             parameter(
                 "sort", ["type": "string", "default": "created_at"],
                 "created_at, updated_at, id, or a field of one value."),
-            parameter("order", ["type": "string", "enum": ["asc", "desc"], "default": "asc"], "Direction of the order."),
+            parameter(
+                "order", ["type": "string", "enum": ["asc", "desc"], "default": "asc"], "Direction of the order."),
         ]
 
     static let followParameter = parameter(

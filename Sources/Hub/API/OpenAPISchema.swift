@@ -27,7 +27,9 @@ enum Schema {
     /// - Parameters:
     ///   - partial: nothing is required, and null puts a default back.
     ///   - more: members besides the fields.
-    static func object(_ fields: [Field], partial: Bool = false, more: [String: JSONValue] = [:], required: [String] = [])
+    static func object(
+        _ fields: [Field], partial: Bool = false, more: [String: JSONValue] = [:], required: [String] = []
+    )
         -> JSONValue
     {
         var properties = more
@@ -101,7 +103,9 @@ enum Schema {
                     ["type": "string", "maxLength": 32_768],
                     [
                         "type": "object", "additionalProperties": false,
-                        "properties": ["value": ["type": "string", "maxLength": 32_768], "secret": ["type": "boolean"]],
+                        "properties": [
+                            "value": ["type": "string", "maxLength": 32_768], "secret": ["type": "boolean"],
+                        ],
                     ],
                 ]
             ]

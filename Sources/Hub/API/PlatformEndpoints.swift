@@ -18,9 +18,11 @@ extension HubAPI {
 
     private func searchEndpoint() -> Endpoint {
         var operation = Operation(
-            id: "search", tag: "platform", summary: "Find resources of any kind by a part of their id, name or address.")
+            id: "search", tag: "platform", summary: "Find resources of any kind by a part of their id, name or address."
+        )
         operation.parameters = [
-            Schema.parameter("q", ["type": "string", "minLength": 1, "maxLength": 255], "Text to find.", required: true)
+            Schema.parameter(
+                "q", ["type": "string", "minLength": 1, "maxLength": 255], "Text to find.", required: true)
         ]
         operation.answers = [(200, Schema.items(Schema.reference("search-hit")))]
         return Endpoint(method: .get, path: "\(Self.base)/search", access: .key, operation: operation) { request in

@@ -61,7 +61,8 @@ extension HubAPI {
         operation.body = Schema.reference("\(kind.name)-creation\(isNested || kind.parent == nil ? "" : "-flat")")
         operation.isBodyRequired = true
         operation.answers = [
-            (kind.isAsynchronous ? 202 : 201, Schema.reference("\(kind.name)-created")), (200, Schema.reference("plan")),
+            (kind.isAsynchronous ? 202 : 201, Schema.reference("\(kind.name)-created")),
+            (200, Schema.reference("plan")),
         ]
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
             let parentId = isNested ? request.id : nil
@@ -81,7 +82,9 @@ extension HubAPI {
             request in
             let value = try await hub.read(kind, id: request.id, as: request.principal)
             let tag = "\"\(value["revision"]?.intValue ?? 0)\""
-            if request.request.headers[.ifNoneMatch] == tag { return Answers.empty(.notModified, headers: [.eTag: tag]) }
+            if request.request.headers[.ifNoneMatch] == tag {
+                return Answers.empty(.notModified, headers: [.eTag: tag])
+            }
             return Answers.json(value, headers: [.eTag: tag])
         }
     }
@@ -126,7 +129,9 @@ extension HubAPI {
     private func action(_ kind: ResourceKind, _ action: ResourceAction) -> Endpoint {
         var operation = Operation(id: "\(action.name)-\(kind.name)", tag: kind.plural, summary: action.summary)
         operation.parameters = [Schema.idParameter] + Schema.mutationParameters(isPost: true)
-        operation.body = action.fields.isEmpty ? ["type": "object", "additionalProperties": false]
+        operation.body =
+            action.fields.isEmpty
+            ? ["type": "object", "additionalProperties": false]
             : Schema.object(action.fields)
         operation.isBodyRequired = action.fields.contains(where: \.isRequired)
         let answered = action.name.hasPrefix("rotate-") ? "\(kind.name)-created" : action.answers ?? kind.name

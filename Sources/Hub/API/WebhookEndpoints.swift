@@ -93,7 +93,8 @@ struct PushPayload {
     init(_ body: [UInt8], contentType: String?) throws {
         var body = body
         if contentType == "application/x-www-form-urlencoded" {
-            guard let text = String(validating: body, as: UTF8.self), let json = try QueryParameters(text)["payload"] else {
+            guard let text = String(validating: body, as: UTF8.self), let json = try QueryParameters(text)["payload"]
+            else {
                 throw Problem(.invalid, "The form has no payload.")
             }
             body = Array(json.utf8)

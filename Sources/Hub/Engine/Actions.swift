@@ -84,7 +84,8 @@ extension Hub {
     private func performDeploy(_ mutation: Mutation, _ id: String) async throws -> MutationAnswer {
         try await mutateOutside(mutation) {
             try await admit(mutation.kind, "write", id: id, as: mutation.principal)
-            _ = try Self.arguments(mutation.body, mutation.kind.actions.first { $0.name == "deploy" } ?? .init("deploy", ""))
+            _ = try Self.arguments(
+                mutation.body, mutation.kind.actions.first { $0.name == "deploy" } ?? .init("deploy", ""))
             return try await deploy(serviceId: id, by: mutation.principal.name, expectedCommit: nil)
         }
     }

@@ -1,6 +1,6 @@
-import Logging
 import Host
 import HubStore
+import Logging
 public import Model
 public import ResourceKit
 
@@ -8,8 +8,8 @@ extension Hub {
     /// Creates a resource.
     ///
     /// - Parameter parentId: the resource above; nil also when the body names it in the parent's field.
-    /// - Returns: 202 for an asynchronous kind, 201 for another, with the resource and what is shown only once; 200 with
-    ///   a plan.
+    /// - Returns: 202 for an asynchronous kind, 201 for another, with the resource and what is shown only once; 200
+    ///   with a plan.
     /// - Throws: `forbidden`, `not_found`, `invalid`, `conflict`, `storage_failed`.
     public func create(
         _ kind: ResourceKind, parentId: String? = nil, body: JSONValue, options: MutationOptions = .init(),

@@ -16,10 +16,16 @@ extension Hub {
             try requireScope(kind, "delete", principal)
             return { [self] transaction in
                 var record = try visible(kind, id, principal, transaction)
-                guard kind.verbs.contains(.delete) else { throw Problem(.notFound, "\(kind.plural) cannot be deleted.") }
+                guard kind.verbs.contains(.delete) else {
+                    throw Problem(.notFound, "\(kind.plural) cannot be deleted.")
+                }
                 if record.status != .deleting {
                     record = try changeable(kind, id, mutation, transaction)
-                    if try remove(record, kind, transaction) { record.status = .deleted } else { record.status = .deleting }
+                    if try remove(record, kind, transaction) {
+                        record.status = .deleted
+                    } else {
+                        record.status = .deleting
+                    }
                 }
                 guard kind.isAsynchronous else {
                     return MutationOutcome(id: id, answer: MutationAnswer(code: 204, body: .null))

@@ -1,6 +1,6 @@
-import Logging
 import Host
 import HubStore
+import Logging
 import Model
 import ResourceKit
 

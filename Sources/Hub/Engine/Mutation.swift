@@ -1,7 +1,7 @@
-import Logging
-import Host
 import AgentProtocol
+import Host
 import HubStore
+import Logging
 public import Model
 public import ResourceKit
 
@@ -219,7 +219,9 @@ extension Hub {
             }
         }
         guard change != "update" || !fields.isEmpty else { return nil }
-        return ["change": .string(change), "kind": .string(kind.name), "id": .string(image.id), "fields": .object(fields)]
+        return [
+            "change": .string(change), "kind": .string(kind.name), "id": .string(image.id), "fields": .object(fields),
+        ]
     }
 
     /// Rendered members that have a value and are not bookkeeping.

@@ -60,7 +60,8 @@ extension Hub {
         let record = try visible(kind, id, mutation.principal, transaction)
         if let version = mutation.options.ifMatch, version != record.version {
             throw Problem(
-                .stale, "The \(kind.name) was changed by someone else: it has revision \(record.version), not \(version).",
+                .stale,
+                "The \(kind.name) was changed by someone else: it has revision \(record.version), not \(version).",
                 hint: "Read it again and repeat the change.")
         }
         guard record.status != .deleting else { throw Problem(.conflict, "The \(kind.name) is being deleted.") }

@@ -1,8 +1,8 @@
-import Logging
-import Host
 import AccessResources
 import AgentProtocol
+import Host
 import HubStore
+import Logging
 import Model
 import ResourceKit
 

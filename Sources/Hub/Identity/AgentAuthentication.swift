@@ -1,10 +1,10 @@
-import ResourceKit
-import Logging
-import Host
 public import AgentProtocol
 import Crypto
+import Host
 import HubStore
+import Logging
 import Model
+import ResourceKit
 
 extension Hub {
     private static let refusedAgent = Problem(

@@ -1,8 +1,8 @@
-import Logging
-import Host
 import AccessResources
 import AgentProtocol
+import Host
 import HubStore
+import Logging
 import Model
 import ResourceKit
 import Synchronization
@@ -31,7 +31,8 @@ extension Hub {
     /// - Throws: `unauthenticated`.
     public func authenticate(apiKey: String, address: String) async throws -> Principal {
         guard let id = APIKey.id(in: apiKey) else { throw Self.refused }
-        guard let record = try await store.read({ try $0.get("api-key", id) }), let principal = principal(of: record, address),
+        guard let record = try await store.read({ try $0.get("api-key", id) }),
+            let principal = principal(of: record, address),
             let hash = record.state["key_sha256"]?.stringValue,
             constantTimeEqual(sha256Hex(Array(apiKey.utf8)), hash)
         else { throw Self.refused }

@@ -59,7 +59,8 @@ extension FileSecretBox {
     public init(keyFile path: String, random: any RandomSource) throws {
         if let text = try SecretFile.read(path) {
             guard let key = Base64.decode(String(text.prefix { $0 != "\n" })), key.count == 32 else {
-                throw Problem(.storage, "The file \(path) does not hold a master key.", hint: "Restore it from a backup.")
+                throw Problem(
+                    .storage, "The file \(path) does not hold a master key.", hint: "Restore it from a backup.")
             }
             self.init(key: key, random: random)
         } else {

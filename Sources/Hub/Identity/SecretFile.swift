@@ -33,7 +33,8 @@ enum SecretFile {
             unlink(temporary)
             throw problem
         }
-        let folder = open(path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) + "/" : ".", O_RDONLY | O_CLOEXEC)
+        let folder = open(
+            path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) + "/" : ".", O_RDONLY | O_CLOEXEC)
         guard folder >= 0 else { throw failure("written", path) }
         defer { close(folder) }
         guard fsync(folder) == 0 else { throw failure("written", path) }

@@ -1,7 +1,7 @@
-import Logging
-import Host
 import AgentProtocol
+import Host
 import HubStore
+import Logging
 public import Model
 import ResourceKit
 

@@ -1,5 +1,5 @@
-import Glibc
 import GRDB
+import Glibc
 import Model
 
 /// One transaction body that waits for its turn.

@@ -33,7 +33,8 @@ extension SQLiteTransaction {
         guard found.count > limit, let last = found.dropLast().last else {
             return RecordPage(records: records, nextCursor: nil)
         }
-        let cursor = PageCursor(kind: kind.name, sort: query.sort, descending: query.descending,
+        let cursor = PageCursor(
+            kind: kind.name, sort: query.sort, descending: query.descending,
             value: Self.value(last[13]), seq: last[0])
         return RecordPage(records: records, nextCursor: cursor.text)
     }
@@ -78,7 +79,8 @@ extension SQLiteTransaction {
         }
         // The kind is written out, so that SQLite can tell that a partial index fits.
         return PageSQL(
-            sort: sort, index: index, conditions: ["kind = '\(kind.name)'"], arguments: [], descending: query.descending)
+            sort: sort, index: index, conditions: ["kind = '\(kind.name)'"], arguments: [], descending: query.descending
+        )
     }
 
     private static func creationIndex(_ query: ListQuery) -> String {

@@ -105,7 +105,8 @@ enum SQLiteSchema {
 
     /// Whether a name can be written into SQL as it is. Kinds and fields are declared by us; this keeps it that way.
     static func isPlain(_ name: String) -> Bool {
-        !name.isEmpty && name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 || $0 == 45 }
+        !name.isEmpty
+            && name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 || $0 == 45 }
     }
 
     static func indexName(_ kind: ResourceKind, _ field: String, byParent: Bool) -> String {

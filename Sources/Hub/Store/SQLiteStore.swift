@@ -1,6 +1,6 @@
 import GRDB
 public import Host
-public import Model
+import Model
 public import ResourceKit
 
 /// The hub's database in one SQLite file, or in memory.

@@ -31,12 +31,14 @@ struct SQLiteTransaction: StoreTransaction {
         guard let status = ResourceStatus(rawValue: row[6]), let spec = try json(row[8]).objectValue,
             let state = try json(row[9]).objectValue
         else {
-            throw Problem(.storage, "A stored resource cannot be read.", context: "\(row[1] as String)/\(row[2] as String)")
+            throw Problem(
+                .storage, "A stored resource cannot be read.", context: "\(row[1] as String)/\(row[2] as String)")
         }
         return ResourceRecord(
             kind: row[1], id: row[2], parentId: row[3], brandId: row[4], tenantId: row[5], status: status,
             statusMessage: row[7], spec: spec, state: state, version: row[10],
-            createdAt: Timestamp(millisecondsSinceEpoch: row[11]), updatedAt: Timestamp(millisecondsSinceEpoch: row[12]))
+            createdAt: Timestamp(millisecondsSinceEpoch: row[11]), updatedAt: Timestamp(millisecondsSinceEpoch: row[12])
+        )
     }
 
     static func json(_ text: String) throws -> JSONValue { try JSONParser.parse(text) }
@@ -74,7 +76,8 @@ struct SQLiteTransaction: StoreTransaction {
                 spec = ?, state = ?, version = ?, created_at = ?, updated_at = ?, search_text = ? WHERE seq = ?
                 """,
                 [
-                    stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage, spec,
+                    stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage,
+                    spec,
                     state, stored.version, stored.createdAt.millisecondsSinceEpoch,
                     stored.updatedAt.millisecondsSinceEpoch, text, seq,
                 ])
