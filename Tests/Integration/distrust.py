@@ -144,8 +144,7 @@ def documents(world):
 
     attempts = [
         ("a command put in", swapped(evil), "hash"),
-        # The same refusal again is not told again.
-        ("another hash", swapped(lambda d: d.update(hash="0" * 64)), None),
+        ("another hash", swapped(lambda d: d.update(hash="0" * 64)), "hash"),
         ("another signature", swapped(lambda d: d.update(signature="A" * 86 + "==")), "signature"),
         ("an older generation", lambda _: json.dumps(old).encode(), "older"),
         ("a document of another server", lambda _: json.dumps(foreign).encode(), "another server"),
@@ -155,7 +154,10 @@ def documents(world):
     ]
     seen = 0
     for what, alter, word in attempts:
+        # A fresh agent each time: one that goes on tells the same refusal once, and asks ever more seldom.
+        agent.kill()
         middle.alter = alter
+        agent.start()
         if word:
             told = wait_for(f"{what}: an event", lambda: [
                 event for event in hub.api.events() if event["kind"] == "security" and word in event["message"]
@@ -165,7 +167,9 @@ def documents(world):
             time.sleep(2)
         expect(agent.app_pids(service) == pids and "version=2" in agent.fetch("/app").text, f"{what} changed what runs")
     expect(not os.path.exists("/tmp/roost-evil-was-here"), "an altered command was run")
+    agent.kill()
     middle.alter = None
+    agent.start()
     repository.version("3")
     hub.api.deploy(service["id"])
     wait_for("version 3 once the documents are right again", lambda: "version=3" in agent.fetch("/app").text, 60)

