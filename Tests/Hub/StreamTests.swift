@@ -5,6 +5,7 @@ import Model
 import NIOCore
 import NIOHTTP1
 import ResourceKit
+import Synchronization
 import Testing
 
 /// Server-sent events.
@@ -77,5 +78,30 @@ import Testing
             let page = try await server.send(.GET, "deployments/d/logs?offset=4").json["items"]?.arrayValue?.first
             #expect(page?["text"] == "two\n" && page?["end"] == 8 && page?["node_id"] == "n")
         }
+    }
+
+    /// A client that keeps listening does not hold up the end of the server.
+    @Test(.timeLimit(.minutes(1))) func openStreamsDoNotHoldTheShutdown() async throws {
+        let stopping = Mutex<ContinuousClock.Instant?>(nil)
+        let (lines, heard) = AsyncStream.makeStream(of: Void.self)
+        let listener = Mutex<Task<Void, any Error>?>(nil)
+        try await ServerFixture.run { server in
+            let task = Task {
+                _ = try await follow(
+                    server, "events?follow=true",
+                    until: { _ in
+                        heard.yield()
+                        return false
+                    })
+            }
+            listener.withLock { $0 = task }
+            var iterator = lines.makeAsyncIterator()
+            await iterator.next()
+            stopping.withLock { $0 = .now }
+        }
+        let began = try #require(stopping.withLock { $0 })
+        #expect(ContinuousClock.now - began < .seconds(8))
+        // How the client's read ends, cleanly or with an error, is not the point.
+        _ = await listener.withLock { $0 }?.result
     }
 }
