@@ -130,7 +130,7 @@ public struct FleetScenario: Sendable {
     private func calmDown(_ expectations: [Expectation], _ stack: String, _ world: World) async throws -> Outcome {
         world.network.setWeather(.init())
         for machine in world.machines { world.network.heal(machine.name) }
-        try await world.clock.sleep(for: .seconds(150))
+        try await world.clock.sleep(for: .seconds(100))
         var outcome = Outcome(
             violations: world.machines.flatMap(\.violations), exchanges: world.exchanges, hubDeaths: world.hubDeaths,
             agentDeaths: world.agentDeaths, trace: world.trace)

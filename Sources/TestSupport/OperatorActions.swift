@@ -10,7 +10,7 @@ extension World {
             let existing = try await self.find("stack", parentId: nil, hub) { $0["name"]?.stringValue == name }
             if let existing { return existing["id"]!.stringValue! }
             let answer = try await hub.create(
-                hub.kind("stack")!, parentId: nil, body: ["name": .string(name), "poll_interval": 20],
+                hub.kind("stack")!, parentId: nil, body: ["name": .string(name), "poll_interval": 25],
                 options: MutationOptions(), as: .local)
             return answer.body["id"]!.stringValue!
         }

@@ -19,6 +19,8 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
         var now: Duration = .zero
         var ready: [UnownedJob] = []
         var timers: [UInt64: Timer] = [:]
+        /// Numbers of timers by time; a cancelled one is skipped when its turn comes.
+        var order = TimerQueue()
         var cancelled: Set<UInt64> = []
         var nextNumber: UInt64 = 0
     }
@@ -48,8 +50,9 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
             try await withCheckedThrowingContinuation { continuation in
                 let isCancelled = state.withLock { state -> Bool in
                     if state.cancelled.remove(number) != nil || Task.isCancelled { return true }
-                    state.timers[number] = Timer(
-                        at: state.now + max(duration, .zero), number: number, continuation: continuation)
+                    let at = state.now + max(duration, .zero)
+                    state.timers[number] = Timer(at: at, number: number, continuation: continuation)
+                    state.order.push(.init(at: at, number: number))
                     return false
                 }
                 if isCancelled { continuation.resume(throwing: CancellationError()) }
@@ -97,10 +100,12 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
 
     private func fireNextTimer() -> Bool {
         let timer = state.withLock { state -> Timer? in
-            guard let next = state.timers.values.min(by: { ($0.at, $0.number) < ($1.at, $1.number) }) else { return nil }
-            state.timers.removeValue(forKey: next.number)
-            state.now = max(state.now, next.at)
-            return next
+            while let entry = state.order.pop() {
+                guard let next = state.timers.removeValue(forKey: entry.number) else { continue }
+                state.now = max(state.now, next.at)
+                return next
+            }
+            return nil
         }
         timer?.continuation.resume()
         return timer != nil

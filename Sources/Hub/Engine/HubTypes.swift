@@ -54,7 +54,7 @@ public struct MutationAnswer: Sendable, Equatable {
 }
 
 /// Something changed; pages and waiting requests look again.
-public struct HubChange: Sendable, Equatable {
+public struct HubChange: Sendable, Hashable {
     /// A resource kind, `event`, `log` or `heartbeat`.
     public var kind: String
     public var id: String

@@ -90,9 +90,15 @@ extension Hub {
         let now = try await desiredState(nodeId: nodeId)
         if now.hash != hash { return now }
         guard wait > .zero else { return nil }
+        // Only what is its own can change its document: with every waiting node looking at every heartbeat, the cost
+        // would grow with the square of their number.
+        let own: Set<HubChange> = [
+            .everything, HubChange(kind: "node", id: nodeId),
+            HubChange(kind: "stack", id: now.document["stack_id"]?.stringValue ?? ""),
+        ]
         return try await withThrowingTaskGroup(of: DesiredStateEnvelope?.self) { group in
             group.addTask {
-                for await change in feed where ["stack", "node", HubChange.everything.kind].contains(change.kind) {
+                for await change in feed where own.contains(change) {
                     let next = try await self.desiredState(nodeId: nodeId)
                     if next.hash != hash { return next }
                 }
