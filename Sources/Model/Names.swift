@@ -65,6 +65,7 @@ public enum Names {
             let authority = rest.prefix { $0 != "/" }
             let host = authority.split(separator: "@", omittingEmptySubsequences: false).last ?? ""
             guard !host.isEmpty, !host.hasPrefix("-"), !authority.hasPrefix("-") else { return "must name a host" }
+            guard hasSoundPort(host) else { return "must name a host, with a port of 1 to 65535 if any" }
             if scheme != "ssh", authority.contains(":"), authority.contains("@") {
                 return "must not contain a password; use a deploy key"
             }
@@ -81,6 +82,20 @@ public enum Names {
             hostnameFlaw(String(host)) == nil, !text[text.index(after: colon)...].hasPrefix("-")
         else { return "must be an https, ssh, git or file URL, or user@host:path" }
         return nil
+    }
+
+    /// `host`, `host:port` or `[address]:port`.
+    private static func hasSoundPort(_ host: Substring) -> Bool {
+        var rest = host
+        if host.hasPrefix("[") {
+            guard let end = host.firstIndex(of: "]") else { return false }
+            rest = host[host.index(after: end)...]
+        } else {
+            rest = host.drop { $0 != ":" }
+        }
+        guard !rest.isEmpty else { return true }
+        guard rest.hasPrefix(":"), rest.utf8.dropFirst().allSatisfy(isDigit) else { return false }
+        return (1...65535).contains(Int(rest.dropFirst()) ?? 0)
     }
 
     /// A branch, tag, full reference name or commit; the rules of git-check-ref-format(1), and no leading hyphen.
