@@ -28,7 +28,8 @@ extension RequestTable {
         .passed("Connection: a, Close", "GET / HTTP/1.1\r\n\(host)Connection: a, Close\r\n\r\n", [get], goesOn: false),
         .passed("absolute form", "GET http://other.com/a?b HTTP/1.1\r\n\(host)\r\n", ["GET /a?b HTTP/1.1"]),
         .passed("absolute form without a path", "GET http://other.com HTTP/1.1\r\n\(host)\r\n", [get]),
-        .passed("absolute form with a query only", "GET http://other.com?a HTTP/1.1\r\n\(host)\r\n", ["GET /?a HTTP/1.1"]),
+        .passed(
+            "absolute form with a query only", "GET http://other.com?a HTTP/1.1\r\n\(host)\r\n", ["GET /?a HTTP/1.1"]),
         .passed("asterisk", "OPTIONS * HTTP/1.1\r\n\(host)\r\n", ["OPTIONS * HTTP/1.1"]),
         .passed("dot segments", "GET /a/./b/../c HTTP/1.1\r\n\(host)\r\n", ["GET /a/c HTTP/1.1"]),
         .passed("escaped letters", "GET /%61%62 HTTP/1.1\r\n\(host)\r\n", ["GET /ab HTTP/1.1"]),
@@ -36,36 +37,55 @@ extension RequestTable {
         .passed("two slashes", "GET //a HTTP/1.1\r\n\(host)\r\n", ["GET //a HTTP/1.1"]),
         .passed("question mark alone", "GET /? HTTP/1.1\r\n\(host)\r\n", ["GET /? HTTP/1.1"]),
         .passed("dots in a query", "GET /a?b=../c HTTP/1.1\r\n\(host)\r\n", ["GET /a?b=../c HTTP/1.1"]),
-        .passed("target of 8 KiB", "GET /\(String(repeating: "a", count: 8191)) HTTP/1.1\r\n\(host)\r\n",
+        .passed(
+            "target of 8 KiB", "GET /\(String(repeating: "a", count: 8191)) HTTP/1.1\r\n\(host)\r\n",
             ["GET /\(String(repeating: "a", count: 8191)) HTTP/1.1"]),
         .passed("length 0", "POST / HTTP/1.1\r\n\(host)Content-Length: 0\r\n\r\n", ["POST / HTTP/1.1"]),
-        .passed("length with zeros in front", "POST / HTTP/1.1\r\n\(host)Content-Length: 005\r\n\r\nhello",
+        .passed(
+            "length with zeros in front", "POST / HTTP/1.1\r\n\(host)Content-Length: 005\r\n\r\nhello",
             ["POST / HTTP/1.1"]),
-        .passed("body that looks like a request",
-            "POST / HTTP/1.1\r\n\(host)Content-Length: 29\r\n\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n".replacingLength(),
+        .passed(
+            "body that looks like a request",
+            "POST / HTTP/1.1\r\n\(host)Content-Length: 29\r\n\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n"
+                .replacingLength(),
             ["POST / HTTP/1.1"]),
         .passed("GET with a body", "GET / HTTP/1.1\r\n\(host)Content-Length: 5\r\n\r\nhello", [get]),
-        .passed("chunks", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        .passed(
+            "chunks", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
             ["POST / HTTP/1.1"]),
-        .passed("chunks in capitals", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
+        .passed(
+            "chunks in capitals",
+            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: Chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
             ["POST / HTTP/1.1"]),
-        .passed("chunk with an extension",
-            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\n\r\n", ["POST / HTTP/1.1"]),
-        .passed("chunk size with zeros in front",
-            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n0003\r\nabc\r\n000\r\n\r\n", ["POST / HTTP/1.1"]),
-        .passed("trailer", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC:\r\n\r\n",
+        .passed(
+            "chunk with an extension",
+            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\n\r\n",
             ["POST / HTTP/1.1"]),
-        .passed("chunks that look like a request",
-            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n1f\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n",
+        .passed(
+            "chunk size with zeros in front",
+            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n0003\r\nabc\r\n000\r\n\r\n",
+            ["POST / HTTP/1.1"]),
+        .passed(
+            "trailer", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\nC:\r\n\r\n",
+            ["POST / HTTP/1.1"]),
+        .passed(
+            "chunks that look like a request",
+            "POST / HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n"
+                + "1f\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n",
             ["POST / HTTP/1.1"]),
         .passed("three at once", String(repeating: "GET / HTTP/1.1\r\n\(host)\r\n", count: 3), [get, get, get]),
-        .passed("length disguised by an underscore",
+        .passed(
+            "length disguised by an underscore",
             "GET / HTTP/1.1\r\n\(host)Content_Length: 50\r\nTransfer_Encoding: chunked\r\n\r\n", [get]),
-        .passed("Connection names the length",
-            "POST / HTTP/1.1\r\n\(host)Connection: Content-Length\r\nContent-Length: 5\r\n\r\nhello", ["POST / HTTP/1.1"]),
+        .passed(
+            "Connection names the length",
+            "POST / HTTP/1.1\r\n\(host)Connection: Content-Length\r\nContent-Length: 5\r\n\r\nhello",
+            ["POST / HTTP/1.1"]),
         .passed("Connection names Host", "GET / HTTP/1.1\r\n\(host)Connection: host\r\n\r\n", [get]),
-        .passed("upgrade to HTTP/2 is passed over",
-            "GET / HTTP/1.1\r\n\(host)Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
+        .passed(
+            "upgrade to HTTP/2 is passed over",
+            "GET / HTTP/1.1\r\n\(host)Connection: Upgrade, HTTP2-Settings\r\n"
+                + "Upgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
             [get]),
     ]
 }

@@ -16,7 +16,9 @@ struct FailureTests {
     }
 
     /// Whatever the first upstream does, a healthy neighbour is served as if nothing were.
-    private func withNeighbour(_ script: @escaping RawUpstream.Script, _ body: (EdgeFixture, RawUpstream) async throws -> Void)
+    private func withNeighbour(
+        _ script: @escaping RawUpstream.Script, _ body: (EdgeFixture, RawUpstream) async throws -> Void
+    )
         async throws
     {
         let bad = try RawUpstream(script: script)

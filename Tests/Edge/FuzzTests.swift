@@ -81,7 +81,8 @@ struct FuzzTests {
                 guard path != nil else { return nil }
             }
             let additions = RequestAdditions(
-                forwardedLines: Array("X-Forwarded-For: 1.2.3.4\r\n".utf8), requestId: (1, 2), stripCount: 0, path: path,
+                forwardedLines: Array("X-Forwarded-For: 1.2.3.4\r\n".utf8), requestId: (1, 2), stripCount: 0,
+                path: path,
                 fallbackHost: Array("web".utf8))
             let bytesMax = RequestRewriter.bytesMax(head, additions)
             return [UInt8](unsafeUninitializedCapacity: bytesMax) { out, count in
@@ -110,7 +111,8 @@ struct FuzzTests {
             guard outcome == .complete else { continue }
             taken += 1
             let shape = ResponseShape(
-                framing: head.framing, keepsFraming: true, closes: false, isHTTP10: false, isUpgrade: head.status == 101)
+                framing: head.framing, keepsFraming: true, closes: false, isHTTP10: false, isUpgrade: head.status == 101
+            )
             let written = bytes.withUnsafeBufferPointer { buffer in
                 let bytesMax = ResponseRewriter.bytesMax(head)
                 return [UInt8](unsafeUninitializedCapacity: bytesMax) { out, count in
@@ -131,10 +133,11 @@ struct FuzzTests {
     /// However a body is cut into buffers, the scanner comes to the same end at the same byte.
     @Test func chunks() {
         var random = Generator(state: 3)
-        let seeds = (RequestTable.chunks + RequestTable.accepted).map { row -> [UInt8] in
-            let text = String(decoding: row.bytes, as: UTF8.self)
-            return Array(text.split(separator: "\r\n\r\n", maxSplits: 1).last.map { "\($0)" }?.utf8 ?? "".utf8)
-        } + [Array("4\r\nabcd\r\n10;a=b\r\n0123456789abcdef\r\n0\r\nA: b\r\n\r\nrest".utf8)]
+        let seeds =
+            (RequestTable.chunks + RequestTable.accepted).map { row -> [UInt8] in
+                let text = String(decoding: row.bytes, as: UTF8.self)
+                return Array(text.split(separator: "\r\n\r\n", maxSplits: 1).last.map { "\($0)" }?.utf8 ?? "".utf8)
+            } + [Array("4\r\nabcd\r\n10;a=b\r\n0123456789abcdef\r\n0\r\nA: b\r\n\r\nrest".utf8)]
         for _ in 0..<100_000 {
             let bytes = Self.mutate(seeds, &random)
             let whole = Self.scan(bytes, pieces: [bytes.count])
@@ -179,7 +182,9 @@ struct FuzzTests {
         let seeds: [[UInt8]] = [
             head + [0] + name("web", "svc", "internal") + [0, 1, 0, 1],
             head + [1] + name("web", "svc", "internal") + [0, 28, 0, 1] + [0, 0, 41, 16, 0, 0, 0, 0, 0, 0, 0],
-            head + [1] + name("no", "svc", "internal") + [0, 255, 0, 1] + [0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 4, 1, 2, 0, 0],
+            head + [1] + name("no", "svc", "internal") + [0, 255, 0, 1] + [
+                0, 0, 41, 2, 0, 0, 0, 0, 0, 0, 4, 1, 2, 0, 0,
+            ],
             head + [0] + name("svc", "internal") + [0, 6, 0, 1], head + [0, 0, 0, 1, 0, 1],
         ]
         var answered = 0
@@ -219,9 +224,11 @@ struct FuzzTests {
         var random = Generator(state: 6)
         let pieces = ["/", "..", ".", "%2e", "%2E", "%2f", "a", "%61", "%", "%%", "//", "~", "%7e"]
         for _ in 0..<100_000 {
-            let text = "/" + (0..<Int.random(in: 0...8, using: &random)).map { _ in
-                pieces.randomElement(using: &random)!
-            }.joined()
+            let text =
+                "/"
+                + (0..<Int.random(in: 0...8, using: &random)).map { _ in
+                    pieces.randomElement(using: &random)!
+                }.joined()
             let bytes = Array(text.utf8)
             let normal = bytes.withUnsafeBufferPointer { PathNormaliser.normalised($0.baseAddress!, count: $0.count) }
             guard let normal else { continue }

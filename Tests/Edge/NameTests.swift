@@ -21,7 +21,10 @@ struct NameTests {
             let answer = try await dig(edge, "web.svc.internal", "A")
             #expect(answer.contains("status: NOERROR"))
             #expect(answer.contains("flags: qr aa rd;"))
-            #expect(answer.split(separator: "\n").contains { $0.hasPrefix("web.svc.internal.") && $0.hasSuffix("127.0.0.1") })
+            #expect(
+                answer.split(separator: "\n").contains {
+                    $0.hasPrefix("web.svc.internal.") && $0.hasSuffix("127.0.0.1")
+                })
             #expect(answer.contains("EDNS: version: 0, flags:; udp: 1232"))
             let mixed = try await dig(edge, "+short", "wEb.SVC.internal", "A")
             #expect(mixed == "127.0.0.1\n")
@@ -86,15 +89,17 @@ struct NameTests {
         #expect(answer.map { $0.count <= 512 } == true)
     }
 
-    @Test(arguments: [
-        ([], nil), ([1], nil), (Array(repeating: 0, count: 11), nil),
-        // An answer, which is never answered.
-        ([0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], nil),
-        // No question; two questions; a question that ends early; a name that points at itself.
-        ([0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 1), ([0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], 1),
-        ([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 97], 1), ([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xC0, 12, 0, 1, 0, 1], 1),
-        ([0, 1, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], 4),
-    ] as [([UInt8], UInt8?)])
+    @Test(
+        arguments: [
+            ([], nil), ([1], nil), (Array(repeating: 0, count: 11), nil),
+            // An answer, which is never answered.
+            ([0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], nil),
+            // No question; two questions; a question that ends early; a name that points at itself.
+            ([0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 1), ([0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], 1),
+            ([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 97], 1),
+            ([0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xC0, 12, 0, 1, 0, 1], 1),
+            ([0, 1, 0x28, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1], 4),
+        ] as [([UInt8], UInt8?)])
     func malformedPackets(packet: [UInt8], rcode: UInt8?) {
         let zone = NameZone(address: [127, 0, 0, 1], responderAddress: [127, 0, 0, 1])
         zone.replace(suffix: "svc.internal", names: ["web"])

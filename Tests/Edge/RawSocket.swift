@@ -126,7 +126,9 @@ final class RawSocket: Sendable {
             }
             if size == 0 {
                 var trailer = ""
-                repeat { trailer += try receive(until: "\r\n") } while !trailer.hasSuffix("\r\n\r\n") && trailer != "\r\n"
+                repeat {
+                    trailer += try receive(until: "\r\n")
+                } while !trailer.hasSuffix("\r\n\r\n") && trailer != "\r\n"
                 response.trailer = trailer
                 return
             }

@@ -91,7 +91,8 @@ enum RequestTable {
         .refused("path above the root in half a disguise", "GET /a/.%2E/../b HTTP/1.1\r\n\(host)\r\n"),
         .refused("escape that ends early", "GET /%4 HTTP/1.1\r\n\(host)\r\n"),
         .refused("escape with other letters", "GET /%zz HTTP/1.1\r\n\(host)\r\n"),
-        .refused("target of 8193 bytes", "GET /" + String(repeating: "a", count: 8192) + " HTTP/1.1\r\n\(host)\r\n", 414),
+        .refused(
+            "target of 8193 bytes", "GET /" + String(repeating: "a", count: 8192) + " HTTP/1.1\r\n\(host)\r\n", 414),
         .refused("target without end", "GET /" + String(repeating: "a", count: 9000), 414),
     ]
 
@@ -112,13 +113,16 @@ enum RequestTable {
         [
             .refused("space before the colon", "GET / HTTP/1.1\r\nHost : a.com\r\n\r\n"),
             .refused("tab before the colon", "GET / HTTP/1.1\r\n\(host)A\t: b\r\n\r\n"),
-            .refused("length with a space before the colon", "POST / HTTP/1.1\r\n\(host)Content-Length : 5\r\n\r\nhello"),
+            .refused(
+                "length with a space before the colon", "POST / HTTP/1.1\r\n\(host)Content-Length : 5\r\n\r\nhello"),
             .refused("no colon", "GET / HTTP/1.1\r\n\(host)abc\r\n\r\n"),
             .refused("empty name", "GET / HTTP/1.1\r\n\(host): b\r\n\r\n"),
             .refused("folded line", "GET / HTTP/1.1\r\n\(host)A: b\r\n c\r\n\r\n"),
             .refused("folded line with a tab", "GET / HTTP/1.1\r\n\(host)A: b\r\n\tc\r\n\r\n"),
             .refused("fold of the first line", "GET / HTTP/1.1\r\n \(host)\r\n"),
-            .refused("folded Transfer-Encoding", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
+            .refused(
+                "folded "
+                    + "Transfer-Encoding", "POST / HTTP/1.1\r\n\(host)Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
             .refused("field ends in LF", "GET / HTTP/1.1\r\n\(host)A: b\nC: d\r\n\r\n"),
             .refused("field ends in CR", "GET / HTTP/1.1\r\n\(host)A: b\rC: d\r\n\r\n"),
             .refused("head ends in LF LF", "GET / HTTP/1.1\n\(host.dropLast(2))\n\n"),
@@ -141,8 +145,10 @@ enum RequestTable {
         [
             "-1", "+5", "0x5", "5 5", "5,5", "5, 5", "5,6", "", "a", "5a", "5;a", "١", "1e3", "0.5", "5_0",
             "9999999999999999999", "18446744073709551616", "\"5\"", ";5",
-        ].map { .refused("Content-Length is \($0)", "POST / HTTP/1.1\r\n\(host)Content-Length: \($0)\r\n\r\nhello") } + [
-            .refused("differing lengths", "POST / HTTP/1.1\r\n\(host)Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
+        ].map { .refused("Content-Length is \($0)", "POST / HTTP/1.1\r\n\(host)Content-Length: \($0)\r\n\r\nhello") }
+        + [
+            .refused(
+                "differing lengths", "POST / HTTP/1.1\r\n\(host)Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
             .refused("a length twice", "POST / HTTP/1.1\r\n\(host)Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
             .refused(
                 "length and chunks",
@@ -158,7 +164,8 @@ enum RequestTable {
     static let transferEncodings: [RequestRow] =
         [
             "gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "chunked,", ", chunked", "identity",
-            "identity, chunked", "xchunked", "chunkedx", "chunked;a=b", "\"chunked\"", "chunk", "", "cow", "chunked foo",
+            "identity, chunked", "xchunked", "chunkedx", "chunked;a=b", "\"chunked\"", "chunk", "", "cow",
+            "chunked foo",
             "\u{0B}chunked",
         ].map {
             .refused(
@@ -182,7 +189,8 @@ enum RequestTable {
             "1111111111111111\r\na", "fffffffffffffffff\r\na", "1;a\nb\r\na\r\n0\r\n\r\n", "1;a\u{1}\r\na\r\n0\r\n\r\n",
             "1 a\r\na\r\n0\r\n\r\n", "0\r\n: a\r\n\r\n", "0\r\nA : b\r\n\r\n", "0\r\nA: b\n\r\n", "0\r\n A: b\r\n\r\n",
             "0\r\nContent-Length: 5\r\n\r\n", "0\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\nHost: b\r\n\r\n",
-            "0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n", "0\r\n\n", "0\n\r\n", "1;\(String(repeating: "a", count: 300))\r\n",
+            "0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n", "0\r\n\n", "0\n\r\n",
+            "1;\(String(repeating: "a", count: 300))\r\n",
             "0\r\n\(String(repeating: "A: bbbbbbbb\r\n", count: 700))\r\n",
         ].map {
             .refused(
@@ -192,8 +200,10 @@ enum RequestTable {
 
     static let limits: [RequestRow] = [
         .refused("101 fields", "GET / HTTP/1.1\r\n\(host)" + String(repeating: "A: b\r\n", count: 100) + "\r\n", 431),
-        .refused("a field of 33 KiB", "GET / HTTP/1.1\r\n\(host)A: \(String(repeating: "b", count: 33_000))\r\n\r\n", 431),
-        .refused("a name of 33 KiB", "GET / HTTP/1.1\r\n\(host)\(String(repeating: "b", count: 33_000)): a\r\n\r\n", 431),
+        .refused(
+            "a field of 33 KiB", "GET / HTTP/1.1\r\n\(host)A: \(String(repeating: "b", count: 33_000))\r\n\r\n", 431),
+        .refused(
+            "a name of 33 KiB", "GET / HTTP/1.1\r\n\(host)\(String(repeating: "b", count: 33_000)): a\r\n\r\n", 431),
         .refused(
             "a head of 33 KiB",
             "GET / HTTP/1.1\r\n\(host)" + String(repeating: "A: \(String(repeating: "b", count: 995))\r\n", count: 33)

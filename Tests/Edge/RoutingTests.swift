@@ -9,7 +9,9 @@ struct RoutingTests {
     {
         let ids = Set(routes.map(\.id)).sorted()
         return EdgeTable(
-            routes: routes.map { EdgeRoute(hosts: $0.hosts, pathPrefix: $0.prefix, stripPrefix: $0.strip, upstreamId: $0.id) },
+            routes: routes.map {
+                EdgeRoute(hosts: $0.hosts, pathPrefix: $0.prefix, stripPrefix: $0.strip, upstreamId: $0.id)
+            },
             internalNames: ["api": ids[0]],
             upstreams: ids.map { id in
                 EdgeUpstream(id: id, name: id, mode: .down, endpoints: [EdgeEndpoint(host: "127.0.0.1", port: port)])

@@ -61,7 +61,9 @@ public struct EdgeServer: Sendable {
             }
         }
         var responder: NameResponder?
-        if let zone, let address = listeners.dnsAddress { responder = try await startResponder(address, zone, loops[0]) }
+        if let zone, let address = listeners.dnsAddress {
+            responder = try await startResponder(address, zone, loops[0])
+        }
         let control = try await EdgeControlServer.start(
             path: listeners.controlSocket, core: core, eventLoop: eventLoops[0])
         logger.info("The edge is serving", metadata: ["address": "\(listeners.publicAddress)"])
@@ -86,7 +88,9 @@ public struct EdgeServer: Sendable {
         } catch {
             logger.error(
                 "The last table cannot be used; the edge starts with none",
-                metadata: ["path": "\(listeners.tablePath)", "problem": "\(error)", "context": "\(error.context ?? "")"])
+                metadata: [
+                    "path": "\(listeners.tablePath)", "problem": "\(error)", "context": "\(error.context ?? "")",
+                ])
             return .empty
         }
     }

@@ -52,7 +52,8 @@ struct EdgeControlServer {
         } catch {
             close(descriptor)
             unlink(temporary)
-            throw (error as? Problem) ?? Problem(.invalid, "The control socket's path is too long.", context: "\(error)")
+            throw (error as? Problem)
+                ?? Problem(.invalid, "The control socket's path is too long.", context: "\(error)")
         }
         return descriptor
     }

@@ -14,7 +14,8 @@ final class EdgeCore: Sendable {
     private let tableHash: Mutex<String>
 
     init(
-        file: TableFile, loops: [EdgeLoop], registry: StateRegistry, zone: NameZone?, logger: Logger, initial: RoutingTable
+        file: TableFile, loops: [EdgeLoop], registry: StateRegistry, zone: NameZone?, logger: Logger,
+        initial: RoutingTable
     ) {
         self.file = file
         self.loops = loops

@@ -245,13 +245,12 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         switch framing {
         case .length(let remaining):
             let count = UInt64(buffer.readableBytes)
-            if count < remaining {
-                framing = .length(remaining - count)
-                client.passBody(buffer)
-            } else {
+            guard count < remaining else {
                 client.passBody(buffer.readSlice(length: Int(remaining))!)
                 return finish(client, isClean: count == remaining)
             }
+            framing = .length(remaining - count)
+            client.passBody(buffer)
         case .chunked:
             return relayChunks(buffer, client)
         case .untilClose: client.passBody(buffer)

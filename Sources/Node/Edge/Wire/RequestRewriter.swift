@@ -94,7 +94,8 @@ enum RequestRewriter {
         for index in 0..<head.fieldCount {
             let field = head.fields[index]
             let isFraming = field.id == .contentLength || field.id == .transferEncoding
-            let passes = isFraming
+            let passes =
+                isFraming
                 || (!field.id.isReplaced && !field.isHopByHop && !(field.id == .expect && head.isHTTP10))
             guard passes else { continue }
             if field.name.start != runEnd {

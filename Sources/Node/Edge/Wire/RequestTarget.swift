@@ -73,8 +73,9 @@ enum RequestTarget {
         if at < authority.end, bytes[at] == UInt8(ascii: "[") {
             at += 1
             let first = at
-            while at < authority.end, ByteClass.hexValue(bytes[at]) != nil || bytes[at] == ByteClass.colon
-                || bytes[at] == UInt8(ascii: ".")
+            while at < authority.end,
+                ByteClass.hexValue(bytes[at]) != nil || bytes[at] == ByteClass.colon
+                    || bytes[at] == UInt8(ascii: ".")
             { at += 1 }
             guard at > first, at < authority.end, bytes[at] == UInt8(ascii: "]") else { return nil }
             at += 1

@@ -102,8 +102,11 @@ enum ResponseHeadParser {
                 guard !isChunked, start.equalsIgnoringCase("chunked", count: value.count) else { return .refused(502) }
                 isChunked = true
             case .connection:
-                if start.listHolds("close", count: value.count) { head.keepAlive = false }
-                else if start.listHolds("keep-alive", count: value.count) { head.keepAlive = true }
+                if start.listHolds("close", count: value.count) {
+                    head.keepAlive = false
+                } else if start.listHolds("keep-alive", count: value.count) {
+                    head.keepAlive = true
+                }
                 markHopByHop(bytes, value, &head)
             case .keepAlive: head.keepAliveTimeoutSeconds = timeout(start, value.count)
             default: break

@@ -29,7 +29,8 @@ enum ResponseRewriter {
         for index in 0..<head.fieldCount {
             let field = head.fields[index]
             let isFraming = field.id == .contentLength || field.id == .transferEncoding
-            let passes = !field.isHopByHop && (!isFraming || shape.keepsFraming)
+            let passes =
+                !field.isHopByHop && (!isFraming || shape.keepsFraming)
                 || shape.isUpgrade && field.id == .upgrade
             guard passes else { continue }
             if field.name.start != runEnd {
