@@ -70,23 +70,25 @@ struct Simulate {
     private static func runFleets(_ seeds: ClosedRange<UInt64>, _ scenario: FleetScenario) {
         var failed = 0
         var exchanges = 0
+        var agents = 0
         var deaths = (hub: 0, agent: 0)
         let clock = ContinuousClock()
         let began = clock.now
         for seed in seeds {
             let outcome = scenario.run(seed: seed)
             exchanges += outcome.exchanges
+            agents += scenario.nodeCount(seed: seed)
             deaths.hub += outcome.hubDeaths
             deaths.agent += outcome.agentDeaths
             guard !outcome.violations.isEmpty else { continue }
             failed += 1
-            print("seed \(seed) failed; replay with: roost-simulate --seed \(seed) --nodes \(scenario.nodes)")
+            print("seed \(seed) failed; replay with: roost-simulate --seed \(seed) --nodes \(scenario.nodeCount(seed: seed))")
             for violation in outcome.violations.prefix(10) { print("  \(violation)") }
             fflush(nil)
         }
         let seconds = (clock.now - began).milliseconds / 1000
         print(
-            "\(seeds.count) seeds, \(scenario.nodes) agents each: \(exchanges) requests, \(deaths.hub) hub and "
+            "\(seeds.count) seeds, \(agents) agents: \(exchanges) requests, \(deaths.hub) hub and "
                 + "\(deaths.agent) agent deaths, \(seconds) s")
         finish(seeds.count - failed, failed)
     }

@@ -7,11 +7,12 @@ import Synchronization
 
 /// A stack on many servers under changes, bad weather and crashes; then calm; then everything must be as declared.
 public struct FleetScenario: Sendable {
-    public var nodes: Int
+    /// Servers; nil: fifty for every twentieth seed, two to nine for the others.
+    public var nodes: Int?
     public var services: Int
     public var changes: Int
 
-    public init(nodes: Int = 50, services: Int = 2, changes: Int = 6) {
+    public init(nodes: Int? = nil, services: Int = 2, changes: Int = 6) {
         self.nodes = nodes
         self.services = services
         self.changes = changes
@@ -39,6 +40,9 @@ public struct FleetScenario: Sendable {
         var pushes = 0
     }
 
+    /// How many servers a seed has.
+    public func nodeCount(seed: UInt64) -> Int { nodes ?? (seed % 20 == 0 ? 50 : 2 + Int(seed % 8)) }
+
     /// Runs the whole life of a world on the calling thread.
     public func run(seed: UInt64) -> Outcome {
         let random = SeededRandom(seed)
@@ -57,7 +61,7 @@ public struct FleetScenario: Sendable {
         world.network.setWeather(
             .init(latencyMax: .milliseconds(10 + random.below(300)), lossProbability: random.unit() * 0.2,
                 repeatProbability: random.unit() * 0.2))
-        for _ in 0..<nodes { world.startAgent(try await world.addMachine(stackId: stack)) }
+        for _ in 0..<nodeCount(seed: seed) { world.startAgent(try await world.addMachine(stackId: stack)) }
         var expectations: [Expectation] = []
         for number in 0..<services {
             expectations.append(try await addService(number, stack, world, random))
