@@ -306,3 +306,23 @@ def kill(world):
     wait_for("old processes are gone", lambda: not set().union(*before) & up.app_pids(services[0]) | (
         set().union(*before) & up.app_pids(services[1])), 15)
     expect(up.serves("/one", "version=2") and up.serves("/two", "version=2"), "deploys do not work after the restart")
+
+
+@scenario("basics.logs", quick=True)
+def logs(world):
+    """What a service prints reaches the hub once, across a restart of everything but the service."""
+    up = Up(world)
+    service = up.live("app", world.repository())
+
+    def starts():
+        return up.hub.ask("GET", f"/services/{service['id']}/logs").text.count("app starts")
+
+    wait_for("the output is at the hub", lambda: starts() == 1, 10)
+    # How far it was sent is kept every two seconds.
+    time.sleep(3)
+    up.kill()
+    up.start()
+    stays("the output is there once", lambda: starts() == 1, 3)
+    up.hub.ok("POST", f"/services/{service['id']}/restart")
+    wait_for("the output of the next instance", lambda: starts() == 2, 15)
+    expect("app starts 1" in up.cli("logs", service["name"]).stdout, "`roost logs` does not show it")

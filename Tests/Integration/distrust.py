@@ -130,6 +130,8 @@ def documents(world):
     repository.version("2")
     hub.api.deploy(service["id"])
     wait_for("version 2", lambda: "version=2" in agent.fetch("/app").text, 20)
+    # The one before may still be on its way out.
+    wait_for("one process", lambda: len(agent.app_pids(service)) == 1, 20)
     pids = agent.app_pids(service)
 
     def swapped(change):
@@ -173,6 +175,7 @@ def documents(world):
     repository.version("3")
     hub.api.deploy(service["id"])
     wait_for("version 3 once the documents are right again", lambda: "version=3" in agent.fetch("/app").text, 60)
+    wait_for("one process", lambda: len(agent.app_pids(service)) == 1, 20)
     # A document that was altered on the server's own disk is not believed either.
     agent.kill()
     with open(agent.path("desired.json")) as file:

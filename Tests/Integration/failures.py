@@ -243,6 +243,7 @@ def later(world):
         wait_for("active again", lambda: up.hub.service(service["id"])["status"] == "active", 20)
         os.kill(pid, 9)
         wait_for("started again", lambda: up.app_pids(service) - {pid} and up.serves("/app", "version=1"), 20)
+    wait_for("the crash is told", lambda: any(event["kind"] == "crash" for event in up.hub.events()), 10)
     kinds = [event["kind"] for event in up.hub.events()]
     expect(kinds.count("health") >= 2 and kinds.count("crash") == 1, f"events: {kinds}")
     stays("one process", lambda: len(up.app_pids(service)) == 1, 1)
