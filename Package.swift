@@ -35,8 +35,10 @@ func family(_ name: String) -> [Target] {
             name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit"],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
-            name: "\(name)ResourcesTests", dependencies: [
-                .init(stringLiteral: "\(name)Resources"), "Model", "Host", "AgentProtocol", "ResourceKit", "TestSupport",
+            name: "\(name)ResourcesTests",
+            dependencies: [
+                .init(stringLiteral: "\(name)Resources"), "Model", "Host", "AgentProtocol", "ResourceKit",
+                "TestSupport",
             ],
             path: "Resources/\(name)/Tests", swiftSettings: strict),
     ]
@@ -91,44 +93,63 @@ let package = Package(
             swiftSettings: strict),
         library(
             "HubAPI", "Sources/Hub/API",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-             hummingbird, product("HummingbirdCore", "hummingbird"), nioCore, nioPosix,
-             product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras")]),
+            [
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
+                hummingbird, product("HummingbirdCore", "hummingbird"), nioCore, nioPosix,
+                product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras"),
+            ]),
         library(
             "Dashboard", "Sources/Hub/Dashboard",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-             hummingbird, nioCore, product("Mustache", "swift-mustache"),
-             product("ServiceLifecycle", "swift-service-lifecycle")]),
+            [
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
+                hummingbird, nioCore, product("Mustache", "swift-mustache"),
+                product("ServiceLifecycle", "swift-service-lifecycle"),
+            ]),
 
-        library("Edge", "Sources/Node/Edge",
-            ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix]),
+        library(
+            "Edge", "Sources/Node/Edge",
+            ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix,
+             product("NIOConcurrencyHelpers", "swift-nio")]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
         library("LinuxHost", "Sources/Node/LinuxHost", ["Model", "Host", "Supervisor", "CRoost"]),
-        library("Node", "Sources/Node/Reconciler", ["Model", "Host", "AgentProtocol", crypto, logging, httpClient,
-            nioCore, nioHTTP1]),
+        library(
+            "Node", "Sources/Node/Reconciler",
+            [
+                "Model", "Host", "AgentProtocol", crypto, logging, httpClient,
+                nioCore, nioHTTP1,
+            ]),
 
         library(
             "CLI", "Sources/CLI",
-            ["Model", "AgentProtocol", "ResourceKit", "Catalog", httpClient, nioCore, nioHTTP1, product("Yams", "Yams"),
-             product("ArgumentParser", "swift-argument-parser")]),
+            [
+                "Model", "AgentProtocol", "ResourceKit", "Catalog", httpClient, nioCore, nioHTTP1,
+                product("Yams", "Yams"),
+                product("ArgumentParser", "swift-argument-parser"),
+            ]),
         library("Example", "Sources/Example", ["Model"]),
         .executableTarget(
             name: "Roost",
             dependencies: [
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
-                "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird, httpClient,
+                "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird,
+                httpClient,
                 nioCore, nioPosix, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
-                product("UnixSignals", "swift-service-lifecycle"), "ResourceKit", product("HTTPTypes", "swift-http-types"),
+                product("UnixSignals", "swift-service-lifecycle"), "ResourceKit",
+                product("HTTPTypes", "swift-http-types"),
             ],
             path: "Sources/Roost", swiftSettings: strict),
 
         library(
             "TestSupport", "Sources/TestSupport",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", crypto, logging]),
+            [
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", crypto,
+                logging,
+            ]),
         .executableTarget(
-            name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate", swiftSettings: strict),
+            name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate",
+            swiftSettings: strict),
 
         .testTarget(
             name: "HubTests",
@@ -144,7 +165,8 @@ let package = Package(
         tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
-        tests("EdgeTests", "Tests/Edge",
+        tests(
+            "EdgeTests", "Tests/Edge",
             ["Model", "Host", "AgentProtocol", "Edge", "NameResponder", crypto, logging, nioCore, nioPosix]),
         .executableTarget(
             name: "supervise-probe", dependencies: ["Model", "Host", "Supervisor", "LinuxHost"],

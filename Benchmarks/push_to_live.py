@@ -7,6 +7,7 @@ A post-receive hook of a real repository calls the service's webhook. Live is th
 edge is answered by the new version. Roost's own share is what is left after the time that the application's build
 command takes by itself, and the time from the start of its process to the moment at which it listens.
 """
+
 import argparse
 import json
 import os
@@ -21,12 +22,11 @@ sys.dont_write_bytecode = True
 
 from kit.agent import Agent, HubProcess  # noqa: E402
 from kit.check import wait_for  # noqa: E402
-from kit.registry import SCENARIOS  # noqa: E402,F401
 from kit.repository import Repository  # noqa: E402
 from kit.world import PROGRAM, Up, World  # noqa: E402
 
 SAMPLES = f"{HERE}/../examples/sample"
-HOOK = '''#!/usr/bin/env python3
+HOOK = """#!/usr/bin/env python3
 import hashlib, hmac, sys, time, urllib.request
 old, new, ref = sys.stdin.readline().split()
 body = ('{"ref":"%s","after":"%s"}' % (ref, new)).encode()
@@ -36,7 +36,7 @@ request = urllib.request.Request("@URL@", body, {"Content-Type": "application/js
 open("@MARK@", "w").write(repr(time.monotonic()))
 urllib.request.urlopen(request, timeout=30).read()
 open("@MARK@.answered", "w").write(repr(time.monotonic()))
-'''
+"""
 
 
 def node_sample():
@@ -44,17 +44,25 @@ def node_sample():
     with open(f"{SAMPLES}/web/server.js") as file:
         source = file.read()
     source = source.replace(
-        "const http =", "const fs = require('node:fs');\nconst version = fs.readFileSync('version.txt', 'utf8').trim();\n"
-        "const http =", 1)
+        "const http =",
+        "const fs = require('node:fs');\nconst version = fs.readFileSync('version.txt', 'utf8').trim();\n"
+        "const http =",
+        1,
+    )
     source = source.replace(
         "if (path === '/healthz')",
         "if (path.endsWith('/version')) return send(response, 200, 'text/plain', `version=${version}\\n`);\n"
-        "  if (path === '/times') return send(response, 200, 'text/plain', JSON.stringify(times));\n  if (path === '/healthz')", 1)
+        "  if (path === '/times') return send(response, 200, 'text/plain', JSON.stringify(times));\n"
+        "  if (path === '/healthz')",
+        1,
+    )
     source = source.replace(
         "server.listen(port, '127.0.0.1', () => {",
         "const times = {};\nserver.listen(port, '127.0.0.1', () => {\n"
         "  times.listens = Number(process.hrtime.bigint()) / 1e9;\n"
-        "  times.startup = process.uptime();\n", 1)
+        "  times.startup = process.uptime();\n",
+        1,
+    )
     return source
 
 
@@ -77,8 +85,10 @@ def memory(world):
         entry["pss_kib"].append(size["Pss"])
         entry["rss_kib"].append(size["Rss"])
         entry["private_kib"].append(size["Private_Dirty"] + size["Private_Clean"])
-    return {kind: {name: value if name == "count" else round(statistics.mean(value)) for name, value in entry.items()}
-            for kind, entry in sorted(found.items())}
+    return {
+        kind: {name: value if name == "count" else round(statistics.mean(value)) for name, value in entry.items()}
+        for kind, entry in sorted(found.items())
+    }
 
 
 def push_times(pushes):
@@ -87,14 +97,22 @@ def push_times(pushes):
         up = Up(world)
         repository = Repository(world.path("repos", "web"), {"server.js": node_sample(), "version.txt": "0\n"})
         service = up.service(
-            "web", repository, path="/", run_command="exec node server.js", build_command="node --check server.js",
-            health_check={"path": "/healthz", "interval": "2s"})
+            "web",
+            repository,
+            path="/",
+            run_command="exec node server.js",
+            build_command="node --check server.js",
+            health_check={"path": "/healthz", "interval": "2s"},
+        )
         up.hub.active(service["id"])
         hook = f"{repository.bare}/hooks/post-receive"
         mark = world.path("mark")
         with open(hook, "w") as file:
-            file.write(HOOK.replace("@SECRET@", service["webhook_secret"]).replace(
-                "@URL@", up.url + service["webhook_path"]).replace("@MARK@", mark))
+            file.write(
+                HOOK.replace("@SECRET@", service["webhook_secret"])
+                .replace("@URL@", up.url + service["webhook_path"])
+                .replace("@MARK@", mark)
+            )
         os.chmod(hook, 0o755)
         rows = []
         for number in range(1, pushes + 1):
@@ -110,9 +128,16 @@ def push_times(pushes):
             phases = up.hub.active(service["id"])["durations_ms"]
             startup = json.loads(up.fetch("/times").text)["startup"] * 1000
             total = (live - hooked) * 1000
-            rows.append({
-                "push_to_live": (live - began) * 1000, "hook_to_live": total, "build": phases.get("building", 0),
-                "startup": startup, "own": total - phases.get("building", 0) - startup, **{f"phase_{k}": v for k, v in phases.items()}})
+            rows.append(
+                {
+                    "push_to_live": (live - began) * 1000,
+                    "hook_to_live": total,
+                    "build": phases.get("building", 0),
+                    "startup": startup,
+                    "own": total - phases.get("building", 0) - startup,
+                    **{f"phase_{k}": v for k, v in phases.items()},
+                }
+            )
             time.sleep(1)
         return rows
     finally:
@@ -147,7 +172,10 @@ def main():
             print(f"  {name:22} {statistics.median(values):14.1f} {min(values):9.1f} {max(values):9.1f}")
     print("idle for 20 s, one service, in KiB:")
     for kind, sizes in idle_memory().items():
-        print(f"  {kind:6} x{sizes['count']}  PSS {sizes['pss_kib']}  RSS {sizes['rss_kib']}  private {sizes['private_kib']}")
+        print(
+            f"  {kind:6} x{sizes['count']}  PSS {sizes['pss_kib']}  RSS {sizes['rss_kib']}"
+            f"  private {sizes['private_kib']}"
+        )
 
 
 if __name__ == "__main__":

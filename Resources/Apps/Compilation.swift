@@ -44,7 +44,8 @@ public enum StackCompilation {
             runCommand: text(snapshot["run_command"]), publicFolder: text(snapshot["public_folder"]),
             port: snapshot["port"]?.intValue.map { Int($0) }, path: service.spec["path"]?.stringValue,
             stripPath: service.spec["strip_path"]?.boolValue ?? false,
-            hostnames: (service.spec["hostnames"]?.arrayValue ?? []).compactMap { $0.stringValue.map(normalized) }.sorted(),
+            hostnames: (service.spec["hostnames"]?.arrayValue ?? []).compactMap { $0.stringValue.map(normalized) }
+                .sorted(),
             env: try environment(snapshot["env"], open: open), healthCheck: healthCheck(service.spec["health_check"]),
             memoryMaxBytes: snapshot["memory_max"].flatMap(ByteCount.parse(json:)),
             cpuQuota: snapshot["cpu_quota"]?.doubleValue, instances: Int(snapshot["instances"]?.intValue ?? 1),

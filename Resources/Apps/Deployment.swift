@@ -14,7 +14,8 @@ public let deploymentKind = ResourceKind(
         Field("reason", .line, "Why: created, changed settings, deploy, push, rollback, restart, retry."),
         Field("actor", .line, "Who."),
         Field("finished_at", .line, "When it became active or failed."),
-        Field("durations_ms", .map(key: { _ in nil }, value: .integer(0...Int64.max), countMax: 20),
+        Field(
+            "durations_ms", .map(key: { _ in nil }, value: .integer(0...Int64.max), countMax: 20),
             "Time per phase on the slowest server."),
         Field("nodes", .map(key: { _ in nil }, value: .line, countMax: 10_000), "Phase per server."),
     ],
@@ -53,6 +54,7 @@ public enum Deployments {
         "public_folder", "port", "env", "memory_max", "cpu_quota", "instances", "stop_signal", "stop_grace",
     ]
 
+    /// The fields of a service that a deployment is made from.
     public static func snapshot(_ spec: [String: JSONValue]) -> [String: JSONValue] {
         spec.filter { snapshotFields.contains($0.key) && !$0.value.isNull }
     }

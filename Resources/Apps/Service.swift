@@ -40,20 +40,25 @@ private let serviceFields: [Field] = [
     Field(
         "git_ref", .string(check: Names.gitRefFlaw), "Branch, tag or commit; the default branch when absent.",
         example: "main"),
-    Field("build_command", command, "Shell command run in the checkout before the release goes live.",
+    Field(
+        "build_command", command, "Shell command run in the checkout before the release goes live.",
         example: "npm ci && npm run build"),
-    Field("build_timeout", .duration(.seconds(1)...(.seconds(86_400))), "The build is ended after this time.",
+    Field(
+        "build_timeout", .duration(.seconds(1)...(.seconds(86_400))), "The build is ended after this time.",
         default: "15m"),
-    Field("build_memory_max", .size(16_777_216...(1 << 50)), "The build is ended above this much memory.",
+    Field(
+        "build_memory_max", .size(16_777_216...(1 << 50)), "The build is ended above this much memory.",
         default: "2G"),
-    Field("run_command", command, "Shell command that starts the application; it must listen on $PORT.",
+    Field(
+        "run_command", command, "Shell command that starts the application; it must listen on $PORT.",
         example: "node server.js"),
     Field(
         "public_folder", .string(check: { $0 == "." ? nil : Names.relativePathFlaw($0) }),
         "Folder of a static service, inside the checkout.", example: "dist"),
     Field("port", .integer(1...65535), "Fixed port of the application; without it one is assigned and given as PORT."),
     Field("path", .string(check: Names.pathPrefixFlaw), "Public path prefix.", example: "/"),
-    Field("strip_path", .boolean, "Whether the prefix is removed before the request reaches the application.",
+    Field(
+        "strip_path", .boolean, "Whether the prefix is removed before the request reaches the application.",
         default: false),
     Field(
         "hostnames", .list(of: .string(check: { Names.hostnameFlaw($0, wildcard: true) }), countMax: 100),
@@ -66,9 +71,11 @@ private let serviceFields: [Field] = [
     Field("memory_max", .size(4_194_304...(1 << 50)), "Memory limit of an instance.", example: "512M"),
     Field("cpu_quota", .number(0.01...1024), "CPU limit of an instance, in CPUs.", example: 0.5),
     Field("instances", .integer(1...32), "How many instances run on each server.", default: 1),
-    Field("stop_signal", .choice(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]), "Signal that asks it to stop.",
+    Field(
+        "stop_signal", .choice(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]), "Signal that asks it to stop.",
         default: "TERM"),
-    Field("stop_grace", .duration(.zero...(.seconds(3600))), "From the stop signal until it is killed.",
+    Field(
+        "stop_grace", .duration(.zero...(.seconds(3600))), "From the stop signal until it is killed.",
         default: "10s"),
     Field("retain", .integer(1...100), "Releases kept for rollback.", default: 5),
     Field("auto_deploy", .boolean, "Whether a push webhook deploys.", default: true),
@@ -77,9 +84,11 @@ private let serviceFields: [Field] = [
 private let healthFields: [Field] = [
     Field("path", .string(check: Names.pathPrefixFlaw), "GET this path and expect 200–399; without it a TCP connect."),
     Field("interval", .duration(.milliseconds(100)...(.seconds(3600))), "Time between checks.", default: "5s"),
-    Field("timeout", .duration(.milliseconds(50)...(.seconds(300))), "A check without answer by then has failed.",
+    Field(
+        "timeout", .duration(.milliseconds(50)...(.seconds(300))), "A check without answer by then has failed.",
         default: "2s"),
-    Field("grace", .duration(.milliseconds(100)...(.seconds(3600))), "A new instance must be healthy by then.",
+    Field(
+        "grace", .duration(.milliseconds(100)...(.seconds(3600))), "A new instance must be healthy by then.",
         default: "60s"),
     Field("healthy_threshold", .integer(1...100), "Successes in a row to count as healthy.", default: 1),
     Field("unhealthy_threshold", .integer(1...100), "Failures in a row to count as unhealthy.", default: 3),
@@ -92,7 +101,9 @@ private let healthFields: [Field] = [
         if spec["port"].map({ !$0.isNull }) == true { flaws.add("port", "is not for a static service") }
     } else {
         if spec["run_command"]?.stringValue?.isEmpty != false { flaws.add("run_command", "is required for a process") }
-        if spec["public_folder"].map({ !$0.isNull }) == true { flaws.add("public_folder", "is only for a static service") }
+        if spec["public_folder"].map({ !$0.isNull }) == true {
+            flaws.add("public_folder", "is only for a static service")
+        }
     }
     if spec["port"].map({ !$0.isNull }) == true, let count = spec["instances"]?.intValue, count > 1 {
         flaws.add("instances", "must be 1 with a fixed port")

@@ -51,8 +51,10 @@ struct ServiceBehaviour: KindBehaviour {
             var record = record
             record.state["restart_generation"] = .int((record.state["restart_generation"]?.intValue ?? 0) + 1)
             let stored = try transaction.put(record)
-            let commit = try record.state["deployment_id"]?.stringValue.flatMap { try transaction.get("deployment", $0) }?
-                .state["commit"]?.stringValue
+            let commit = try record.state["deployment_id"]?.stringValue.flatMap {
+                try transaction.get("deployment", $0)
+            }?
+            .state["commit"]?.stringValue
             _ = try Deployments.start(of: stored, commit: commit, reason: "restart", by: actor, transaction)
         case "deploy":
             return try Deployments.start(of: record, commit: nil, reason: "deploy", by: actor, transaction)

@@ -13,13 +13,15 @@ public let stackKind = ResourceKind(
         Field(
             "proxy",
             .object([
-                Field("bind", .string(check: Names.addressFlaw), "Address of the public front door.", default: "0.0.0.0"),
+                Field(
+                    "bind", .string(check: Names.addressFlaw), "Address of the public front door.", default: "0.0.0.0"),
                 Field("port", .integer(1...65535), "Port of the public front door.", default: 80),
             ]), "The public reverse proxy on each server.", default: ["bind": "0.0.0.0", "port": 80]),
         Field(
             "dns",
             .object([
-                Field("suffix", .string(check: { Names.hostnameFlaw($0) }), "Internal names end in this.",
+                Field(
+                    "suffix", .string(check: { Names.hostnameFlaw($0) }), "Internal names end in this.",
                     default: "svc.internal")
             ]), "Internal names of the services.", default: ["suffix": "svc.internal"]),
         Field(

@@ -187,6 +187,8 @@ public struct JSONParser {
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
         if isWhole, let whole = Int64(text) { return .int(whole) }
         guard let value = Double(text), value.isFinite else { throw failure("number out of range") }
+        // `1.5e3` is the whole number 1500, and is written as such: equal values must be one value.
+        if let whole = Int64(exactly: value) { return .int(whole) }
         return .double(value)
     }
 }

@@ -113,7 +113,9 @@ public enum Names {
 
     /// A URL path prefix: begins with `/`, no query, no dot segments, no encoded separators.
     public static func pathPrefixFlaw(_ text: String) -> String? {
-        guard text.hasPrefix("/"), text.utf8.count <= 1024 else { return "must begin with / and have at most 1024 bytes" }
+        guard text.hasPrefix("/"), text.utf8.count <= 1024 else {
+            return "must begin with / and have at most 1024 bytes"
+        }
         let banned = Set("?#%\\ \"<>".unicodeScalars)
         guard !text.unicodeScalars.contains(where: { $0.value < 0x21 || $0.value > 0x7E || banned.contains($0) }) else {
             return "must be plain ASCII without spaces, %, ? and #"

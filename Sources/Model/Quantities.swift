@@ -5,7 +5,8 @@ extension Duration {
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 
-    /// Reads what people write for a time span: a number of seconds, or a number with the unit `ms`, `s`, `m`, `h`, `d`.
+    /// Reads what people write for a time span: a number of seconds, or a number with the unit `ms`, `s`, `m`, `h` or
+    /// `d`.
     public static func parse(_ text: String) -> Duration? {
         guard let (number, unit) = splitUnit(text) else { return nil }
         let factors: [String: Double] = ["": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400]
@@ -25,7 +26,8 @@ extension Duration {
 
 /// Sizes in bytes as people write them.
 public enum ByteCount {
-    /// Reads a number of bytes, or a number with `K`, `M`, `G`, `T` (powers of 1024), optionally followed by `B` or `iB`.
+    /// Reads a number of bytes, or a number with `K`, `M`, `G` or `T` (powers of 1024), optionally followed by `B` or
+    /// `iB`.
     public static func parse(_ text: String) -> Int64? {
         guard let (number, suffix) = splitUnit(text) else { return nil }
         var unit = suffix.uppercased()

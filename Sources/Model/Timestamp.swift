@@ -42,12 +42,15 @@ public struct Timestamp: Sendable, Hashable, Comparable {
             return Int64(String(decoding: bytes[range], as: UTF8.self))
         }
         guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10), let hour = number(11..<13),
-            let minute = number(14..<16), let second = number(17..<19), (1...12).contains(month), (1...31).contains(day),
+            let minute = number(14..<16), let second = number(17..<19), (1...12).contains(month),
+            (1...31).contains(day),
             hour < 24, minute < 60, second <= 60
         else { return nil }
         var fraction: Int64 = 0
         if bytes.count > 20 {
-            guard bytes[19] == UInt8(ascii: "."), bytes.count > 21, number(20..<bytes.count - 1) != nil else { return nil }
+            guard bytes[19] == UInt8(ascii: "."), bytes.count > 21, number(20..<bytes.count - 1) != nil else {
+                return nil
+            }
             let digits = String(decoding: bytes[20..<bytes.count - 1], as: UTF8.self).prefix(3)
             fraction = Int64(digits + String(repeating: "0", count: 3 - digits.count))!
         }

@@ -60,7 +60,8 @@ public struct RequestSignature: Sendable, Equatable {
             method: method, path: path, nodeId: nodeId, timeMs: time.millisecondsSinceEpoch, nonce: nonce, body: body)
         let signature = try key.signature(for: text)
         return RequestSignature(
-            nodeId: nodeId, timeMs: time.millisecondsSinceEpoch, nonce: nonce, signature: Base64.encode(Array(signature)))
+            nodeId: nodeId, timeMs: time.millisecondsSinceEpoch, nonce: nonce,
+            signature: Base64.encode(Array(signature)))
     }
 
     /// Whether the signature is the key's and the time is inside the window around `now`.

@@ -18,15 +18,18 @@ extension [Field] {
     /// Checks an object against the fields: unknown members, missing ones, and each value.
     ///
     /// - Parameter partial: whether absent required fields are fine (an update).
-    public func check(_ object: [String: JSONValue], path: String = "", partial: Bool = false, into flaws: inout FieldFlaws)
-    {
+    public func check(
+        _ object: [String: JSONValue], path: String = "", partial: Bool = false, into flaws: inout FieldFlaws
+    ) {
         let known = Set(map(\.name))
         for key in object.keys where !known.contains(key) {
             flaws.add(path + String(key.prefix(80)), "is not a known field")
         }
         for field in self {
             guard let value = object[field.name], !value.isNull else {
-                if field.isRequired, !partial || object[field.name] != nil { flaws.add(path + field.name, "is required") }
+                if field.isRequired, !partial || object[field.name] != nil {
+                    flaws.add(path + field.name, "is required")
+                }
                 continue
             }
             field.kind.check(value, path: path + field.name, into: &flaws)
@@ -117,20 +120,30 @@ extension Field.Kind {
     func check(_ value: JSONValue, path: String, into flaws: inout FieldFlaws) {
         switch self {
         case .string(let check):
-            guard let text = value.stringValue else { return flaws.add(path, "must be a string, not \(value.typeName)") }
+            guard let text = value.stringValue else {
+                return flaws.add(path, "must be a string, not \(value.typeName)")
+            }
             if let flaw = Names.lineFlaw(text, bytesMax: 65_536) ?? check(text) { flaws.add(path, flaw) }
         case .text(let bytesMax):
-            guard let text = value.stringValue else { return flaws.add(path, "must be a string, not \(value.typeName)") }
+            guard let text = value.stringValue else {
+                return flaws.add(path, "must be a string, not \(value.typeName)")
+            }
             if text.utf8.count > bytesMax { flaws.add(path, "must have at most \(bytesMax) bytes") }
             if text.utf8.contains(0) { flaws.add(path, "must not contain NUL") }
         case .integer(let range):
             guard let number = value.intValue, case .int = value else {
                 return flaws.add(path, "must be a whole number, not \(value.typeName)")
             }
-            if !range.contains(number) { flaws.add(path, "must be between \(range.lowerBound) and \(range.upperBound)") }
+            if !range.contains(number) {
+                flaws.add(path, "must be between \(range.lowerBound) and \(range.upperBound)")
+            }
         case .number(let range):
-            guard let number = value.doubleValue else { return flaws.add(path, "must be a number, not \(value.typeName)") }
-            if !range.contains(number) { flaws.add(path, "must be between \(range.lowerBound) and \(range.upperBound)") }
+            guard let number = value.doubleValue else {
+                return flaws.add(path, "must be a number, not \(value.typeName)")
+            }
+            if !range.contains(number) {
+                flaws.add(path, "must be between \(range.lowerBound) and \(range.upperBound)")
+            }
         case .boolean:
             if value.boolValue == nil { flaws.add(path, "must be true or false") }
         case .duration(let range):
@@ -145,7 +158,8 @@ extension Field.Kind {
                 return flaws.add(path, "must be a size such as 1048576 or \"256M\"")
             }
             if !range.contains(bytes) {
-                flaws.add(path, "must be between \(ByteCount.text(range.lowerBound)) and \(ByteCount.text(range.upperBound))")
+                flaws.add(
+                    path, "must be between \(ByteCount.text(range.lowerBound)) and \(ByteCount.text(range.upperBound))")
             }
         case .choice(let choices):
             guard let text = value.stringValue, choices.contains(text) else {
@@ -156,14 +170,18 @@ extension Field.Kind {
             if values.count > countMax { return flaws.add(path, "must have at most \(countMax) entries") }
             for (index, item) in values.enumerated() { element.check(item, path: "\(path)[\(index)]", into: &flaws) }
         case .map(let key, let kind, let countMax):
-            guard let members = value.objectValue else { return flaws.add(path, "must be an object, not \(value.typeName)") }
+            guard let members = value.objectValue else {
+                return flaws.add(path, "must be an object, not \(value.typeName)")
+            }
             if members.count > countMax { return flaws.add(path, "must have at most \(countMax) entries") }
             for (name, item) in members {
                 if let flaw = key(name) { flaws.add("\(path).\(name.prefix(80))", "has a name that \(flaw)") }
                 kind.check(item, path: "\(path).\(name)", into: &flaws)
             }
         case .object(let fields):
-            guard let members = value.objectValue else { return flaws.add(path, "must be an object, not \(value.typeName)") }
+            guard let members = value.objectValue else {
+                return flaws.add(path, "must be an object, not \(value.typeName)")
+            }
             fields.check(members, path: path + ".", into: &flaws)
         case .json: break
         case .environmentValue: checkVariable(value, path: path, into: &flaws)
@@ -179,12 +197,16 @@ extension Field.Kind {
             for key in members.keys where key != "value" && key != "secret" {
                 flaws.add("\(path).\(key.prefix(80))", "is not a known field")
             }
-            if let secret = members["secret"], secret.boolValue == nil { flaws.add("\(path).secret", "must be true or false") }
+            if let secret = members["secret"], secret.boolValue == nil {
+                flaws.add("\(path).secret", "must be true or false")
+            }
             text = members["value"]
         } else {
             text = value
         }
-        guard let text = text?.stringValue else { return flaws.add(path, "must be text, or an object with value and secret") }
+        guard let text = text?.stringValue else {
+            return flaws.add(path, "must be text, or an object with value and secret")
+        }
         if text.utf8.count > 32_768 { flaws.add(path, "must have at most 32768 bytes") }
         if text.utf8.contains(0) { flaws.add(path, "must not contain NUL") }
     }

@@ -25,7 +25,9 @@ public protocol KindBehaviour: Sendable {
 extension KindBehaviour {
     public func prepareCreate(_ draft: inout ResourceRecord, _ world: HubWorld) async throws {}
     public func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {}
-    public func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {}
+    public func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction)
+        throws
+    {}
     public func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { true }
     public func perform(
         _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,

@@ -1,6 +1,6 @@
 import AgentProtocol
-import AsyncHTTPClient
 import ArgumentParser
+import AsyncHTTPClient
 import CLI
 import Glibc
 import Host
@@ -36,7 +36,8 @@ struct AgentCommand: AsyncParsableCommand {
             let options = try AgentOptions.forThisMachine(
                 dataFolder: shared.data, edge: edge, internalHost: internalHost)
             let agent = try await AgentProcess.open(options, logger: logger)
-            logger.info("agent runs", metadata: ["server": "\(agent.identity.nodeName)", "hub": "\(agent.identity.hubUrl)"])
+            logger.info(
+                "agent runs", metadata: ["server": "\(agent.identity.nodeName)", "hub": "\(agent.identity.hubUrl)"])
             try await runServices([FunctionService { try await agent.run() }], logger: logger)
         }
     }
@@ -52,7 +53,8 @@ struct AgentCommand: AsyncParsableCommand {
 
         func run() async throws {
             let token = getenv("ROOST_TOKEN").map { String(cString: $0) } ?? readLine(strippingNewline: true) ?? ""
-            let options = try AgentOptions.forThisMachine(dataFolder: shared.data, edge: nil, internalHost: "127.53.0.1")
+            let options = try AgentOptions.forThisMachine(
+                dataFolder: shared.data, edge: nil, internalHost: "127.53.0.1")
             let host = try AgentProcess.liveHost(options)
             try await host.files.makeFolder(shared.data, mode: 0o755)
             let client = AgentProcess.makeClient()

@@ -23,7 +23,9 @@ extension AgentCommand {
             }
             let program = try FilePaths.ownProgram()
             try await LiveFiles().write(Self.unitPath, Array(unit(program).utf8), mode: 0o644)
-            for arguments in [["daemon-reload"], ["enable", "--quiet", "roost-agent.service"], ["restart", "roost-agent.service"]] {
+            for arguments in [
+                ["daemon-reload"], ["enable", "--quiet", "roost-agent.service"], ["restart", "roost-agent.service"],
+            ] {
                 let result = try await LiveCommands().run(Command(["systemctl"] + arguments, timeout: .seconds(60)))
                 guard result.succeeded else {
                     throw Problem(.commandFailed, "systemctl \(arguments[0]) failed.", hint: result.errorText)

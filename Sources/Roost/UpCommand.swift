@@ -1,11 +1,11 @@
 import AgentProtocol
-import AsyncHTTPClient
 import ArgumentParser
+import AsyncHTTPClient
 import CLI
 import Glibc
+import Host
 import HubCore
 import HubStore
-import Host
 import LinuxHost
 import Logging
 import Model

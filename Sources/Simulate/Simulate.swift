@@ -82,7 +82,10 @@ struct Simulate {
             deaths.agent += outcome.agentDeaths
             guard !outcome.violations.isEmpty else { continue }
             failed += 1
-            print("seed \(seed) failed; replay with: roost-simulate --seed \(seed) --nodes \(scenario.nodeCount(seed: seed))")
+            print(
+                "seed \(seed) failed; replay with: roost-simulate --seed \(seed) "
+                    + "--nodes \(scenario.nodeCount(seed: seed))"
+            )
             for violation in outcome.violations.prefix(10) { print("  \(violation)") }
             fflush(nil)
         }
@@ -113,7 +116,10 @@ struct Simulate {
                 if let end { print("  expected \(life.end)\n  found    \(end)") }
                 fflush(nil)
             }
-            print("\(life.effects.count) effects of the agent and \(life.hubWrites) writes of the hub, each cut on both sides")
+            print(
+                "\(life.effects.count) effects of the agent and \(life.hubWrites) writes of the hub, "
+                    + "each cut on both sides"
+            )
             finish(cuts.count - failed, failed)
         } catch {
             fail("The undisturbed life ended with \(error).")

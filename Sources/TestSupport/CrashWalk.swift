@@ -15,6 +15,7 @@ public enum CrashWalk {
         public var statuses: [String]
     }
 
+    /// Where the power is cut.
     public enum Cut: Sendable, Equatable {
         case nothing
         /// Number of the effect, from 0.
@@ -23,6 +24,7 @@ public enum CrashWalk {
         case hub(Int, CuttingGate.Moment)
     }
 
+    /// How a life went.
     public struct Life: Sendable {
         public var end: EndState
         public var effects: [EffectLabel]

@@ -59,7 +59,8 @@ public struct FleetScenario: Sendable {
         try await world.startHub()
         let stack = try await world.createStack("default")
         world.network.setWeather(
-            .init(latencyMax: .milliseconds(10 + random.below(300)), lossProbability: random.unit() * 0.2,
+            .init(
+                latencyMax: .milliseconds(10 + random.below(300)), lossProbability: random.unit() * 0.2,
                 repeatProbability: random.unit() * 0.2))
         for _ in 0..<nodeCount(seed: seed) { world.startAgent(try await world.addMachine(stackId: stack)) }
         var expectations: [Expectation] = []
@@ -120,7 +121,8 @@ public struct FleetScenario: Sendable {
             try await world.updateService(
                 expectations[index].id, ["env": ["VALUE": .string(random.hex(4))]])
         case 4: world.killHub()
-        case 5: for _ in 0..<(1 + random.below(10)) { world.killAgent(world.machines[random.below(world.machines.count)]) }
+        case 5:
+            for _ in 0..<(1 + random.below(10)) { world.killAgent(world.machines[random.below(world.machines.count)]) }
         case 6: world.network.cut(machine.name)
         case 7: world.network.heal(machine.name)
         case 8:
@@ -157,12 +159,14 @@ public struct FleetScenario: Sendable {
             found += try await world.deployments(of: expectation.id).map { "  \($0.canonicalText)" }
         }
         if service["commit"]?.stringValue != expectation.goodCommit {
-            found.append("\(expectation.name) has commit \(service["commit"]!), not \(expectation.goodCommit ?? "none")")
+            found.append(
+                "\(expectation.name) has commit \(service["commit"]!), not \(expectation.goodCommit ?? "none")")
         }
         for machine in world.machines {
             let upstream = machine.table.upstreams.first { $0.id == expectation.id }
             if upstream?.mode != .serve { found.append("\(machine.name) does not serve \(expectation.name)") }
-            for endpoint in upstream?.endpoints ?? [] where machine.commit(atPort: endpoint.port) != expectation.goodCommit {
+            for endpoint in upstream?.endpoints ?? []
+            where machine.commit(atPort: endpoint.port) != expectation.goodCommit {
                 found.append("\(machine.name) serves another commit of \(expectation.name)")
             }
         }

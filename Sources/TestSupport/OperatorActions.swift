@@ -73,6 +73,7 @@ extension World {
     private func find(
         _ kind: String, parentId: String?, _ hub: Hub, _ isMatch: @Sendable (JSONValue) -> Bool
     ) async throws -> JSONValue? {
-        try await hub.list(hub.kind(kind)!, .init(parentId: parentId, limit: 200), as: .local).items.first(where: isMatch)
+        try await hub.list(hub.kind(kind)!, .init(parentId: parentId, limit: 200), as: .local).items.first(
+            where: isMatch)
     }
 }

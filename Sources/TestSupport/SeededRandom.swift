@@ -43,7 +43,9 @@ public final class SeededRandom: RandomSource, Sendable {
         out.reserveCapacity(count + 7)
         while out.count < count {
             let value = word()
-            for shift in stride(from: 0, to: 64, by: 8) { out.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
+            for shift in stride(from: 0, to: 64, by: 8) {
+                out.append(UInt8(truncatingIfNeeded: value >> UInt64(shift)))
+            }
         }
         return Array(out.prefix(count))
     }

@@ -53,7 +53,8 @@ final class SimulatedNetwork: Sendable {
         }
         func travel() async throws {
             try await clock.sleep(for: weather.latencyMax * random.unit())
-            let isLost = state.withLock { $0.cut.contains(machine) || $0.hub == nil } || random.chance(weather.lossProbability)
+            let isLost =
+                state.withLock { $0.cut.contains(machine) || $0.hub == nil } || random.chance(weather.lossProbability)
             if isLost {
                 try await clock.sleep(for: .milliseconds(500))
                 throw Problem(.unavailable, "The hub cannot be reached.")
@@ -110,8 +111,10 @@ private enum AgentRequests {
         }
         let headers = request.headers
         let signature = RequestSignature(
-            nodeId: headers[RequestSignature.nodeHeader] ?? "", timeMs: Int64(headers[RequestSignature.timeHeader] ?? "") ?? 0,
-            nonce: headers[RequestSignature.nonceHeader] ?? "", signature: headers[RequestSignature.signatureHeader] ?? "")
+            nodeId: headers[RequestSignature.nodeHeader] ?? "",
+            timeMs: Int64(headers[RequestSignature.timeHeader] ?? "") ?? 0,
+            nonce: headers[RequestSignature.nonceHeader] ?? "",
+            signature: headers[RequestSignature.signatureHeader] ?? "")
         let node = try await hub.authenticateAgent(
             signature, method: request.method, path: request.path, body: request.body)
         switch parts[0] {

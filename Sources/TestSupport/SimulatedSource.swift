@@ -70,7 +70,8 @@ struct SimulatedGit: Git {
         return head
     }
 
-    func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws {
+    func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws
+    {
         guard let disk else { return }
         if disk.contains("\(cache)/\(commit)") { return }
         try await clock.sleep(for: .milliseconds(50))

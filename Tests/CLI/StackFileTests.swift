@@ -48,7 +48,8 @@ struct StackFileTests {
                 "stack.yaml:6: services.web.pth is not a known field. Did you mean path?"
             ),
             (
-                "name: shop\nservices:\n  web:\n    run_command: x\n    git_url: https://a.example/b\n    port: 70000\n",
+                "name: shop\nservices:\n  web:\n    run_command: x\n    git_url: https://a.example/b\n"
+                    + "    port: 70000\n",
                 "stack.yaml:6: services.web.port must be between 1 and 65535."
             ),
             (

@@ -46,7 +46,9 @@ import Testing
         let kind = try kind(name)
         if let parent = kind.parent { #expect(Catalog.kind(named: parent.kind) != nil) }
         for field in kind.fields + kind.reported {
-            if case .reference(let other) = field.kind { #expect(Catalog.kind(named: other) != nil, "\(name).\(field.name)") }
+            if case .reference(let other) = field.kind {
+                #expect(Catalog.kind(named: other) != nil, "\(name).\(field.name)")
+            }
         }
         let known = Set((kind.fields + kind.reported).map(\.name))
         #expect(Set(kind.columns).isSubset(of: known), "\(name): \(kind.columns)")

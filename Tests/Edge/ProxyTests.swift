@@ -79,7 +79,7 @@ struct ProxyTests {
     @Test func chunksAndTrailersPassBothWays() async throws {
         let answer =
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n"
-                + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nA: b\r\n\r\n"
+            + "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nA: b\r\n\r\n"
         let upstream = try RawUpstream(script: RawUpstream.answering(answer))
         try await EdgeFixture.with(.single(upstream.port)) { edge in
             let body = "5\r\nhello\r\n0\r\nSum: 1\r\n\r\n"

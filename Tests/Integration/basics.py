@@ -1,15 +1,13 @@
 """The life of a stack on one machine with `roost up`: first run, services, push, rollback, end."""
+
 import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
-import signal
 import subprocess
 import time
 
-from kit.apps import python
 from kit.check import Stopwatch, equal, expect, stays, wait_for
 from kit.hub import request
 from kit.registry import scenario
@@ -34,8 +32,12 @@ def example(world):
     info = up.fetch("/api/info")
     expect(info.status == 200 and info.json, f"api answers {info.status} {info.text}")
     page = up.fetch("/").text
-    expect(all(str(name) in page for name in info.json), f"the page does not show what the api says by its name: {page}")
-    out = wait_for("the URLs are printed", lambda: world.log("up.log").count("http://127.0.0.1") >= 4 and world.log("up.log"))
+    expect(
+        all(str(name) in page for name in info.json), f"the page does not show what the api says by its name: {page}"
+    )
+    out = wait_for(
+        "the URLs are printed", lambda: world.log("up.log").count("http://127.0.0.1") >= 4 and world.log("up.log")
+    )
     expect(f"Dashboard: {up.url}" in out, "the dashboard's URL is not printed")
     equal(up.terminate(), 0, "exit status after TERM")
 
@@ -48,8 +50,20 @@ def names(world):
     api = up.live("api", repository)
     name = world.name("web")
     done = up.cli(
-        "service", "create", name, "--git-url", repository.url, "--run-command", "exec python3 app.py", "--path", "/web",
-        "--health-check-path", "/healthz", "--env", "GREETING=good day")
+        "service",
+        "create",
+        name,
+        "--git-url",
+        repository.url,
+        "--run-command",
+        "exec python3 app.py",
+        "--path",
+        "/web",
+        "--health-check-path",
+        "/healthz",
+        "--env",
+        "GREETING=good day",
+    )
     web = next(one for one in up.hub.items("/services") if one["name"] == name)
     equal(web["status"], "active", f"status after the command ended ({done.stdout}{done.stderr})")
     expect(up.serves("/api", "version=1") and up.serves("/web", "version=1"), "not served through the edge")
@@ -63,8 +77,11 @@ def names(world):
     listing = json.loads(up.cli("service", "list", "--json").stdout)
     equal(len(listing["items"] if isinstance(listing, dict) else listing), 2, "services of `service list --json`")
     # A name resolver of its own, for programs that ask it.
-    asked = subprocess.run(["dig", "+short", "+time=2", f"@{world.internal}", f"{api['name']}.svc.internal"],
-                           capture_output=True, text=True)
+    asked = subprocess.run(
+        ["dig", "+short", "+time=2", f"@{world.internal}", f"{api['name']}.svc.internal"],
+        capture_output=True,
+        text=True,
+    )
     if asked.returncode == 0:
         equal(asked.stdout.strip(), world.internal, "answer of the DNS responder")
 
@@ -118,8 +135,13 @@ def push(world):
     world.note(f"push to live {took} ms")
     body = payload("github", "a" * 40)
     headers = {"Content-Type": "application/json"}
-    bad = [{}, sign("github", "wrong", body), sign("gitlab", "wrong", body), sign("gitea", "", body),
-           {"X-GitHub-Event": "push", "X-Hub-Signature-256": "sha256=zz"}]
+    bad = [
+        {},
+        sign("github", "wrong", body),
+        sign("gitlab", "wrong", body),
+        sign("gitea", "", body),
+        {"X-GitHub-Event": "push", "X-Hub-Signature-256": "sha256=zz"},
+    ]
     for signature in bad:
         equal(request(up.url, "POST", path, {**headers, **signature}, body).status, 401, f"webhook with {signature}")
     other = payload("github", "b" * 40, "refs/heads/other")
@@ -135,16 +157,33 @@ def secret_values(world):
     repository = world.repository()
     value = "s3cr3t-" + secrets.token_hex(12)
     service = up.live(
-        "app", repository, env={"TOKEN": {"value": value, "secret": True}, "PLAIN": "seen"}, build_command="true")
-    equal(up.fetch("/app/env?name=TOKEN").text, hashlib.sha256(value.encode()).hexdigest(), "the secret in the application")
-    update = up.hub.ask("PUT", f"/services/{service['id']}", {"env": {"TOKEN": {"value": value, "secret": True}, "PLAIN": "new"}})
+        "app", repository, env={"TOKEN": {"value": value, "secret": True}, "PLAIN": "seen"}, build_command="true"
+    )
+    equal(
+        up.fetch("/app/env?name=TOKEN").text,
+        hashlib.sha256(value.encode()).hexdigest(),
+        "the secret in the application",
+    )
+    update = up.hub.ask(
+        "PUT", f"/services/{service['id']}", {"env": {"TOKEN": {"value": value, "secret": True}, "PLAIN": "new"}}
+    )
     expect(update.status == 202 and value not in update.text, f"update: {update.text}")
     up.hub.active(service["id"])
-    for path in [f"/services/{service['id']}", "/services", f"/services/{service['id']}/deployments", "/audit-logs?limit=200",
-                 "/events?limit=200", f"/stacks/{service['stack_id']}/desired-state", f"/services/{service['id']}/logs",
-                 f"/deployments/{up.hub.deployments(service['id'])[0]['id']}/logs", f"/search?q={value[:20]}"]:
+    for path in [
+        f"/services/{service['id']}",
+        "/services",
+        f"/services/{service['id']}/deployments",
+        "/audit-logs?limit=200",
+        "/events?limit=200",
+        f"/stacks/{service['stack_id']}/desired-state",
+        f"/services/{service['id']}/logs",
+        f"/deployments/{up.hub.deployments(service['id'])[0]['id']}/logs",
+        f"/search?q={value[:20]}",
+    ]:
         expect(value not in up.hub.ask("GET", path).text, f"the secret is in {path}")
-    expect(up.hub.service(service["id"])["env"]["PLAIN"] in ("new", {"value": "new"}), "a plain value cannot be read back")
+    expect(
+        up.hub.service(service["id"])["env"]["PLAIN"] in ("new", {"value": "new"}), "a plain value cannot be read back"
+    )
     shown = up.cli("service", "show", service["name"]).stdout + up.cli("audit").stdout
     expect(value not in shown, "the secret is in what the command line shows")
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -165,7 +204,9 @@ def secret_values(world):
                     mode = os.stat(path).st_mode & 0o777
                     readable.append((os.path.relpath(path, up.data), oct(mode)))
     expect(all(mode == "0o600" for _, mode in readable), f"others may read files with the secret: {readable}")
-    expect(not any(path.startswith("hub/") for path, _ in readable), f"the hub keeps the secret in the clear: {readable}")
+    expect(
+        not any(path.startswith("hub/") for path, _ in readable), f"the hub keeps the secret in the clear: {readable}"
+    )
 
 
 @scenario("basics.releases")
@@ -201,8 +242,15 @@ def static(world):
     up = Up(world)
     repository = world.repository("site", {"build.sh": "mkdir -p out && echo site one > out/index.html\n"})
     service = up.live(
-        "site", repository, kind="static", run_command=None, health_check=None, build_command="sh build.sh",
-        public_folder="out", strip_path=True)
+        "site",
+        repository,
+        kind="static",
+        run_command=None,
+        health_check=None,
+        build_command="sh build.sh",
+        public_folder="out",
+        strip_path=True,
+    )
     expect(up.serves("/site/", "site one"), "the page is not served")
     with Load(f"{up.edge_url}/site/", 100, "site ") as load:
         for text in ("two", "three"):
@@ -224,12 +272,14 @@ def static(world):
 def websocket(world):
     """A WebSocket through the edge stays open across a deploy of the service until it is drained."""
     import socket
+
     up = Up(world)
     up.live("app", world.repository())
     with socket.create_connection(("127.0.0.1", up.edge_port), timeout=10) as connection:
         connection.sendall(
             b"GET /app/echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
         head = b""
         while b"\r\n\r\n" not in head:
             head += connection.recv(4096)
@@ -237,7 +287,8 @@ def websocket(world):
         for text in (b"hello", b"again"):
             mask = b"\1\2\3\4"
             connection.sendall(
-                bytes([0x81, 0x80 | len(text)]) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text)))
+                bytes([0x81, 0x80 | len(text)]) + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
+            )
             equal(connection.recv(100), bytes([0x81, len(text)]) + text, "echo of the WebSocket")
 
 
@@ -260,9 +311,14 @@ def removal(world):
     equal(subprocess.run(["id", "-u", f"roost-{name}"], capture_output=True).returncode, 1, "account is gone")
     wait_for("no name in the hosts file", lambda: f"{name}.svc.internal" not in world.log("hosts"), 10)
     wait_for("no route", lambda: up.fetch("/gone").status == 404, 10)
-    expect(f"{kept['name']}.svc.internal" in world.log("hosts") and up.serves("/kept", "version=1"), "the other one suffered")
+    expect(
+        f"{kept['name']}.svc.internal" in world.log("hosts") and up.serves("/kept", "version=1"),
+        "the other one suffered",
+    )
     again = up.live("gone", repository)
-    expect(up.serves("/gone", "version=1") and again["id"] != gone["id"], "a service of the same name cannot be made again")
+    expect(
+        up.serves("/gone", "version=1") and again["id"] != gone["id"], "a service of the same name cannot be made again"
+    )
 
 
 @scenario("basics.end")
@@ -295,7 +351,8 @@ def kill(world):
             expect(up.serves("/one", "version=1"), "the application does not answer while roost is dead")
             up.start()
             node = wait_for(
-                "server is converged", lambda: next((n for n in up.hub.items("/nodes") if n["is_converged"]), None), 20)
+                "server is converged", lambda: next((n for n in up.hub.items("/nodes") if n["is_converged"]), None), 20
+            )
             equal([up.app_pids(service) for service in services], before, "processes after the restart")
         load.end_without_failure()
     equal(node["services"][0]["restarts"] + node["services"][1]["restarts"], 0, "restarts")
@@ -303,8 +360,11 @@ def kill(world):
     for service in services:
         up.hub.deploy(service["id"])
         up.hub.active(service["id"])
-    wait_for("old processes are gone", lambda: not set().union(*before) & up.app_pids(services[0]) | (
-        set().union(*before) & up.app_pids(services[1])), 15)
+    wait_for(
+        "old processes are gone",
+        lambda: not set().union(*before) & up.app_pids(services[0]) | (set().union(*before) & up.app_pids(services[1])),
+        15,
+    )
     expect(up.serves("/one", "version=2") and up.serves("/two", "version=2"), "deploys do not work after the restart")
 
 

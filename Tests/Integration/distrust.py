@@ -1,4 +1,5 @@
 """What hub and agent do not believe: replays, old requests, forged and older documents."""
+
 import http.client
 import http.server
 import json
@@ -31,24 +32,47 @@ def requests(world):
     equal(agent.signed("GET", path, time_ms=now - 600_000).status, 401, "a request of ten minutes ago")
     equal(agent.signed("GET", path, time_ms=now + 600_000).status, 401, "a request of the future")
     headers = agent.sign("GET", path)
-    for name, value in (("Roost-Node", other.identity["node_id"]), ("Roost-Time", str(now + 1)), ("Roost-Nonce", "cd" * 16),
-                        ("Roost-Signature", headers["Roost-Signature"][:-4] + "AAA="), ("Roost-Node", "x" * 3000),
-                        ("Roost-Time", "9" * 40), ("Roost-Nonce", "")):
+    for name, value in (
+        ("Roost-Node", other.identity["node_id"]),
+        ("Roost-Time", str(now + 1)),
+        ("Roost-Nonce", "cd" * 16),
+        ("Roost-Signature", headers["Roost-Signature"][:-4] + "AAA="),
+        ("Roost-Node", "x" * 3000),
+        ("Roost-Time", "9" * 40),
+        ("Roost-Nonce", ""),
+    ):
         answer = agent.signed("GET", path, headers={name: value})
         equal(answer.status, 401, f"a request with another {name}: {answer.text[:200]}")
-    equal(agent.signed("GET", "/api/v1/agent/desired-state?wait=0", headers={"Roost-Signature": ""}).status, 401, "no signature")
+    equal(
+        agent.signed("GET", "/api/v1/agent/desired-state?wait=0", headers={"Roost-Signature": ""}).status,
+        401,
+        "no signature",
+    )
     # The path and the body are under the signature.
     signature = agent.sign("POST", "/api/v1/agent/events", b'{"events":[]}')
     answer = agent.signed("POST", "/api/v1/agent/events", b'{"events":[ ]}', headers=signature)
     equal(answer.status, 401, "a body that was altered")
-    equal(agent.signed("POST", "/api/v1/agent/logs", b'{"chunks":[]}', headers=agent.sign(
-        "POST", "/api/v1/agent/events", b'{"chunks":[]}')).status, 401, "a signature for another path")
+    equal(
+        agent.signed(
+            "POST",
+            "/api/v1/agent/logs",
+            b'{"chunks":[]}',
+            headers=agent.sign("POST", "/api/v1/agent/events", b'{"chunks":[]}'),
+        ).status,
+        401,
+        "a signature for another path",
+    )
     strange = [
-        b"[]", b"{", b"null", b'{"events":[{"sequence":-1,"time":"x","kind":"k","message":"m"}]}',
+        b"[]",
+        b"{",
+        b"null",
+        b'{"events":[{"sequence":-1,"time":"x","kind":"k","message":"m"}]}',
         b'{"events":[{"sequence":2,"time":"2026-01-01T00:00:00Z","kind":"k","message":"m"},'
         b'{"sequence":1,"time":"2026-01-01T00:00:00Z","kind":"k","message":"m"}]}',
         b'{"chunks":[{"source":"service","id":"x","offset":9223372036854775807,"text":"x"}]}',
-        b'{"sequence":9223372036854775807}', b'{"events":' + b"[" * 5000]
+        b'{"sequence":9223372036854775807}',
+        b'{"events":' + b"[" * 5000,
+    ]
     for body in strange:
         for end in ("events", "logs", "heartbeat"):
             answer = agent.signed("POST", f"/api/v1/agent/{end}", body)
@@ -56,7 +80,9 @@ def requests(world):
     expect(hub.is_up(), "the hub does not answer any more")
     # A server may not speak for services of another stack.
     stack = hub.api.ok("POST", "/stacks", {"name": "other"})
-    secret = hub.api.create_service({"name": world.name("foreign"), "git_url": "file:///nowhere/x", "run_command": "true"}, stack)
+    secret = hub.api.create_service(
+        {"name": world.name("foreign"), "git_url": "file:///nowhere/x", "run_command": "true"}, stack
+    )
     chunk = json.dumps({"chunks": [{"source": "service", "id": secret["id"], "offset": 0, "text": "forged"}]}).encode()
     agent.signed("POST", "/api/v1/agent/logs", chunk)
     expect("forged" not in hub.api.ask("GET", f"/services/{secret['id']}/logs").text, "a log was forged across stacks")
@@ -79,7 +105,9 @@ class Middle:
             def pass_on(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 connection = http.client.HTTPConnection(target.hostname, target.port, timeout=60)
-                headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+                headers = {
+                    name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")
+                }
                 if middle.alter and "desired-state" in self.path:
                     headers = {name: value for name, value in headers.items() if name.lower() != "if-none-match"}
                 try:
@@ -139,6 +167,7 @@ def documents(world):
             document = json.loads(data)
             change(document)
             return json.dumps(document).encode()
+
         return alter
 
     def evil(document):
@@ -161,9 +190,15 @@ def documents(world):
         middle.alter = alter
         agent.start()
         if word:
-            told = wait_for(f"{what}: an event", lambda: [
-                event for event in hub.api.events() if event["kind"] == "security" and word in event["message"]
-                and event["id"] > seen], 40)
+            told = wait_for(
+                f"{what}: an event",
+                lambda: [
+                    event
+                    for event in hub.api.events()
+                    if event["kind"] == "security" and word in event["message"] and event["id"] > seen
+                ],
+                40,
+            )
             seen = told[-1]["id"]
         else:
             time.sleep(2)
@@ -188,6 +223,9 @@ def documents(world):
     agent.start()
     stays("what runs", lambda: agent.app_pids(service) == pids, 3)
     hub.start()
-    wait_for("an event of the stored document", lambda: [
-        event for event in hub.api.events() if event["kind"] == "security" and "stored" in event["message"]], 30)
+    wait_for(
+        "an event of the stored document",
+        lambda: [event for event in hub.api.events() if event["kind"] == "security" and "stored" in event["message"]],
+        30,
+    )
     expect(not os.path.exists("/tmp/roost-evil-was-here"), "an altered command was run")

@@ -1,4 +1,5 @@
 """What goes wrong with builds, applications and repositories: each ends in a stated status, and nobody else suffers."""
+
 import os
 import socket
 import subprocess
@@ -69,14 +70,25 @@ def build(world):
         fails(up, service, "2 s", "going to wait")
         expect(watch.ms < 10_000, f"a build with a limit of 2 s took {watch.ms} ms")
         expect("sleep 1000" not in " ".join(world.folder_processes().values()), "processes of the ended build are left")
-        change(up, service, build_command="python3 -c 'x = bytearray(300 << 20); x[::4096] = b\"1\" * len(x[::4096]); import time; time.sleep(5)'",
-               build_memory_max="64M", build_timeout="30s")
+        change(
+            up,
+            service,
+            build_command="python3 -c 'x = bytearray(300 << 20); x[::4096] = b\"1\" * len(x[::4096])'; sleep 5",
+            build_memory_max="64M",
+            build_timeout="30s",
+        )
         fails(up, service, "memory")
         change(up, service, **GOOD)
         up.hub.active(service["id"])
-    expect(not [name for name in os.listdir(up.agent_folder("services", service["name"], "releases"))
-                if not name.endswith(".json") and f"{name}.json" not in os.listdir(
-                    up.agent_folder("services", service["name"], "releases"))], "half releases are left")
+    expect(
+        not [
+            name
+            for name in os.listdir(up.agent_folder("services", service["name"], "releases"))
+            if not name.endswith(".json")
+            and f"{name}.json" not in os.listdir(up.agent_folder("services", service["name"], "releases"))
+        ],
+        "half releases are left",
+    )
 
 
 @scenario("failures.start", quick=True)
@@ -89,10 +101,15 @@ def start(world):
         fails(up, service, "exited with code 5", "boom at the start")
         change(up, service, run_command="echo never listens; exec sleep 1000")
         fails(up, service, "not healthy within 2s", "never listens")
-        expect("sleep 1000" not in " ".join(world.folder_processes().values()), "the application that failed is left running")
+        expect(
+            "sleep 1000" not in " ".join(world.folder_processes().values()),
+            "the application that failed is left running",
+        )
         change(up, service, run_command="exec python3 daemon.py")
         fails(up, service, "before it was healthy")
-        wait_for("nothing of the daemon is left", lambda: "daemon.py" not in " ".join(world.folder_processes().values()), 10)
+        wait_for(
+            "nothing of the daemon is left", lambda: "daemon.py" not in " ".join(world.folder_processes().values()), 10
+        )
         change(up, service, run_command="exec ./no-such-program")
         fails(up, service, "127")
         # Late, but within its grace.
@@ -102,7 +119,10 @@ def start(world):
         first = up.service("first", world.repository("first"), run_command="exit 1", health_check=QUICK_CHECK)
         up.hub.failed(first["id"])
         equal(up.hub.service(first["id"])["status"], "failed", "status of a service that never was live")
-        expect(up.fetch("/first").status in (502, 503), f"answer of a service that never was live: {up.fetch('/first').status}")
+        expect(
+            up.fetch("/first").status in (502, 503),
+            f"answer of a service that never was live: {up.fetch('/first').status}",
+        )
         up.hub.ok("PUT", f"/services/{first['id']}", {"run_command": "exec python3 app.py"})
         up.hub.active(first["id"])
 
@@ -114,7 +134,9 @@ def crash_loop(world):
     service = up.live("app", world.repository(), health_check=QUICK_CHECK)
     with Bystander(up):
         up.fetch("/app/break")
-        wait_for("crash loop is shown", lambda: "crash loop" in (up.hub.service(service["id"])["status_message"] or ""), 30)
+        wait_for(
+            "crash loop is shown", lambda: "crash loop" in (up.hub.service(service["id"])["status_message"] or ""), 30
+        )
         equal(up.hub.service(service["id"])["status"], "failed", "status")
         expect("exited with code 7" in up.hub.service(service["id"])["status_message"], "the reason is not shown")
         crashes = [event for event in up.hub.events() if event["kind"] == "crash"]
@@ -159,7 +181,9 @@ def flood(world):
         kept = sum(os.path.getsize(os.path.join(base, file)) for base, _, files in os.walk(folder) for file in files)
         expect(kept < 80 << 20, f"{kept >> 20} MiB of logs are kept")
         time.sleep(2)
-        database = sum(os.path.getsize(os.path.join(base, file)) for base, _, files in os.walk(f"{up.data}/hub") for file in files)
+        database = sum(
+            os.path.getsize(os.path.join(base, file)) for base, _, files in os.walk(f"{up.data}/hub") for file in files
+        )
         expect(database < 64 << 20, f"the hub keeps {database >> 20} MiB")
         equal(up.hub.service(service["id"])["status"], "active", "status of the one that floods")
     equal(up.hub.items("/nodes")[0]["services"][0]["restarts"], 0, "restarts")
@@ -198,8 +222,12 @@ def repository(world):
     service = up.live("app", world.repository())
     url = service["git_url"]
     with Bystander(up), DeafListener() as deaf_listener:
-        for bad in (f"http://127.0.0.1:{free_port()}/x.git", f"git://127.0.0.1:{free_port()}/x.git",
-                    f"ssh://git@127.0.0.1:{free_port()}/x.git", f"file://{world.root}/nothing.git"):
+        for bad in (
+            f"http://127.0.0.1:{free_port()}/x.git",
+            f"git://127.0.0.1:{free_port()}/x.git",
+            f"ssh://git@127.0.0.1:{free_port()}/x.git",
+            f"file://{world.root}/nothing.git",
+        ):
             change(up, service, git_url=bad)
             fails(up, service)
         for scheme in ("http", "git", "ssh"):
@@ -220,12 +248,17 @@ def repository(world):
         commit = other.version("2")
         os.rename(other.bare, f"{other.bare}.away")
         answer = up.hub.ask("POST", f"/services/{second['id']}/deploy")
-        expect(400 <= answer.status < 500 or answer.status == 503, f"deploy from a repository that is away: {answer.status}")
+        expect(
+            400 <= answer.status < 500 or answer.status == 503,
+            f"deploy from a repository that is away: {answer.status}",
+        )
         expect(up.serves("/second", "version=1"), "the release before does not serve on")
         os.rename(f"{other.bare}.away", other.bare)
         up.hub.deploy(second["id"])
         equal(up.hub.active(second["id"])["commit"], commit, "commit after the repository is back")
-        waiting = subprocess.run(["pgrep", "-af", f"127.0.0.1:{deaf_listener.port}"], capture_output=True, text=True).stdout
+        waiting = subprocess.run(
+            ["pgrep", "-af", f"127.0.0.1:{deaf_listener.port}"], capture_output=True, text=True
+        ).stdout
         equal(waiting, "", "processes that wait for the repository that never answers")
 
 
@@ -233,12 +266,17 @@ def repository(world):
 def later(world):
     """A service that turns unhealthy without ending is shown so, and healthy again when it is."""
     up = Up(world)
-    service = up.live("app", world.repository(), health_check={
-        "path": "/healthz", "interval": "200ms", "timeout": "300ms", "unhealthy_threshold": 2})
+    service = up.live(
+        "app",
+        world.repository(),
+        health_check={"path": "/healthz", "interval": "200ms", "timeout": "300ms", "unhealthy_threshold": 2},
+    )
     pid = next(iter(up.app_pids(service)))
     with Bystander(up):
         os.kill(pid, 19)
-        wait_for("unhealthy is shown", lambda: "unhealthy" in (up.hub.service(service["id"])["status_message"] or ""), 20)
+        wait_for(
+            "unhealthy is shown", lambda: "unhealthy" in (up.hub.service(service["id"])["status_message"] or ""), 20
+        )
         os.kill(pid, 18)
         wait_for("active again", lambda: up.hub.service(service["id"])["status"] == "active", 20)
         os.kill(pid, 9)

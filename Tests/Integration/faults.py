@@ -1,4 +1,5 @@
 """kill -9 of the agent right before and right after its labelled effects: the end is the same as without."""
+
 import os
 import random
 import re
@@ -36,8 +37,13 @@ class Course:
     def alive(self):
         """Starts the agent again when the fault ended it."""
         if self.agent.process.poll() is not None:
-            expect(self.agent.process.returncode == -signal.SIGKILL, lambda: (
-                f"the agent ended with {self.agent.process.returncode}: {self.world.log(f'agent-{self.agent.name}.log')[-1500:]}"))
+            expect(
+                self.agent.process.returncode == -signal.SIGKILL,
+                lambda: (
+                    f"the agent ended with {self.agent.process.returncode}: "
+                    + self.world.log(f"agent-{self.agent.name}.log")[-1500:]
+                ),
+            )
             self.fault_hits += 1
             self.agent.start()
 
@@ -45,22 +51,34 @@ class Course:
         def check():
             self.alive()
             return condition()
+
         return wait_for(f"{self.number}: {what}", check, seconds)
 
     def settled(self, service, status):
         def newest():
             found = self.hub.api.deployments(service["id"])[0]
             return found["status"] == status and found
+
         return self.until(f"deployment of {service['name']} is {status}", newest)
 
     def run(self):
         api = self.hub.api
-        one = self.hub.service(f"f{self.number}", self.repository, build_command="echo built > built.txt", retain=2,
-                               health_check={"path": "/healthz", "interval": "200ms", "grace": "3s"})
-        fixed = self.hub.service(f"p{self.number}", self.repository, port=21_000 + self.number,
-                                 health_check={"path": "/healthz", "interval": "200ms", "grace": "2s"})
-        still = self.hub.service(f"s{self.number}", self.repository, kind="static", run_command=None, health_check=None,
-                                 public_folder=".")
+        one = self.hub.service(
+            f"f{self.number}",
+            self.repository,
+            build_command="echo built > built.txt",
+            retain=2,
+            health_check={"path": "/healthz", "interval": "200ms", "grace": "3s"},
+        )
+        fixed = self.hub.service(
+            f"p{self.number}",
+            self.repository,
+            port=21_000 + self.number,
+            health_check={"path": "/healthz", "interval": "200ms", "grace": "2s"},
+        )
+        still = self.hub.service(
+            f"s{self.number}", self.repository, kind="static", run_command=None, health_check=None, public_folder="."
+        )
         for service in (one, fixed, still):
             self.settled(service, "active")
         for number in ("2", "3", "4"):
@@ -75,8 +93,10 @@ class Course:
         api.ok("DELETE", f"/services/{fixed['id']}")
         api.ok("DELETE", f"/services/{still['id']}")
         services = self.agent.path("services")
-        self.until("removed services are gone", lambda: not any(
-            os.path.exists(f"{services}/{service['name']}") for service in (fixed, still)))
+        self.until(
+            "removed services are gone",
+            lambda: not any(os.path.exists(f"{services}/{service['name']}") for service in (fixed, still)),
+        )
         node = self.agent.identity["node_id"]
         self.until("all is as it should be", lambda: api.get(f"/nodes/{node}")["is_converged"])
         self.judge(one)
@@ -96,7 +116,10 @@ class Course:
         equal(trees, sealed, f"{self.number}: half releases")
         expect(len(sealed) <= 2, f"{self.number}: releases {sealed}")
         for name in sealed:
-            expect(os.path.exists(f"{folder}/{name}/built.txt"), f"{self.number}: release {name} was sealed before it was built")
+            expect(
+                os.path.exists(f"{folder}/{name}/built.txt"),
+                f"{self.number}: release {name} was sealed before it was built",
+            )
         units = sorted(os.listdir(self.agent.path("units")))
         equal(len(units), 2, f"{self.number}: units {units}")
 
@@ -133,7 +156,10 @@ def effects(world):
         hub.api.ok("DELETE", f"/nodes/{agent.identity['node_id']}")
         agent.kill()
         end_units(agent)
-    world.note(f"seed {seed}: {killed} of {len(chosen)} faults hit" + (f"; not reached: {sorted(set(missed))}" if missed else ""))
+    world.note(
+        f"seed {seed}: {killed} of {len(chosen)} faults hit"
+        + (f"; not reached: {sorted(set(missed))}" if missed else "")
+    )
 
 
 def end_units(agent):

@@ -1,9 +1,9 @@
 """Real Debian hosts with systemd: joined by one line, cut off, powered off, and deployed to under load."""
+
 import json
 import os
 import random
 import threading
-import time
 
 from kit.check import Stopwatch, equal, expect, wait_for
 from kit.hub import request
@@ -20,16 +20,27 @@ def node_repository(world, version="1"):
     with open(EXAMPLE) as file:
         source = file.read()
     marked = source.replace(
-        "if (path === '/healthz')", "if (path.endsWith('/version')) return send(response, 200, 'text/plain', `version=${version}\\n`);\n"
-        "  if (path === '/healthz')", 1).replace(
-        "const http =", "const version = require('node:fs').readFileSync('version.txt', 'utf8').trim();\nconst http =", 1)
+        "if (path === '/healthz')",
+        "if (path.endsWith('/version')) return send(response, 200, 'text/plain', `version=${version}\\n`);\n"
+        "  if (path === '/healthz')",
+        1,
+    ).replace(
+        "const http =",
+        "const version = require('node:fs').readFileSync('version.txt', 'utf8').trim();\nconst http =",
+        1,
+    )
     expect(marked.count("version.txt") == 1 and "/version" in marked, "the sample has changed; the marks are not in")
     return Repository(world.path("repos", "web"), {"server.js": marked, "version.txt": version + "\n"})
 
 
 def web(lab, repository, **fields):
-    spec = {"git_url": lab.url(repository), "run_command": "exec node server.js", "path": "/",
-            "health_check": {"path": "/healthz", "interval": "1s", "grace": "30s"}, **fields}
+    spec = {
+        "git_url": lab.url(repository),
+        "run_command": "exec node server.js",
+        "path": "/",
+        "health_check": {"path": "/healthz", "interval": "1s", "grace": "30s"},
+        **fields,
+    }
     service = lab.hub.service("web", repository, **spec)
     lab.hub.api.active(service["id"], 90)
     return service
@@ -57,13 +68,20 @@ def life(world):
         for host in (one, two):
             wait_for("served", lambda: "version=1" in fetch(host), 10)
             equal(host.sh("systemctl is-active roost-agent roost-edge"), "active\nactive", f"units of {host.name}")
-            units = host.sh("systemctl list-units --plain --no-legend --type=service 'roost-app.*' | cut -d' ' -f1").split()
+            units = host.sh(
+                "systemctl list-units --plain --no-legend --type=service 'roost-app.*' | cut -d' ' -f1"
+            ).split()
             equal(len(units), 1, f"units of the application: {units}")
             equal(host.sh("systemctl is-enabled roost-agent"), "enabled", "roost-agent starts with the machine")
             user = host.sh("ps -o user:40= -p $(pgrep -f '^node server.js' | tail -1)")
             equal(user, f"roost-{name}", "account of the application")
-            expect(not any(token in host.sh("cat /proc/*/cmdline | tr '\\0' ' '") for token in tokens), "a token is in a process list")
-            equal(host.sh(f"getent ahostsv4 {name}.svc.internal | head -1 | cut -d' ' -f1"), "127.53.0.1", "internal name")
+            expect(
+                not any(token in host.sh("cat /proc/*/cmdline | tr '\\0' ' '") for token in tokens),
+                "a token is in a process list",
+            )
+            equal(
+                host.sh(f"getent ahostsv4 {name}.svc.internal | head -1 | cut -d' ' -f1"), "127.53.0.1", "internal name"
+            )
         repository.version("2")
         hub.api.deploy(service["id"])
         hub.api.active(service["id"], 90)
@@ -83,8 +101,11 @@ def life(world):
         expect("version=2" in fetch(two), "the other host")
         before = len([event for event in hub.api.events() if event["kind"] == "crash"])
         one.heal()
-        wait_for("the events arrive", lambda: len([
-            event for event in hub.api.events() if event["kind"] == "crash"]) == before + 1, 60)
+        wait_for(
+            "the events arrive",
+            lambda: len([event for event in hub.api.events() if event["kind"] == "crash"]) == before + 1,
+            60,
+        )
         wait_for("it is heard of again", lambda: not hub.api.get(f"/nodes/{first}")["is_silent"], 40)
         wait_for("active", lambda: hub.api.service(service["id"])["status"] == "active", 20)
 
@@ -103,8 +124,14 @@ def life(world):
             wait_for("version 3", lambda: "version=3" in fetch(host), 10)
         hub.api.ok("DELETE", f"/services/{service['id']}")
         for host in (one, two):
-            wait_for("nothing is left", lambda: host.sh(
-                f"systemctl list-unit-files 'roost-app*' --no-legend; ls /var/lib/roost/agent/services; id -u roost-{name} 2>/dev/null; true") == "", 20)
+            wait_for(
+                "nothing is left",
+                lambda: host.sh(
+                    f"systemctl list-unit-files 'roost-app*' --no-legend; ls /var/lib/roost/agent/services; id -u roost-{name} 2>/dev/null; true"
+                )
+                == "",
+                20,
+            )
 
 
 @scenario("hosts.deploys", seconds=400, lab=True)
@@ -142,9 +169,11 @@ def deploys(world):
                 ended.set()
                 killer.join()
                 result = load.end()
-        world.note(f"{count} deploys in {took / 1000:.0f} s, agent killed {kills[0]} times (seed {seed}): "
-                   f"{result['failed']} failed of {result['sent']} requests, p50 {result['latency_ms']['p50']} ms, "
-                   f"p99 {result['latency_ms']['p99']} ms, max {result['latency_ms']['max']} ms")
+        world.note(
+            f"{count} deploys in {took / 1000:.0f} s, agent killed {kills[0]} times (seed {seed}): "
+            f"{result['failed']} failed of {result['sent']} requests, p50 {result['latency_ms']['p50']} ms, "
+            f"p99 {result['latency_ms']['p99']} ms, max {result['latency_ms']['max']} ms"
+        )
         equal(result["failed"], 0, json.dumps(result))
         restarts = host.sh("systemctl show -p NRestarts --value roost-agent")
         expect(int(restarts) >= kills[0] // 2, f"systemd restarted the agent {restarts} times of {kills[0]} kills")

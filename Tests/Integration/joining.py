@@ -1,12 +1,11 @@
 """Hub and agent as processes of their own: tokens, removal, time without the hub."""
+
 import json
 import os
 import time
 
 from kit.agent import Agent, HubProcess
-from kit.apps import python
 from kit.check import Stopwatch, equal, expect, stays, wait_for
-from kit.hub import request
 from kit.registry import scenario
 from kit.world import Load
 
@@ -19,8 +18,13 @@ def tokens(world):
     agent = Agent(world, hub, "one")
     agent.join(token)
     refused = Agent(world, hub, "two")
-    for what, bad in (("used", token), ("forged", token[:-6] + "abcdef"), ("unknown", "rit_" + "0" * 32 + "_" + "0" * 64),
-                      ("no", "nonsense"), ("empty", "")):
+    for what, bad in (
+        ("used", token),
+        ("forged", token[:-6] + "abcdef"),
+        ("unknown", "rit_" + "0" * 32 + "_" + "0" * 64),
+        ("no", "nonsense"),
+        ("empty", ""),
+    ):
         done = refused.try_join(bad)
         expect(done.returncode != 0, f"a {what} token was taken: {done.stdout}")
         expect(token not in done.stdout + done.stderr, "the token is in the output")
@@ -33,8 +37,10 @@ def tokens(world):
     expect(done.returncode != 0 and "key" in done.stderr, f"a hub with another key was believed: {done.stderr}")
     again = agent.try_join(hub.token())
     expect(again.returncode != 0 and "joined" in again.stderr, f"joined twice: {again.stderr}")
-    expect(token not in world.log("hub.log") and token not in hub.api.ask("GET", "/audit-logs?limit=200").text,
-           "the token is in log or audit")
+    expect(
+        token not in world.log("hub.log") and token not in hub.api.ask("GET", "/audit-logs?limit=200").text,
+        "the token is in log or audit",
+    )
     with open(f"{hub.data}/hub/roost.db", "rb") as file:
         expect(token.encode() not in file.read(), "the token is in the database")
     equal(os.stat(agent.path("identity.json")).st_mode & 0o777, 0o600, "mode of the agent's identity")
@@ -100,8 +106,11 @@ def hub_away(world):
         time.sleep(1)
         hub.start()
         wait_for("the server is heard of", lambda: hub.api.get(f"/nodes/{node}")["is_silent"] is False, 20)
-        crashes = wait_for("the events arrive", lambda: at_least(3, [
-            event for event in hub.api.events() if event["kind"] == "crash"]), 30)
+        crashes = wait_for(
+            "the events arrive",
+            lambda: at_least(3, [event for event in hub.api.events() if event["kind"] == "crash"]),
+            30,
+        )
         time.sleep(2)
         load.end_without_failure()
     crashes = [event for event in hub.api.events() if event["kind"] == "crash"]
@@ -161,5 +170,7 @@ def many(world):
         reports = {node["services"][0]["commit"] for node in hub.api.items("/nodes")}
         equal(reports, {repository.head}, "commits on the servers")
         for agent in agents:
-            expect(f"version={number}" in agent.fetch("/app").text, f"server {agent.name} does not serve version {number}")
+            expect(
+                f"version={number}" in agent.fetch("/app").text, f"server {agent.name} does not serve version {number}"
+            )
     equal(len({json.dumps(sorted(node["services"][0]["commit"] for node in hub.api.items("/nodes")))}), 1, "one commit")

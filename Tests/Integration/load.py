@@ -3,10 +3,11 @@
 
 load.py URL [--rate N] [--seconds S] [--expect TEXT]
 
-Runs until standard input ends or the seconds are over, then prints one line of JSON: what was sent, what failed, and how
-long answers took. A failed request is any that did not get a complete 200 answer within the time limit; nothing is asked
-twice, except that an idle connection that the server closed before anything was sent on it is opened again.
+Runs until standard input ends or the seconds are over, then prints one line of JSON: what was sent, what failed, and
+how long answers took. A failed request is any that did not get a complete 200 answer within the time limit; nothing is
+asked twice, except that an idle connection that the server closed before anything was sent on it is opened again.
 """
+
 import argparse
 import asyncio
 import collections
@@ -82,7 +83,9 @@ class Load:
             head = await reader.readuntil(b"\r\n\r\n")
             lines = head.decode("latin-1").split("\r\n")
             status = int(lines[0].split(" ")[1])
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+            headers = {
+                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)
+            }
             if "content-length" in headers:
                 body = await reader.readexactly(int(headers["content-length"]))
             elif headers.get("transfer-encoding") == "chunked":
@@ -117,9 +120,14 @@ class Load:
             return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1000, 2) if ordered else None
 
         return {
-            "sent": self.sent, "ok": len(ordered), "failed": self.sent - len(ordered), "failures": dict(self.failures),
-            "failed_at_s": self.failed_at[:20], "reopened": self.reopened,
-            "seconds": round(time.monotonic() - self.began, 1), "versions": len(self.versions),
+            "sent": self.sent,
+            "ok": len(ordered),
+            "failed": self.sent - len(ordered),
+            "failures": dict(self.failures),
+            "failed_at_s": self.failed_at[:20],
+            "reopened": self.reopened,
+            "seconds": round(time.monotonic() - self.began, 1),
+            "versions": len(self.versions),
             "latency_ms": {"p50": rank(0.5), "p99": rank(0.99), "max": rank(1)},
         }
 

@@ -8,6 +8,7 @@ last line says `N passed, M failed`. A name may end early: `failures` runs all t
 --all     the long versions: every labelled effect, and 100 deploys (or ROOST_TEST_LONG=1)
 --keep    leave the folders of failed scenarios
 """
+
 import argparse
 import importlib
 import os
@@ -39,6 +40,7 @@ def run_here(name, keep):
     entry = SCENARIOS[name]
     if entry.needs_lab:
         from kit.lab import enter_lab
+
         enter_lab()
     world = World()
     failed = False
@@ -52,7 +54,7 @@ def run_here(name, keep):
                 lines = world.log(log).splitlines()
                 crash = next((at for at, line in enumerate(lines) if "crashed:" in line), None)
                 print(f"--- {log} ({world.root})")
-                print("\n".join(lines[-20:] if crash is None else lines[crash:crash + 14]))
+                print("\n".join(lines[-20:] if crash is None else lines[crash : crash + 14]))
     finally:
         began = time.monotonic()
         world.close(keep=keep and failed)
@@ -76,8 +78,10 @@ def run_apart(name, arguments, lock, results):
     notes = [line[5:] for line in output.splitlines() if line.startswith("NOTE ") and len(line) > 5]
     with lock:
         results[name] = process.returncode == 0
-        print(f"{'ok    ' if results[name] else 'FAILED'}  {name} ({took:.1f} s){'  ' + notes[-1] if notes else ''}",
-              flush=True)
+        print(
+            f"{'ok    ' if results[name] else 'FAILED'}  {name} ({took:.1f} s){'  ' + notes[-1] if notes else ''}",
+            flush=True,
+        )
         if not results[name]:
             late = " (out of time)" if took >= seconds else ""
             print("\n".join(f"    {line}" for line in (output + late).splitlines()[-90:]), flush=True)
@@ -97,9 +101,11 @@ def main():
     if arguments.here:
         sys.exit(run_here(arguments.here, arguments.keep))
     chosen = [
-        name for name, entry in SCENARIOS.items()
+        name
+        for name, entry in SCENARIOS.items()
         if (not arguments.names or any(name.startswith(prefix) for prefix in arguments.names))
-        and (not arguments.quick or entry.is_quick)]
+        and (not arguments.quick or entry.is_quick)
+    ]
     if arguments.list:
         print("\n".join(chosen))
         return

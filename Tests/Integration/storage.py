@@ -1,11 +1,12 @@
 """Disks that fill up: under a build, under the agent, under the hub's database."""
+
 import os
 import subprocess
 import time
 
 from kit.check import equal, expect, wait_for
 from kit.registry import scenario
-from kit.world import Load, Up
+from kit.world import Up
 
 from failures import Bystander, fails
 
@@ -85,8 +86,11 @@ def hub_full(world):
         expect(up.process.poll() is None, "roost up ended")
         time.sleep(2)
         os.unlink(ballast)
-        wait_for("it takes writes again", lambda: up.hub.ask(
-            "PUT", f"/stacks/{stack['id']}", {"ssh_allow": ["192.0.2.0/24"]}).status == 202, 20)
+        wait_for(
+            "it takes writes again",
+            lambda: up.hub.ask("PUT", f"/stacks/{stack['id']}", {"ssh_allow": ["192.0.2.0/24"]}).status == 202,
+            20,
+        )
         repository.version("2")
         up.hub.deploy(service["id"])
         up.hub.active(service["id"])
@@ -95,7 +99,9 @@ def hub_full(world):
 
 def writes(up, stack):
     """The refusal of a write, or nothing as long as writes still find room."""
-    answer = up.hub.ask("PUT", f"/stacks/{stack['id']}", {"ssh_allow": [f"192.0.2.0/{24 + int(time.monotonic() * 10) % 8}"]})
+    answer = up.hub.ask(
+        "PUT", f"/stacks/{stack['id']}", {"ssh_allow": [f"192.0.2.0/{24 + int(time.monotonic() * 10) % 8}"]}
+    )
     return answer if answer.status >= 400 else None
 
 
@@ -107,7 +113,9 @@ def hub_read_only(world):
     service = up.live("app", repository)
     stack = up.hub.stack()
     pids = up.app_pids(service)
-    files = [world.path("data", "hub", name) for name in os.listdir(world.path("data", "hub")) if name.startswith("roost.db")]
+    files = [
+        world.path("data", "hub", name) for name in os.listdir(world.path("data", "hub")) if name.startswith("roost.db")
+    ]
     with Bystander(up):
         # Not even root writes to an immutable file, also not through a descriptor that is open.
         subprocess.run(["chattr", "+i", *files], check=True)
@@ -121,5 +129,7 @@ def hub_read_only(world):
             subprocess.run(["chattr", "-i", *files], check=True)
         wait_for("writes are taken again", lambda: not writes(up, stack), 20)
         repository.version("2")
-        wait_for("a deploy is taken again", lambda: up.hub.ask("POST", f"/services/{service['id']}/deploy").status == 202, 20)
+        wait_for(
+            "a deploy is taken again", lambda: up.hub.ask("POST", f"/services/{service['id']}/deploy").status == 202, 20
+        )
         up.hub.active(service["id"])

@@ -69,7 +69,8 @@ struct FilesTests {
 
     /// A build can nest folders deeper than a path may be long.
     @Test func removesTreesOfAnyDepth() async throws {
-        let script = "import os\nos.mkdir('deep'); os.chdir('deep')\n"
+        let script =
+            "import os\nos.mkdir('deep'); os.chdir('deep')\n"
             + "for i in range(3000):\n    os.mkdir('d' * 100); os.chdir('d' * 100)\n"
         try await bench.run(["python3", "-c", script])
         try await files.remove("\(base)/deep")

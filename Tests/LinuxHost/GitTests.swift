@@ -180,8 +180,11 @@ struct GitTests {
     @Test func aRepositoryThatNeverAnswersEndsAtTheTimeout() async throws {
         let port = try await LiveProbes().freePort(excluding: [])
         try bench.start(
-            ["python3", "-c", "import socket,time; s=socket.socket(); s.bind(('127.0.0.1',\(port))); s.listen(5); "
-                + "time.sleep(60)"])
+            [
+                "python3", "-c",
+                "import socket,time; s=socket.socket(); s.bind(('127.0.0.1',\(port))); s.listen(5); "
+                    + "time.sleep(60)",
+            ])
         try await eventually("the silent server listens") {
             await problemCode {
                 try await LiveProbes().tcp(host: "127.0.0.1", port: port, timeout: .seconds(1))

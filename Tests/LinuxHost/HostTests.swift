@@ -69,7 +69,8 @@ struct HostTests {
         #expect(
             await problemCode { try await probes.tcp(host: "127.0.0.1", port: port, timeout: .seconds(1)) }
                 == .unavailable)
-        let server = "import http.server\nclass H(http.server.BaseHTTPRequestHandler):\n  def do_GET(s):\n"
+        let server =
+            "import http.server\nclass H(http.server.BaseHTTPRequestHandler):\n  def do_GET(s):\n"
             + "    s.send_response(int(s.path[1:])); s.send_header('Content-Length', '0'); s.end_headers()\n"
             + "http.server.ThreadingHTTPServer(('127.0.0.1', \(port)), H).serve_forever()"
         try bench.start(["python3", "-c", server])
@@ -92,7 +93,8 @@ struct HostTests {
     @Test func probesEndAtTheirTimeout() async throws {
         let probes = LiveProbes()
         let port = try await probes.freePort(excluding: [])
-        let server = "import socket, time\ns = socket.socket(); s.bind(('127.0.0.1', \(port))); s.listen()\n"
+        let server =
+            "import socket, time\ns = socket.socket(); s.bind(('127.0.0.1', \(port))); s.listen()\n"
             + "while True:\n  c = s.accept()[0]\n  try:\n    while True: c.send(b'H'); time.sleep(0.05)\n"
             + "  except OSError: pass"
         try bench.start(["python3", "-c", server])

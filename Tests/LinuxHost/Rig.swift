@@ -133,7 +133,8 @@ final class Rig: Sendable {
 
     /// How many processes run with this word as an argument. Zombies have none.
     func count(_ word: String) async throws -> Int {
-        let script = "for f in /proc/[0-9]*/cmdline; do "
+        let script =
+            "for f in /proc/[0-9]*/cmdline; do "
             + "tr '\\0' '\\n' < $f 2>/dev/null | grep -qx -- \"$1\" && echo x; done | wc -l"
         // The shell that counts has the word as an argument itself; in halves it does not match.
         let halves = "set -- \"$1$2\"; "

@@ -79,7 +79,9 @@ extension Supervision.Crashes {
             try await rig.start(spec)
             try await eventually("it runs") { try await rig.state("stopped") == "running" }
             let service = "roost-\(rig.id("stopped")).service"
-            if verb == "kill" { try await rig.run(["systemctl", "set-property", "--runtime", service, "CPUWeight=50"]) }
+            if verb == "kill" {
+                try await rig.run(["systemctl", "set-property", "--runtime", service, "CPUWeight=50"])
+            }
             try await rig.run(["systemctl", "stop", service])
             #expect(try await rig.count(rig.mark) == 0)
             #expect(try await rig.list().isEmpty)

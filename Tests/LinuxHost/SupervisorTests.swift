@@ -80,7 +80,8 @@ extension Supervision.Behaviour {
         try await eventually("it runs") { try await rig.state("secret") == "running" }
         let value = spec.environment["TOKEN"]!.dropFirst(8)
         // In halves, so that the search does not find itself.
-        let search = "cat /proc/[0-9]*/cmdline /etc/systemd/system/roost-* >/tmp/$2 2>/dev/null; "
+        let search =
+            "cat /proc/[0-9]*/cmdline /etc/systemd/system/roost-* >/tmp/$2 2>/dev/null; "
             + "grep -c \"$1$2\" /tmp/$2; rm /tmp/$2"
         #expect(try await rig.run(["sh", "-c", search, "sh", "hunter2-", String(value)]) == "0\n")
         let folder = "\(rig.root)/units/\(rig.id("secret"))"
@@ -122,7 +123,8 @@ extension Supervision.Behaviour {
         try await eventually("it runs") { try await rig.state("busy") == "running" }
         let pid = try await rig.pid("busy") ?? 0
         // Ticks used (100 a second) beside the time that passed, both from the machine itself.
-        let script = "t() { cut -d' ' -f14,15 /proc/\(pid)/stat | tr ' ' +; }; a=$(($(t))); "
+        let script =
+            "t() { cut -d' ' -f14,15 /proc/\(pid)/stat | tr ' ' +; }; a=$(($(t))); "
             + "u=$(cut -d' ' -f1 /proc/uptime); sleep 3; v=$(cut -d' ' -f1 /proc/uptime); b=$(($(t))); "
             + "echo $((b - a)) $u $v"
         let numbers = try await rig.run(["sh", "-c", script]).split(separator: " ")
@@ -185,7 +187,8 @@ extension Supervision.Behaviour {
     func leavesNoChildBehind(_ place: Place) async throws {
         let rig = try await Rig(place)
         let mark = rig.mark
-        let daemons = "sleep \(mark) & setsid sleep \(mark) & "
+        let daemons =
+            "sleep \(mark) & setsid sleep \(mark) & "
             + "(setsid sh -c 'env -i setsid sleep \(mark) & sleep 0.01' &); "
         try await rig.start(rig.shell("parent", daemons + "echo up; wait"))
         try await eventually("all children are there") { try await rig.count(mark) >= 3 }

@@ -11,7 +11,8 @@ import Testing
     @Test(arguments: [
         "", "-oProxyCommand=touch /tmp/x", "--upload-pack=touch", "ext::sh -c touch", "ext::sh", "file://relative",
         "file:///srv/../etc", "ssh://-oProxyCommand=x/y", "git@-oProxyCommand=x:y", "https://u:p@git.example.org/a",
-        "https:///a", "a\nb@c:d", "ftp://x/y", "/etc/passwd", "../x", "fd::17", "git@git.example.org:-x", "https://-x/y",
+        "https:///a", "a\nb@c:d", "ftp://x/y", "/etc/passwd", "../x", "fd::17", "git@git.example.org:-x",
+        "https://-x/y",
         "javascript:alert(1)", "https://git.example.org/a b", "\u{0}",
     ])
     func `what git could misread is refused`(url: String) { #expect(Names.gitURLFlaw(url) != nil) }
@@ -20,7 +21,8 @@ import Testing
     func `usual references are accepted`(ref: String) { #expect(Names.gitRefFlaw(ref) == nil) }
 
     @Test(arguments: [
-        "", "-x", "--upload-pack=x", "a..b", "a b", "a\nb", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/", "a.",
+        "", "-x", "--upload-pack=x", "a..b", "a b", "a\nb", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/",
+        "a.",
         "a//b", "a@{1}", "@", ".a", "a/.b", "a.lock", "a.lock/b", "\u{7F}",
     ])
     func `what git would not take for a reference is refused`(ref: String) { #expect(Names.gitRefFlaw(ref) != nil) }
@@ -28,10 +30,14 @@ import Testing
     @Test(arguments: ["web", "a", "api-2", "0", String(repeating: "x", count: 63)])
     func `labels`(name: String) { #expect(Names.dnsLabelFlaw(name) == nil) }
 
-    @Test(arguments: ["", "-a", "a-", "A", "a.b", "a_b", "a b", "..", "a/b", "ä", "a\n", String(repeating: "x", count: 64)])
+    @Test(arguments: [
+        "", "-a", "a-", "A", "a.b", "a_b", "a b", "..", "a/b", "ä", "a\n", String(repeating: "x", count: 64),
+    ])
     func `no labels`(name: String) { #expect(Names.dnsLabelFlaw(name) != nil) }
 
-    @Test(arguments: ["/", "/api", "/a/b-c_d.e"]) func `prefixes`(path: String) { #expect(Names.pathPrefixFlaw(path) == nil) }
+    @Test(arguments: ["/", "/api", "/a/b-c_d.e"]) func `prefixes`(path: String) {
+        #expect(Names.pathPrefixFlaw(path) == nil)
+    }
 
     @Test(arguments: ["", "a", "/..", "/a/../b", "/a/./b", "/%2e", "/a?b", "/a#b", "/a b", "/a\\b", "/é", "/\u{0}"])
     func `no prefixes`(path: String) { #expect(Names.pathPrefixFlaw(path) != nil) }
@@ -39,6 +45,8 @@ import Testing
     @Test(arguments: ["0.0.0.0/0", "203.0.113.0/24", "::/0", "2001:db8::/32", "::ffff:1.2.3.4/128"])
     func `networks`(text: String) { #expect(Names.cidrFlaw(text) == nil) }
 
-    @Test(arguments: ["", "1.2.3.4", "1.2.3.4/33", "1.2.3/8", "1.2.3.04/8", "::/129", ":::/0", "1::2::3/8", "x/8", "1.2.3.4/-1"])
+    @Test(arguments: [
+        "", "1.2.3.4", "1.2.3.4/33", "1.2.3/8", "1.2.3.04/8", "::/129", ":::/0", "1::2::3/8", "x/8", "1.2.3.4/-1",
+    ])
     func `no networks`(text: String) { #expect(Names.cidrFlaw(text) != nil) }
 }

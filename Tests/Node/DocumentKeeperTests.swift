@@ -23,7 +23,9 @@ import Testing
             hubPublicKey: Base64.encode(Array(key.publicKey.rawRepresentation)))
     }
 
-    private func envelope(_ generation: Int64, node: String = "n1", signedBy other: Curve25519.Signing.PrivateKey? = nil)
+    private func envelope(
+        _ generation: Int64, node: String = "n1", signedBy other: Curve25519.Signing.PrivateKey? = nil
+    )
         throws -> DesiredStateEnvelope
     {
         let state = DesiredState(
@@ -37,7 +39,9 @@ import Testing
         return DesiredStateEnvelope(document: json, hash: hash, signature: Base64.encode(Array(signature)))
     }
 
-    private func keeper() -> DocumentKeeper { DocumentKeeper(host: host, path: "/roost/desired.json", identity: identity) }
+    private func keeper() -> DocumentKeeper {
+        DocumentKeeper(host: host, path: "/roost/desired.json", identity: identity)
+    }
 
     @Test func `a good document is accepted once, and found again`() async throws {
         let keeper = keeper()

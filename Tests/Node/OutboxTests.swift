@@ -26,7 +26,8 @@ import Testing
         for number in 1...3 { try await first.add("run", "event \(number)") }
         try await first.acknowledge(2)
         let second = try await open()
-        #expect(await second.batch(10).map(\.sequence) == [3])
+        // A receipt need not be on the disk: the hub drops by its number what is delivered twice.
+        #expect(await second.batch(10).map(\.sequence) == [1, 2, 3])
         try await second.acknowledge(3)
         let third = try await open()
         #expect(await third.pending == 0)

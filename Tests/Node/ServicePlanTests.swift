@@ -98,7 +98,8 @@ import Testing
         }
         observed.units[Self.unit(new)] = UnitStatus(id: Self.unit(new), state: .running)
         observed.health[Self.unit(new)] = .late("no answer")
-        #expect(ServicePlan.steps(desired: new, memory: memory, observed: observed).first == .fail(message: "no answer"))
+        #expect(
+            ServicePlan.steps(desired: new, memory: memory, observed: observed).first == .fail(message: "no answer"))
         memory.failed = FailedDeployment(deploymentId: "d2", message: "no answer")
         #expect(
             ServicePlan.steps(desired: new, memory: memory, observed: observed)

@@ -5,7 +5,8 @@ import Model
 import Supervisor
 
 /// Supervisor and internal names on a command line, for tests: `start ROOT` (specs as a JSON list on stdin),
-/// `stop ROOT ID…`, `list ROOT`, `names SUFFIX ADDRESS DNS NAME…` (without a name: takes them back), and the shim itself.
+/// `stop ROOT ID…`, `list ROOT`, `names SUFFIX ADDRESS DNS NAME…` (without a name: takes them back), and the
+/// shim itself.
 /// `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
 @main
 struct SuperviseProbe {
@@ -18,8 +19,9 @@ struct SuperviseProbe {
                 exit(0)
             } catch {
                 let problem = Problem(wrapping: error, doing: "The probe")
-                print(JSONValue.object(["code": .string(problem.code.rawValue), "error": .string("\(problem)")])
-                    .canonicalText)
+                print(
+                    JSONValue.object(["code": .string(problem.code.rawValue), "error": .string("\(problem)")])
+                        .canonicalText)
                 exit(1)
             }
         }

@@ -48,7 +48,8 @@ enum SourceTree {
         return File(path: path, lines: lines)
     }
 
-    /// Paths of all files below a folder, relative to the project's. Hidden ones are left out: they hold what tools make.
+    /// Paths of all files below a folder, relative to the project's. Hidden ones, which hold what tools make, are left
+    /// out.
     static func paths(below folder: String) throws -> [String] {
         var result: [String] = []
         for name in try names(in: folder) where !name.hasPrefix(".") && name != "__pycache__" {

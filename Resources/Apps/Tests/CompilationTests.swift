@@ -25,7 +25,8 @@ import Testing
 
     private static func service(_ name: String, path: JSONValue = "/") -> ResourceRecord {
         record(
-            "service", "id-\(name)", spec: ["name": .string(name), "path": path, "git_url": "https://now.example.org/x"],
+            "service", "id-\(name)",
+            spec: ["name": .string(name), "path": path, "git_url": "https://now.example.org/x"],
             state: ["deployment_id": .string("d-\(name)"), "deploy_key_private": "sealed:key"], parent: "s")
     }
 
@@ -76,15 +77,30 @@ import Testing
         #expect(state.peers == ["web"])
     }
 
-    @Test(arguments: [
-        (["name": "web", "git_url": "https://x.example.org/a"], "run_command"),
-        (["name": "web", "git_url": "https://x.example.org/a", "kind": "static", "run_command": "x"], "run_command"),
-        (["name": "web", "git_url": "https://x.example.org/a", "run_command": "x", "public_folder": "y"], "public_folder"),
-        (["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "port": 80, "instances": 2], "instances"),
-        (["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["PORT": "1"]], "env.PORT"),
-        (["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["SERVICE_A_URL": "1"]],
-            "env.SERVICE_A_URL"),
-    ] as [([String: JSONValue], String)])
+    @Test(
+        arguments: [
+            (["name": "web", "git_url": "https://x.example.org/a"], "run_command"),
+            (
+                ["name": "web", "git_url": "https://x.example.org/a", "kind": "static", "run_command": "x"],
+                "run_command"
+            ),
+            (
+                ["name": "web", "git_url": "https://x.example.org/a", "run_command": "x", "public_folder": "y"],
+                "public_folder"
+            ),
+            (
+                ["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "port": 80, "instances": 2],
+                "instances"
+            ),
+            (
+                ["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["PORT": "1"]],
+                "env.PORT"
+            ),
+            (
+                ["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["SERVICE_A_URL": "1"]],
+                "env.SERVICE_A_URL"
+            ),
+        ] as [([String: JSONValue], String)])
     func `fields that do not go together are refused by path`(spec: [String: JSONValue], path: String) {
         var flaws = FieldFlaws()
         serviceKind.validate(spec, &flaws)

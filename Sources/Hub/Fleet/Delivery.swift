@@ -54,7 +54,8 @@ extension Hub {
             guard let node = try transaction.get("node", nodeId), let stackId = node.spec["stack_id"]?.stringValue
             else { throw Problem(.notFound, "The server is not known.") }
             for chunk in batch.chunks {
-                let owner = chunk.source == "build"
+                let owner =
+                    chunk.source == "build"
                     ? try transaction.get("deployment", chunk.id)?.state["stack_id"]?.stringValue
                     : try transaction.get("service", chunk.id)?.parentId
                 // A log of something that was deleted meanwhile is of no use to anybody.

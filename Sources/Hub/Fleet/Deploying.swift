@@ -161,7 +161,8 @@ extension Hub {
                 do {
                     try await write { try Settling.settle(stackId: stackId, $0) }
                 } catch {
-                    logger.warning("statuses could not be settled", metadata: ["stack": "\(stackId)", "error": "\(error)"])
+                    logger.warning(
+                        "statuses could not be settled", metadata: ["stack": "\(stackId)", "error": "\(error)"])
                     dirtyStacks.mark(stackId)
                     // A cancelled sleep ends the loop at its head.
                     try? await world.clock.sleep(for: .seconds(1))

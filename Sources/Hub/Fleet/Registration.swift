@@ -33,7 +33,8 @@ extension Hub {
                 let key = try signingKey(transaction), let stackId = token.spec["stack_id"]?.stringValue
             else { throw Self.refused }
             let hubKey = Base64.encode(Array(key.publicKey.rawRepresentation))
-            let isExpired = token.state["expires_at"]?.stringValue.flatMap { Timestamp(rfc3339: $0) }
+            let isExpired =
+                token.state["expires_at"]?.stringValue.flatMap { Timestamp(rfc3339: $0) }
                 .map { $0 <= transaction.now } ?? true
             if let node = try transaction.all("node", parentId: nil).first(where: {
                 $0.state["public_key"]?.stringValue == request.publicKey
@@ -78,7 +79,9 @@ extension Hub {
 
     /// The first label of the host name, made unique.
     private func freeName(_ hostname: String, _ transaction: any StoreTransaction) throws -> String {
-        let label = hostname.lowercased().prefix { $0 != "." }.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        let label = hostname.lowercased().prefix { $0 != "." }.filter {
+            $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-")
+        }
         let base = Names.dnsLabelFlaw(String(label.prefix(50))) == nil ? String(label.prefix(50)) : "server"
         for number in 1...100_000 {
             let name = number == 1 ? base : "\(base)-\(number)"

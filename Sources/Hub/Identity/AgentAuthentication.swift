@@ -42,6 +42,7 @@ extension Hub {
         try loginLimits.admit(account: "install from \(address)", address: address, at: world.clock.monotonic())
     }
 
+    /// Counts a refused registration against its address.
     public func noteRefusedRegistration(address: String) {
         loginLimits.noteFailure(account: "install from \(address)", address: address, at: world.clock.monotonic())
     }

@@ -66,6 +66,7 @@ public enum BrandFilter: Sendable, Equatable {
     case only([String])
 }
 
+/// Which records of a kind, in which order, and how many.
 public struct ListQuery: Sendable, Equatable {
     public var parentId: String?
     public var limit: Int
@@ -92,6 +93,7 @@ public struct ListQuery: Sendable, Equatable {
     }
 }
 
+/// One page of records.
 public struct RecordPage: Sendable, Equatable {
     public var records: [ResourceRecord]
     public var nextCursor: String?
@@ -102,6 +104,7 @@ public struct RecordPage: Sendable, Equatable {
     }
 }
 
+/// Which events of the timeline.
 public struct EventFilter: Sendable, Equatable {
     public var nodeId: String?
     public var stackId: String?
@@ -159,6 +162,7 @@ public struct AuditEntry: Codable, Sendable, Equatable {
     }
 }
 
+/// Which entries of the audit log, newest first.
 public struct AuditFilter: Sendable, Equatable {
     public var actor: String?
     public var resource: String?
@@ -199,6 +203,7 @@ public struct LogName: Sendable, Hashable {
     }
 }
 
+/// A piece of a log.
 public struct LogText: Sendable, Equatable {
     /// Where `text` begins, in bytes of the stream; later than asked for when older text is gone.
     public var offset: Int64

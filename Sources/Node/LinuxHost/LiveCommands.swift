@@ -81,7 +81,8 @@ private struct CommandRun {
             pid = try plan.run()
         } catch {
             closeAll()
-            throw Problem(.commandFailed, "\(command.argv[0]) could not be started: \(error.reason).",
+            throw Problem(
+                .commandFailed, "\(command.argv[0]) could not be started: \(error.reason).",
                 hint: error.code == ENOENT ? "Install it, or check its name." : nil, context: "step \(error.step)")
         }
         for end in [pipes[0][0], pipes[1][1], pipes[2][1]] { close(end) }

@@ -127,9 +127,10 @@ public struct LiveGit: Git {
     }
 
     static func isCommit(_ text: String) -> Bool {
-        text.utf8.count == 40 && text.utf8.allSatisfy { byte in
-            (48...57).contains(byte) || (97...102).contains(byte) || (65...70).contains(byte)
-        }
+        text.utf8.count == 40
+            && text.utf8.allSatisfy { byte in
+                (48...57).contains(byte) || (97...102).contains(byte) || (65...70).contains(byte)
+            }
     }
 
     /// Names at the remote that `ref` may mean, best first.

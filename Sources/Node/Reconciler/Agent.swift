@@ -163,7 +163,8 @@ public final class Agent: Sendable {
         workers.withLock { $0.values.compactMap(\.report) }.flatMap { report -> [LogSource] in
             var sources: [LogSource] = []
             if let deployment = report.deployment {
-                sources.append(LogSource(source: "build", id: deployment.deploymentId, unitPrefix: "build.\(report.name)."))
+                sources.append(
+                    LogSource(source: "build", id: deployment.deploymentId, unitPrefix: "build.\(report.name)."))
             }
             sources.append(LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."))
             return sources

@@ -148,7 +148,9 @@ struct HeartbeatSequence {
     static func begin(host: Host, path: String) async throws -> HeartbeatSequence {
         let text = try await host.files.read(path, bytesMax: 64).map { String(decoding: $0, as: UTF8.self) }
         let epoch = (text.flatMap(Int64.init) ?? 0) + 1
-        try await host.effect("epoch.write") { try await host.files.write(path, Array(String(epoch).utf8), mode: 0o600) }
+        try await host.effect("epoch.write") {
+            try await host.files.write(path, Array(String(epoch).utf8), mode: 0o600)
+        }
         return HeartbeatSequence(last: epoch << 32)
     }
 

@@ -54,7 +54,8 @@ actor DocumentKeeper {
         if let current, document.generation < current.generation {
             throw Problem(
                 .untrusted,
-                "The desired state has generation \(document.generation), older than \(current.generation), which is in force.")
+                "The desired state has generation \(document.generation); \(current.generation) is in force already."
+            )
         }
         return document
     }

@@ -90,7 +90,9 @@ actor LogShipper {
         return !chunks.isEmpty
     }
 
-    private func chunk(of source: LogSource, unit: String, _ positions: inout [String: Position]) async throws -> LogChunk? {
+    private func chunk(of source: LogSource, unit: String, _ positions: inout [String: Position]) async throws
+        -> LogChunk?
+    {
         let path = "\(logFolder)/\(unit)/current.log"
         guard let size = try await host.files.size(path) else { return nil }
         var position = positions[unit] ?? Position()

@@ -102,7 +102,9 @@ extension WorkerRun {
                 throw Problem(.unavailable, "The build vanished; it will be tried again.")
             }
             if status.state == .exited { return status }
-            if worker.shared.withLock({ $0.isDecided && $0.desired?.deploymentId != desired.deploymentId }) { return nil }
+            if worker.shared.withLock({ $0.isDecided && $0.desired?.deploymentId != desired.deploymentId }) {
+                return nil
+            }
             try await host.clock.sleep(for: pause)
             pause = min(pause * 1.5, .milliseconds(250))
         }

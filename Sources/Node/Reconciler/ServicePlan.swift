@@ -109,7 +109,9 @@ enum ServicePlan {
             case .healthy: break
             case .waiting, .unhealthy: steps.append(.awaitHealth(unit: unit))
             case .late(let why):
-                guard missing.isEmpty, steps.allSatisfy({ if case .awaitHealth = $0 { true } else { false } }) else { break }
+                guard missing.isEmpty, steps.allSatisfy({ if case .awaitHealth = $0 { true } else { false } }) else {
+                    break
+                }
                 return [.fail(message: why)]
             }
         }

@@ -57,7 +57,11 @@ struct WorkerRun {
         var observed = ServiceObservation()
         observed.units = all.filter { entry in own.contains { entry.key.hasPrefix($0) } }
         for name in try await host.files.list(paths.releases) {
-            if name.hasSuffix(".json") { observed.sealed.insert(String(name.dropLast(5))) } else { observed.halves.insert(name) }
+            if name.hasSuffix(".json") {
+                observed.sealed.insert(String(name.dropLast(5)))
+            } else {
+                observed.halves.insert(name)
+            }
         }
         observed.halves.subtract(observed.sealed)
         observed.health = await checkHealth(observed.units, desired)

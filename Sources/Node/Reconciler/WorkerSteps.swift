@@ -62,7 +62,11 @@ extension WorkerRun {
         if !memory.instances.contains(where: { $0.unitId == unit }) {
             let taken = Set(memory.instances.map(\.port))
             let port: Int
-            if let fixed = service.port { port = fixed } else { port = try await host.probes.freePort(excluding: taken) }
+            if let fixed = service.port {
+                port = fixed
+            } else {
+                port = try await host.probes.freePort(excluding: taken)
+            }
             let record = InstanceRecord(
                 unitId: unit, deploymentId: service.deploymentId, release: Keys.release(service),
                 runKey: Keys.run(service), index: Int(unit.split(separator: ".").last ?? "") ?? 0, port: port)
@@ -73,7 +77,8 @@ extension WorkerRun {
         let host = host
         try await host.effect("unit.start") { try await host.supervisor.start(spec) }
         if !isOld {
-            try await tell("run", "\(service.name): started instance \(record.index) of \(record.release) on port \(record.port).")
+            try await tell(
+                "run", "\(service.name): started instance \(record.index) of \(record.release) on port \(record.port).")
         }
     }
 

@@ -21,7 +21,8 @@ struct ControlGroup {
     /// Makes the group where this process may, and sets the limits as far as the kernel offers them.
     static func make(name: String, spec: UnitSpec) -> ControlGroup? {
         guard geteuid() == 0 else { return nil }
-        let group = FileContents.exists("/sys/fs/cgroup/cgroup.controllers")
+        let group =
+            FileContents.exists("/sys/fs/cgroup/cgroup.controllers")
             ? makeUnified(name: name, spec: spec) : makeSplit(name: name, spec: spec)
         return group.folders.isEmpty ? nil : group
     }
@@ -135,11 +136,13 @@ struct ControlGroup {
 
     /// Memory in use without the page cache that the kernel would give up at once.
     static func memoryBytes(in folder: String) -> Int64? {
-        let used = FileContents.number("\(folder)/memory.current")
+        let used =
+            FileContents.number("\(folder)/memory.current")
             ?? FileContents.number("\(folder)/memory.usage_in_bytes")
         guard let used else { return nil }
         let lines = (FileContents.text("\(folder)/memory.stat") ?? "").split(separator: "\n")
-        let cached = lines.first { $0.hasPrefix("total_inactive_file ") }
+        let cached =
+            lines.first { $0.hasPrefix("total_inactive_file ") }
             ?? lines.first { $0.hasPrefix("inactive_file ") }
         let cache = cached.flatMap { $0.split(separator: " ").last }.flatMap { Int64($0) } ?? 0
         return max(0, used - cache)

@@ -66,7 +66,8 @@ struct Shim {
         if previous != nil, !folder.killOrphans(previous) {
             throw Problem(.conflict, "Processes of the last run of \(spec.id) cannot be killed.")
         }
-        group = ControlGroup.ofService("roost-\(spec.id).service")
+        group =
+            ControlGroup.ofService("roost-\(spec.id).service")
             ?? ControlGroup.make(name: folder.groupName, spec: spec)
         record = UnitRecord(id: spec.id, phase: .backoff)
         record.shim = ProcessTable.identity(getpid())

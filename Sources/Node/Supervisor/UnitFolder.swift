@@ -65,7 +65,7 @@ struct UnitFolder {
         let bytes = record.json.canonicalBytes
         do throws(SystemError) {
             try FileContents.replace(statusPath, bytes, mode: 0o600, durable: false)
-        } catch where error.code == ENOSPC || error.code == EDQUOT {
+        } catch  where error.code == ENOSPC || error.code == EDQUOT {
             try overwriteRecord(bytes)
         }
     }

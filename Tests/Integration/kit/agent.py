@@ -1,4 +1,5 @@
 """`roost hub` and `roost agent` as processes of their own."""
+
 import base64
 import json
 import os
@@ -56,8 +57,13 @@ class HubProcess:
 
     def service(self, name, repository, **fields):
         spec = {
-            "name": self.world.name(name), "git_url": repository.url, "run_command": "exec python3 app.py",
-            "path": f"/{name}", "health_check": {"path": "/healthz", "interval": "1s", "grace": "20s"}, **fields}
+            "name": self.world.name(name),
+            "git_url": repository.url,
+            "run_command": "exec python3 app.py",
+            "path": f"/{name}",
+            "health_check": {"path": "/healthz", "interval": "1s", "grace": "20s"},
+            **fields,
+        }
         return self.api.create_service({key: value for key, value in spec.items() if value is not None})
 
     def live(self, name, repository, **fields):
@@ -88,8 +94,16 @@ class Agent:
     def try_join(self, token, *arguments):
         """Whatever comes of it; the token goes through the environment, as in the install line."""
         return self.world.run(
-            "agent", "join", self.url, "--data", self.data, *arguments, check=False,
-            environment={"ROOST_TOKEN": token}, text_in="")
+            "agent",
+            "join",
+            self.url,
+            "--data",
+            self.data,
+            *arguments,
+            check=False,
+            environment={"ROOST_TOKEN": token},
+            text_in="",
+        )
 
     def join(self, token):
         done = self.try_join(token)
@@ -102,8 +116,19 @@ class Agent:
 
     def start(self, environment=None):
         self.process = self.world.spawn(
-            f"agent-{self.name}.log", "agent", "run", "--data", self.data, "--edge", f"127.0.0.1:{self.edge_port}",
-            "--internal-host", self.internal, "--log-level", "debug", environment=environment)
+            f"agent-{self.name}.log",
+            "agent",
+            "run",
+            "--data",
+            self.data,
+            "--edge",
+            f"127.0.0.1:{self.edge_port}",
+            "--internal-host",
+            self.internal,
+            "--log-level",
+            "debug",
+            environment=environment,
+        )
 
     def kill(self):
         self.process.kill()
@@ -116,8 +141,11 @@ class Agent:
             return NoAnswer()
 
     def app_pids(self, service):
-        return set(self.world.folder_processes(os.path.relpath(
-            self.path("services", service["name"], "releases"), self.world.root)))
+        return set(
+            self.world.folder_processes(
+                os.path.relpath(self.path("services", service["name"], "releases"), self.world.root)
+            )
+        )
 
     # Requests as the agent signs them
 
@@ -126,8 +154,17 @@ class Agent:
         identity = self.identity
         time_ms = int(time.time() * 1000) if time_ms is None else time_ms
         nonce = nonce or secrets.token_hex(16)
-        text = "\n".join(["roost request v1", method, path, identity["node_id"], str(time_ms), nonce,
-                          hashlib.sha256(body).hexdigest()])
+        text = "\n".join(
+            [
+                "roost request v1",
+                method,
+                path,
+                identity["node_id"],
+                str(time_ms),
+                nonce,
+                hashlib.sha256(body).hexdigest(),
+            ]
+        )
         key, message = self.world.path("signing.der"), self.world.path("signing.txt")
         with open(key, "wb") as file:
             file.write(PKCS8_ED25519 + base64.b64decode(identity["private_key"]))
@@ -135,9 +172,15 @@ class Agent:
             file.write(text)
         signature = subprocess.run(
             ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key, "-keyform", "DER", "-in", message],
-            check=True, capture_output=True).stdout
-        return {"Roost-Node": identity["node_id"], "Roost-Time": str(time_ms), "Roost-Nonce": nonce,
-                "Roost-Signature": base64.b64encode(signature).decode()}
+            check=True,
+            capture_output=True,
+        ).stdout
+        return {
+            "Roost-Node": identity["node_id"],
+            "Roost-Time": str(time_ms),
+            "Roost-Nonce": nonce,
+            "Roost-Signature": base64.b64encode(signature).decode(),
+        }
 
     def signed(self, method, path, body=b"", headers=None, **options):
         headers = {**self.sign(method, path, body, **options), **(headers or {})}

@@ -1,7 +1,7 @@
 """Applications that the scenarios deploy. The standard library alone, so that nothing is installed."""
 
 # Answers with its version; the paths below / let a test look inside and misbehave on demand.
-PYTHON = r'''
+PYTHON = r"""
 import base64, hashlib, http.server, os, signal, sys, threading, time, urllib.parse, urllib.request
 
 version = open("version.txt").read().strip() if os.path.exists("version.txt") else "none"
@@ -106,10 +106,10 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if os.environ.get("DEAF") else stop
 print("app starts", version, flush=True)
 server.serve_forever(poll_interval=0.02)
 time.sleep(10)
-'''
+"""
 
 # Leaves its starter behind, as old daemons do.
-DAEMON = r'''
+DAEMON = r"""
 import os, sys
 if os.fork():
     sys.exit(0)
@@ -117,7 +117,7 @@ os.setsid()
 if os.fork():
     os._exit(0)
 exec(open("app.py").read())
-'''
+"""
 
 
 def python(version="1"):

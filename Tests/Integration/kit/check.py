@@ -1,4 +1,5 @@
 """Expectations and waiting, on a monotonic clock."""
+
 import socket
 import time
 

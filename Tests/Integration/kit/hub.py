@@ -1,4 +1,5 @@
 """The hub's API as a client sees it."""
+
 import http.client
 import json
 import urllib.parse
@@ -73,7 +74,9 @@ class Hub:
 
     def deployments(self, service_id):
         """Newest first."""
-        return sorted(self.items(f"/services/{service_id}/deployments"), key=lambda one: one["created_at"], reverse=True)
+        return sorted(
+            self.items(f"/services/{service_id}/deployments"), key=lambda one: one["created_at"], reverse=True
+        )
 
     def deployment(self, deployment_id):
         return self.get(f"/deployments/{deployment_id}")
@@ -87,14 +90,19 @@ class Hub:
 
     def settled(self, service_id, seconds=60):
         """The newest deployment of a service once it is active or failed."""
+
         def newest():
             found = self.deployments(service_id)
             return found and found[0]["status"] in ("active", "failed") and found[0]
+
         return wait_for(f"deployment of {service_id} settles", newest, seconds)
 
     def active(self, service_id, seconds=60):
         deployment = self.settled(service_id, seconds)
-        expect(deployment["status"] == "active", lambda: f"deployment {deployment['status']}: {deployment['status_message']}")
+        expect(
+            deployment["status"] == "active",
+            lambda: f"deployment {deployment['status']}: {deployment['status_message']}",
+        )
         wait_for("service is active", lambda: self.service(service_id)["status"] == "active", 20)
         return deployment
 

@@ -1,11 +1,11 @@
 """Throw-away Debian hosts with systemd, by Tests/Fixtures/host.sh, and the network that they are in."""
+
 import ctypes
 import glob
 import os
 import random
 import shutil
 import subprocess
-import time
 
 from .check import Failure, expect, wait_for
 from .world import HERE, PROGRAM
@@ -18,10 +18,17 @@ LAB = os.environ.get("ROOST_LAB_DIR", "/var/cache/roost-lab")
 
 def script(*arguments, timeout=300, check=True, environment=None):
     done = subprocess.run(
-        [SCRIPT, *arguments], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
-        env={**os.environ, **(environment or {})})
+        [SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
     if check and done.returncode != 0:
-        raise Failure(f"host.sh {' '.join(arguments)} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise Failure(
+            f"host.sh {' '.join(arguments)} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
     return done
 
 
@@ -38,7 +45,9 @@ def binds(base):
     test, Node, and the standard library of Python."""
     found = {}
     for program in (PROGRAM, shutil.which("node")):
-        for line in subprocess.run(["ldd", os.path.realpath(program)], capture_output=True, text=True).stdout.splitlines():
+        for line in subprocess.run(
+            ["ldd", os.path.realpath(program)], capture_output=True, text=True
+        ).stdout.splitlines():
             path = line.split("=>")[-1].split("(")[0].strip()
             if not path.startswith("/"):
                 continue
@@ -80,7 +89,9 @@ class LabHost:
         """A shell command on the host; answers its output."""
         done = script("exec", self.name, "/bin/sh", "-c", command, check=False, timeout=timeout)
         if check and done.returncode != 0:
-            raise Failure(f"{self.name}: {command!r} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise Failure(
+                f"{self.name}: {command!r} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+            )
         return done.stdout.strip()
 
     def cut(self):
@@ -101,16 +112,32 @@ class Lab:
 
     def __init__(self, world, letters):
         from .agent import HubProcess
+
         self.world = world
         self.hosts = []
         self.hub = HubProcess(world, address=GATEWAY)
         os.makedirs(world.path("repos"), exist_ok=True)
         from .check import free_port
+
         self.git_port = free_port(GATEWAY)
         with open(world.path("git-daemon.log"), "ab") as out:
-            world.processes.append(subprocess.Popen(
-                ["git", "daemon", f"--listen={GATEWAY}", f"--port={self.git_port}", "--export-all", "--reuseaddr",
-                 f"--base-path={world.path('repos')}", world.path("repos")], stdin=subprocess.DEVNULL, stdout=out, stderr=out))
+            world.processes.append(
+                subprocess.Popen(
+                    [
+                        "git",
+                        "daemon",
+                        f"--listen={GATEWAY}",
+                        f"--port={self.git_port}",
+                        "--export-all",
+                        "--reuseaddr",
+                        f"--base-path={world.path('repos')}",
+                        world.path("repos"),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                )
+            )
         self.letters = letters
 
     def __enter__(self):
@@ -127,8 +154,13 @@ class Lab:
             for host in self.hosts:
                 with open(self.world.path(f"{host.name}.log"), "w") as file:
                     try:
-                        file.write(host.sh("journalctl -u roost-agent -n 60 --no-pager; systemctl list-units 'roost-*' --no-pager",
-                                           check=False, timeout=20))
+                        file.write(
+                            host.sh(
+                                "journalctl -u roost-agent -n 60 --no-pager; systemctl list-units 'roost-*' --no-pager",
+                                check=False,
+                                timeout=20,
+                            )
+                        )
                     except (Failure, subprocess.TimeoutExpired) as error:
                         file.write(f"{error}")
         for host in self.hosts:
@@ -145,8 +177,11 @@ class Lab:
         return token
 
     def node(self, host):
-        return wait_for(f"{host.name} has joined", lambda: next(
-            (node for node in self.hub.api.items("/nodes") if node["hostname"] == host.name), None), 30)
+        return wait_for(
+            f"{host.name} has joined",
+            lambda: next((node for node in self.hub.api.items("/nodes") if node["hostname"] == host.name), None),
+            30,
+        )
 
     def url(self, repository):
         return f"git://{GATEWAY}:{self.git_port}/{os.path.basename(repository.bare)}"

@@ -13,7 +13,9 @@ def scenario(name, seconds=90, quick=False, lab=False):
 
     seconds: after this much time it has failed. quick: part of the short set. lab: needs throw-away hosts.
     """
+
     def declare(body):
         SCENARIOS[name] = Scenario(name, body, seconds, quick, lab)
         return body
+
     return declare

@@ -1,4 +1,5 @@
 """Git repositories made for a scenario."""
+
 import os
 import subprocess
 
@@ -22,8 +23,12 @@ class Repository:
 
     def git(self, *arguments, at=None):
         done = subprocess.run(
-            ["git", *IDENTITY, "-C", at or self.folder, *arguments], check=True, capture_output=True, text=True,
-            timeout=60)
+            ["git", *IDENTITY, "-C", at or self.folder, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         return done.stdout.strip()
 
     def commit(self, files, push=True):

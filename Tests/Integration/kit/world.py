@@ -1,4 +1,5 @@
 """A world: real processes of Roost in a temporary folder, and their end."""
+
 import json
 import os
 import random
@@ -95,16 +96,26 @@ class World:
             command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, self.hosts, *command]
         with open(self.path(log), "ab") as out:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-                env={**clean_environment(), **(environment or {})})
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env={**clean_environment(), **(environment or {})},
+            )
         self.processes.append(process)
         return process
 
     def run(self, *arguments, check=True, environment=None, text_in=None, timeout=120):
         """Roost as a command: answers what it did."""
         done = subprocess.run(
-            [PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout, input=text_in,
-            env={**clean_environment(), **(environment or {})})
+            [PROGRAM, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            input=text_in,
+            env={**clean_environment(), **(environment or {})},
+        )
         if check and done.returncode != 0:
             raise Failure(f"roost {' '.join(arguments)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
@@ -173,8 +184,17 @@ class Up:
         self.port, self.edge_port = free_port(), free_port()
         self.url, self.edge_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.edge_port}"
         self.arguments = [
-            "up", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--edge", f"127.0.0.1:{self.edge_port}",
-            "--internal-host", world.internal, *arguments]
+            "up",
+            "--data",
+            self.data,
+            "--listen",
+            f"127.0.0.1:{self.port}",
+            "--edge",
+            f"127.0.0.1:{self.edge_port}",
+            "--internal-host",
+            world.internal,
+            *arguments,
+        ]
         self.start(environment)
 
     def start(self, environment=None):
@@ -212,8 +232,13 @@ class Up:
     def service(self, name, repository, **fields):
         """Makes a Python service below its own path; answers the service as the hub created it."""
         spec = {
-            "name": self.world.name(name), "git_url": repository.url, "run_command": "exec python3 app.py",
-            "path": f"/{name}", "health_check": {"path": "/healthz", "interval": "1s", "grace": "20s"}, **fields}
+            "name": self.world.name(name),
+            "git_url": repository.url,
+            "run_command": "exec python3 app.py",
+            "path": f"/{name}",
+            "health_check": {"path": "/healthz", "interval": "1s", "grace": "20s"},
+            **fields,
+        }
         spec = {key: value for key, value in spec.items() if value is not None}
         return self.hub.create_service(spec)
 
@@ -227,8 +252,11 @@ class Up:
 
     def app_pids(self, service):
         """Processes of a service's releases."""
-        return set(self.world.folder_processes(os.path.relpath(
-            self.agent_folder("services", service["name"], "releases"), self.world.root)))
+        return set(
+            self.world.folder_processes(
+                os.path.relpath(self.agent_folder("services", service["name"], "releases"), self.world.root)
+            )
+        )
 
     def releases(self, service):
         folder = self.agent_folder("services", service["name"], "releases")

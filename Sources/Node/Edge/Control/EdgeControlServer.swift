@@ -59,6 +59,7 @@ struct EdgeControlServer {
     }
 
     private static func isAnswered(_ path: String) -> Bool {
+        // A path that is too long for a socket has nobody behind it.
         guard let address = try? SocketAddress(unixDomainSocketPath: path) else { return false }
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return false }

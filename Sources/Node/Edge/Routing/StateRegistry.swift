@@ -22,6 +22,7 @@ final class StateRegistry: Sendable {
 
     private static func resolve(_ endpoint: EdgeEndpoint) -> SocketAddress? {
         do {
+            // What is no address is a name, and is resolved below.
             if let address = try? SocketAddress(ipAddress: endpoint.host, port: endpoint.port) { return address }
             return try SocketAddress.makeAddressResolvingHost(endpoint.host, port: endpoint.port)
         } catch {

@@ -1,0 +1,17 @@
+#!/bin/sh
+# The API of a real hub against its own description: a hub on a free port and in a folder of its own, and schemathesis.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+roost=${ROOST_BIN:-$here/../../.build/debug/roost}
+data=$(mktemp -d)
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$roost" hub --data "$data" --listen "127.0.0.1:$port" > "$data/hub.log" 2>&1 &
+hub=$!
+trap 'kill "$hub" 2> /dev/null || true; wait "$hub" || true; rm -rf "$data"' EXIT
+tries=0
+until curl -fsS -o /dev/null "http://127.0.0.1:$port/healthz" 2> /dev/null; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 200 ] || { cat "$data/hub.log"; exit 1; }
+    sleep 0.1
+done
+sh "$here/schemathesis.sh" "http://127.0.0.1:$port" "$data/admin.key" "${SCHEMATHESIS_SECONDS:-60}"
