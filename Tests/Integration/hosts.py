@@ -127,7 +127,8 @@ def life(world):
             wait_for(
                 "nothing is left",
                 lambda: host.sh(
-                    f"systemctl list-unit-files 'roost-app*' --no-legend; ls /var/lib/roost/agent/services; id -u roost-{name} 2>/dev/null; true"
+                    "systemctl list-unit-files 'roost-app*' --no-legend; ls /var/lib/roost/agent/services; "
+                    f"id -u roost-{name} 2>/dev/null; true"
                 )
                 == "",
                 20,
