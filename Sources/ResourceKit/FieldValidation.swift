@@ -165,6 +165,17 @@ extension Field.Kind {
             guard let text = value.stringValue, choices.contains(text) else {
                 return flaws.add(path, "must be one of \(choices.joined(separator: ", "))")
             }
+        case .list, .map, .object: checkMembers(value, path: path, into: &flaws)
+        case .json: break
+        case .environmentValue: checkVariable(value, path: path, into: &flaws)
+        case .reference:
+            guard let text = value.stringValue else { return flaws.add(path, "must be an id, not \(value.typeName)") }
+            if let flaw = Names.lineFlaw(text, bytesMax: 255) { flaws.add(path, flaw) }
+        }
+    }
+
+    private func checkMembers(_ value: JSONValue, path: String, into flaws: inout FieldFlaws) {
+        switch self {
         case .list(let element, let countMax):
             guard let values = value.arrayValue else { return flaws.add(path, "must be a list, not \(value.typeName)") }
             if values.count > countMax { return flaws.add(path, "must have at most \(countMax) entries") }
@@ -183,11 +194,7 @@ extension Field.Kind {
                 return flaws.add(path, "must be an object, not \(value.typeName)")
             }
             fields.check(members, path: path + ".", into: &flaws)
-        case .json: break
-        case .environmentValue: checkVariable(value, path: path, into: &flaws)
-        case .reference:
-            guard let text = value.stringValue else { return flaws.add(path, "must be an id, not \(value.typeName)") }
-            if let flaw = Names.lineFlaw(text, bytesMax: 255) { flaws.add(path, flaw) }
+        default: break
         }
     }
 

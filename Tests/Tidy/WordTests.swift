@@ -47,7 +47,8 @@ struct WordTests {
     /// What is on a line, and whether a comment can excuse it.
     private func suspicious(_ text: Substring, _ file: SourceTree.File) -> [(String, Bool)] {
         var found: [(String, Bool)] = []
-        if text.contains("try? ") { found.append(("try? without a comment that says why", true)) }
+        let isAttempt = text.hasPrefix("try? ") || text.contains(" try? ") || text.contains("(try? ")
+        if isAttempt { found.append(("try? without a comment that says why", true)) }
         if text.contains("catch {}") || text.contains("catch { }") { found.append(("an empty catch", true)) }
         if text.contains("try! ") || text.contains(" as! ") { found.append(("a forced try or cast", false)) }
         if text.contains("@unchecked Sendable") { found.append(("@unchecked Sendable without a comment", true)) }
