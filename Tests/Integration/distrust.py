@@ -177,7 +177,7 @@ def documents(world):
         ("a command put in", swapped(evil), "hash"),
         ("another hash", swapped(lambda d: d.update(hash="0" * 64)), "hash"),
         ("another signature", swapped(lambda d: d.update(signature="A" * 86 + "==")), "signature"),
-        ("an older generation", lambda _: json.dumps(old).encode(), "older"),
+        ("an older generation", lambda _: json.dumps(old).encode(), "generation"),
         ("a document of another server", lambda _: json.dumps(foreign).encode(), "another server"),
         ("nonsense", lambda _: b"{]", None),
         ("an empty object", lambda _: b"{}", None),

@@ -63,8 +63,9 @@ def build(world):
         change(up, service, build_command="seq 1 500; echo the reason stands here >&2; exit 3")
         failed = fails(up, service, "exited with code 3", "the reason stands here", "500")
         expect("\n1\n" not in failed["status_message"], "the message holds the whole output")
-        log = up.hub.ask("GET", f"/deployments/{failed['id']}/logs")
-        expect("the reason stands here" in log.text and "250" in log.text, f"log of the build: {log.text[:300]}")
+        log = f"/deployments/{failed['id']}/logs"
+        wait_for("the end of the output is at the hub", lambda: "the reason stands here" in up.hub.ask("GET", log).text, 5)
+        expect("250" in up.hub.ask("GET", log).text, "the middle of the output is missing")
         watch = Stopwatch()
         change(up, service, build_command="echo going to wait; sleep 1000 & sleep 1000", build_timeout="2s")
         fails(up, service, "2 s", "going to wait")
