@@ -64,7 +64,7 @@ def build(world):
         failed = fails(up, service, "exited with code 3", "the reason stands here", "500")
         expect("\n1\n" not in failed["status_message"], "the message holds the whole output")
         log = f"/deployments/{failed['id']}/logs"
-        wait_for("the end of the output is at the hub", lambda: "the reason stands here" in up.hub.ask("GET", log).text, 5)
+        wait_for("the end of the output", lambda: "the reason stands here" in up.hub.ask("GET", log).text, 5)
         expect("250" in up.hub.ask("GET", log).text, "the middle of the output is missing")
         watch = Stopwatch()
         change(up, service, build_command="echo going to wait; sleep 1000 & sleep 1000", build_timeout="2s")
