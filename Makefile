@@ -42,8 +42,8 @@ test: packages-test venv swift
 	@Tests/run
 
 bench: packages-test swift
-	swift build -c release
-	@for script in Benchmarks/*.sh; do [ ! -x "$$script" ] || "$$script"; done
+	swift build -c release --product roost
+	@for script in Benchmarks/*.sh Benchmarks/*.py; do ROOST_BIN=$$PWD/.build/release/roost "$$script"; done
 
 lint: swift
 	swift format lint --strict --parallel --recursive Package.swift Sources Resources Tests

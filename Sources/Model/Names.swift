@@ -120,6 +120,8 @@ public enum Names {
         guard !text.unicodeScalars.contains(where: { $0.value < 0x21 || $0.value > 0x7E || banned.contains($0) }) else {
             return "must be plain ASCII without spaces, %, ? and #"
         }
+        guard zip(text.utf8, text.utf8.dropFirst()).allSatisfy({ $0 != UInt8(ascii: "/") || $1 != UInt8(ascii: "/") })
+        else { return "must not contain empty segments" }
         return traversalFlaw(text[...])
     }
 

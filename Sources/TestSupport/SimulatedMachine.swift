@@ -53,6 +53,17 @@ public final class SimulatedMachine: Sendable {
     /// and generated ids are left out by naming files only.
     public var files: [String] { disk.paths(below: "/roost/services") }
 
+    /// Things go wrong behind the agent's back: a unit vanishes, the edge forgets its table.
+    public func drift() {
+        state.withLock { state in
+            state.hasServed = []
+            if let unit = state.units.keys.filter({ $0.hasPrefix("app.") }).min() {
+                state.units.removeValue(forKey: unit)
+            }
+            state.table = EdgeTable()
+        }
+    }
+
     private func port(_ unit: Unit) -> Int? { unit.spec.environment["PORT"].flatMap { Int($0) } }
 
     private func isListening(_ unit: Unit, _ now: Duration) -> Bool {
@@ -138,7 +149,9 @@ extension SimulatedMachine: EdgeControl {
         }
     }
 
-    public func status() async throws -> EdgeStatus { EdgeStatus() }
+    public func status() async throws -> EdgeStatus {
+        EdgeStatus(tableHash: sha256Hex(try WireCoding.encode(table).canonicalBytes))
+    }
 }
 
 extension SimulatedMachine: Accounts, InternalNames, Probes, Facts {

@@ -120,7 +120,8 @@ public struct LiveNames: InternalNames {
     private static func replaceHosts(_ path: String, _ bytes: [UInt8]) throws {
         var info = stat()
         let mode: mode_t = stat(path, &info) == 0 ? info.st_mode & 0o7777 : 0o644
-        let temporary = "\(path).roost.tmp"
+        // Two agents on one machine must not write into each other's file.
+        let temporary = "\(path).roost.\(getpid()).tmp"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
         if descriptor >= 0 {
             defer {

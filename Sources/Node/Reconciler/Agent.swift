@@ -51,6 +51,7 @@ public final class Agent: Sendable {
         let heartbeats = try await HeartbeatSequence.begin(host: host, path: paths.epoch)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise(memories) }
+            group.addTask { await self.healEdge() }
             group.addTask { await self.poll() }
             group.addTask { await self.beat(heartbeats) }
             group.addTask { await self.deliverEvents() }

@@ -107,6 +107,20 @@ extension Agent {
         }
     }
 
+    /// The edge is looked at now and then, like everything that is kept.
+    func healEdge() async {
+        while !Task.isCancelled {
+            do {
+                try await host.clock.sleep(for: .seconds(5))
+                try await edge.heal()
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.debug("the edge could not be asked", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
     func tell(_ kind: String, _ message: String) async {
         do {
             try await outbox.add(kind, message)

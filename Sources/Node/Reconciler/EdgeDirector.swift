@@ -1,3 +1,4 @@
+import AgentProtocol
 import Host
 import Model
 
@@ -40,8 +41,14 @@ actor EdgeDirector {
         try await gate.run { try await self.applyOnce() }
     }
 
-    /// Makes the next `apply` send the table even if nothing changed, e.g. because the edge was away.
-    func invalidate() { applied = nil }
+    /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
+    func heal() async throws {
+        guard let applied else { return }
+        let hash = sha256Hex(try WireCoding.encode(applied).canonicalBytes)
+        guard try await host.edge.status().tableHash != hash else { return }
+        self.applied = nil
+        try await apply()
+    }
 
     private func applyOnce() async throws {
         let table = self.table

@@ -76,6 +76,8 @@ extension WorkerRun {
         let spec = instanceSpec(service, record, account: account)
         let host = host
         try await host.effect("unit.start") { try await host.supervisor.start(spec) }
+        // The next look must see it, or it would be started again and again.
+        _ = try await worker.parts.units.all(isFresh: true)
         if !isOld {
             try await tell(
                 "run", "\(service.name): started instance \(record.index) of \(record.release) on port \(record.port).")

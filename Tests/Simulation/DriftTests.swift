@@ -1,0 +1,62 @@
+import Model
+import TestSupport
+import Testing
+
+/// What changes behind the agent's back is put back, and what is removed leaves nothing.
+@Suite struct DriftTests {
+    private static let url = "https://git.example.org/app.git"
+
+    private static func live<Result: Sendable>(
+        _ body: @escaping @Sendable (World, SimulatedMachine, String) async throws -> Result
+    ) throws -> Result {
+        let random = SeededRandom(5)
+        let clock = VirtualTime(random: random.fork())
+        return try clock.run {
+            let world = try World(clock: clock, random: random)
+            try await world.startHub()
+            let stack = try await world.createStack("default")
+            let machine = try await world.addMachine(stackId: stack)
+            world.startAgent(machine)
+            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
+            let id = try await world.createService("web", stackId: stack, url: url, ["build_command": "make"])
+            try await clock.sleep(for: .seconds(20))
+            let result = try await body(world, machine, id)
+            await world.shutDown()
+            return result
+        }
+    }
+
+    @Test func `a vanished unit and a forgotten table come back`() throws {
+        let (units, tables) = try Self.live { world, machine, _ in
+            let before = (machine.unitIds, machine.table)
+            machine.drift()
+            try await world.clock.sleep(for: .seconds(20))
+            return ([before.0, machine.unitIds], [before.1, machine.table])
+        }
+        #expect(units[0] == units[1])
+        #expect(tables[0].routes == tables[1].routes)
+        #expect(tables[1].upstreams.first?.mode == .serve)
+        #expect(tables[1].upstreams.first?.endpoints.count == 1)
+    }
+
+    @Test func `what runs as declared is left alone`() throws {
+        let (before, after) = try Self.live { world, machine, _ in
+            let before = world.effects(machine).count
+            try await world.clock.sleep(for: .seconds(300))
+            return (before, world.effects(machine).count)
+        }
+        #expect(before == after, "an agent with nothing to do has no effects")
+    }
+
+    @Test func `a removed service leaves nothing`() throws {
+        let (units, files, accounts, upstreams) = try Self.live { world, machine, id in
+            try await world.deleteService(id)
+            try await world.clock.sleep(for: .seconds(20))
+            return (machine.unitIds, machine.files, machine.accounts, machine.table.upstreams.count)
+        }
+        #expect(units == ["edge"])
+        #expect(files == [])
+        #expect(accounts == [])
+        #expect(upstreams == 0)
+    }
+}
