@@ -212,7 +212,7 @@ struct ProxyTests {
             try connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
             for number in 0..<5 {
                 try connection.send("data: \(number)\n\n")
-                usleep(50_000)
+                usleep(300_000)
             }
         }
         try await EdgeFixture.with(.single(upstream.port)) { edge in
@@ -225,7 +225,7 @@ struct ProxyTests {
                 let start = clock.now
                 let first = String(decoding: try client.receive(), as: UTF8.self)
                 #expect(first.contains("data: 0") && !first.contains("data: 4"))
-                #expect(clock.now - start < .milliseconds(150))
+                #expect(clock.now - start < .seconds(1))
                 let second = String(decoding: try client.receive(), as: UTF8.self)
                 #expect(second.contains("data"))
             }

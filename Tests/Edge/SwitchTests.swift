@@ -159,7 +159,7 @@ struct SwitchTests {
             let refused = try await edge.get("/")
             #expect(refused.status == 503)
             #expect(refused.field("retry-after") != nil)
-            #expect(clock.now - start < .seconds(1))
+            #expect(clock.now - start < .seconds(10))
             #expect(clients.count == 5)
         }
     }

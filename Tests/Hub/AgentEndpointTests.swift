@@ -75,7 +75,7 @@ import Testing
             try await Task.sleep(for: .milliseconds(300))
             _ = try await server.send(.PUT, "stacks/\(stack)", ["poll_interval": 33])
             let second = try await waiting
-            #expect(second.status == 200 && ContinuousClock.now - start < .seconds(5))
+            #expect(second.status == 200 && ContinuousClock.now - start < .seconds(20))
             #expect(try DesiredStateEnvelope(json: try second.json).hash != envelope.hash)
             #expect(try await agent.send(.GET, "agent/desired-state?wait=61").status == 400)
         }

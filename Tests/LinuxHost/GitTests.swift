@@ -198,7 +198,7 @@ struct GitTests {
                     url: "\(scheme)://127.0.0.1:\(port)/x.git", ref: nil, credentials: none, timeout: .seconds(1))
             }
             #expect(code == .timeout)
-            #expect(clock.now - began < .seconds(3))
+            #expect(clock.now - began < .seconds(20))
         }
     }
 
