@@ -112,7 +112,9 @@ let package = Package(
              product("NIOConcurrencyHelpers", "swift-nio")]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
-        library("LinuxHost", "Sources/Node/LinuxHost", ["Model", "Host", "Supervisor", "CRoost"]),
+        library(
+            "LinuxHost", "Sources/Node/LinuxHost",
+            ["Model", "Host", "AgentProtocol", "Supervisor", "CRoost", crypto]),
         library(
             "Node", "Sources/Node/Reconciler",
             [

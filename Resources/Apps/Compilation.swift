@@ -26,19 +26,21 @@ public enum StackCompilation {
             services: desired.sorted { $0.name < $1.name })
     }
 
-    /// A service that never got a commit is not part of the document.
+    /// A service that never got a source is not part of the document.
     private static func compile(
         _ service: ResourceRecord, deployments: [String: ResourceRecord], open: (String) throws -> String
     ) throws -> DesiredService? {
         guard let id = service.state["deployment_id"]?.stringValue, let deployment = deployments[id],
-            let commit = deployment.state["commit"]?.stringValue, let name = service.spec["name"]?.stringValue,
-            let snapshot = deployment.state["snapshot"], let url = snapshot["git_url"]?.stringValue
+            let source = DeploymentSource(of: deployment), let name = service.spec["name"]?.stringValue,
+            let snapshot = deployment.state["snapshot"]
         else { return nil }
-        let usesSSH = url.hasPrefix("ssh://") || !url.contains("://")
+        let isUpload = deployment.state["upload"] != nil
+        let url = isUpload ? "" : snapshot["git_url"]?.stringValue ?? ""
+        let usesSSH = !isUpload && (url.hasPrefix("ssh://") || !url.contains("://"))
         let key = try usesSSH ? service.state["deploy_key_private"]?.stringValue.map(open) : nil
         return DesiredService(
             id: service.id, name: name, kind: snapshot["kind"]?.stringValue ?? "process", deploymentId: id,
-            gitUrl: url, commit: commit, gitSshKey: key, buildCommand: text(snapshot["build_command"]),
+            gitUrl: url, commit: source.id, isUpload: isUpload, gitSshKey: key, buildCommand: text(snapshot["build_command"]),
             buildTimeoutMs: milliseconds(snapshot["build_timeout"], default: 900_000),
             buildMemoryMaxBytes: snapshot["build_memory_max"].flatMap(ByteCount.parse(json:)),
             runCommand: text(snapshot["run_command"]), publicFolder: text(snapshot["public_folder"]),

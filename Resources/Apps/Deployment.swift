@@ -11,6 +11,7 @@ public let deploymentKind = ResourceKind(
         Field("stack_id", .reference("stack"), "The stack of the service."),
         Field("git_ref", .line, "What was asked for."),
         Field("commit", .line, "What it was resolved to."),
+        Field("upload", .line, "SHA-256 of the archive that it was made from, when it was not made from git."),
         Field("reason", .line, "Why: created, changed settings, deploy, push, rollback, restart, retry."),
         Field("actor", .line, "Who."),
         Field("finished_at", .line, "When it became active or failed."),
@@ -32,14 +33,59 @@ struct DeploymentBehaviour: KindBehaviour {
         _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
         guard action.name == "rollback" else { return record }
-        guard let commit = record.state["commit"]?.stringValue, let serviceId = record.parentId,
+        guard let source = DeploymentSource(of: record), let serviceId = record.parentId,
             let service = try transaction.get("service", serviceId)
         else {
             throw Problem(.conflict, "The deployment never got a commit, so there is nothing to go back to.")
         }
+        if case .upload(let digest) = source, try !Deployments.keptUploads(of: service, transaction).contains(digest) {
+            throw Problem(
+                .conflict, "The upload of this deployment is no longer kept.",
+                hint: "Upload it again, or let the service retain more releases.")
+        }
         return try Deployments.start(
-            of: service, commit: commit, snapshot: record.state["snapshot"]?.objectValue, reason: "rollback", by: actor,
+            of: service, source, snapshot: record.state["snapshot"]?.objectValue, reason: "rollback", by: actor,
             transaction)
+    }
+}
+
+/// What a deployment is made from.
+public enum DeploymentSource: Sendable, Equatable {
+    case commit(String)
+    /// SHA-256 of an archive that the hub keeps.
+    case upload(String)
+
+    /// Nil while the deployment waits for its commit.
+    public init?(of deployment: ResourceRecord) {
+        if let digest = deployment.state["upload"]?.stringValue {
+            self = .upload(digest)
+        } else if let commit = deployment.state["commit"]?.stringValue {
+            self = .commit(commit)
+        } else {
+            return nil
+        }
+    }
+
+    /// The commit, or the digest.
+    public var id: String {
+        switch self {
+        case .commit(let id), .upload(let id): id
+        }
+    }
+
+    /// `commit 1a2b3c…`.
+    public var title: String {
+        switch self {
+        case .commit(let id): "commit \(id.prefix(12))"
+        case .upload(let id): "upload \(id.prefix(12))"
+        }
+    }
+
+    fileprivate var stateName: String {
+        switch self {
+        case .commit: "commit"
+        case .upload: "upload"
+        }
     }
 }
 
@@ -61,9 +107,9 @@ public enum Deployments {
 
     /// Starts a deployment. Earlier ones that are under way are superseded: the newest wins.
     ///
-    /// - Parameter commit: nil when the reference must be resolved first; the resolver then finds it as `pending`.
+    /// - Parameter source: nil when the reference must be resolved first; the resolver then finds it as `pending`.
     public static func start(
-        of service: ResourceRecord, commit: String?, snapshot: [String: JSONValue]? = nil, reason: String,
+        of service: ResourceRecord, _ source: DeploymentSource?, snapshot: [String: JSONValue]? = nil, reason: String,
         by actor: String, _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
         let now = transaction.now
@@ -75,32 +121,32 @@ public enum Deployments {
             "git_ref": snapshot["git_ref"] ?? .null, "stack_id": service.parentId.map { .string($0) } ?? .null,
             "restart_generation": service.state["restart_generation"] ?? 0,
         ]
-        if let commit { state["commit"] = .string(commit) }
+        if let source { state[source.stateName] = .string(source.id) }
         let record = try transaction.put(
             ResourceRecord(
                 kind: "deployment", id: id, parentId: service.id, brandId: service.brandId,
                 tenantId: service.tenantId, status: .pending, statusMessage: "Waiting for the commit.", spec: [:],
                 state: state, createdAt: now, updatedAt: now))
         try prune(of: service, transaction)
-        if let commit { return try resolved(record, commit: commit, transaction) }
+        if let source { return try resolved(record, source, transaction) }
         return record
     }
 
-    /// Gives a deployment its commit: from here on it is part of what the servers should run.
+    /// Gives a deployment its source: from here on it is part of what the servers should run.
     @discardableResult
     public static func resolved(
-        _ deployment: ResourceRecord, commit: String, _ transaction: any ResourceTransaction
+        _ deployment: ResourceRecord, _ source: DeploymentSource, _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
         guard let serviceId = deployment.parentId, var service = try transaction.get("service", serviceId),
             let stackId = service.parentId
         else { throw Problem(.notFound, "The service of the deployment is gone.") }
         service.state["deployment_id"] = .string(deployment.id)
         service.status = .provisioning
-        service.statusMessage = "Deploying commit \(commit.prefix(12))."
+        service.statusMessage = "Deploying \(source.title)."
         _ = try transaction.put(service)
         try touchStack(stackId, transaction)
         var record = deployment
-        record.state["commit"] = .string(commit)
+        record.state[source.stateName] = .string(source.id)
         record.state["generation"] = try transaction.get("stack", stackId)?.state["version"] ?? 0
         record.status = .provisioning
         record.statusMessage = "Waiting for the servers."
@@ -139,6 +185,17 @@ public enum Deployments {
             older.state["finished_at"] = .string(transaction.now.rfc3339)
             _ = try transaction.put(older)
         }
+    }
+
+    /// Digests of the uploads that a service may still need: what runs, and what `retain` lets it go back to.
+    public static func keptUploads(
+        of service: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> Set<String> {
+        let all = try transaction.all("deployment", parentId: service.id).filter { $0.state["upload"] != nil }
+        let current = ["deployment_id", "serving_deployment_id"].compactMap { service.state[$0]?.stringValue }
+        let retain = Int(service.spec["retain"]?.intValue ?? 5)
+        let kept = all.filter { current.contains($0.id) } + all.suffix(retain + 1)
+        return Set(kept.compactMap { $0.state["upload"]?.stringValue })
     }
 
     private static func prune(of service: ResourceRecord, _ transaction: any ResourceTransaction) throws {

@@ -1,14 +1,15 @@
 public import Model
 public import ResourceKit
 
-/// An application or static site of a stack, from git.
+/// An application or static site of a stack, from git or an upload.
 public let serviceKind = ResourceKind(
-    name: "service", plural: "services", summary: "An application or static site of a stack, built from git.",
+    name: "service", plural: "services", summary: "An application or static site of a stack, from git or an upload.",
     identity: .uuid, parent: .init(kind: "stack", field: "stack_id"), isAsynchronous: true, fields: serviceFields,
     reported: [
         Field("deployment_id", .reference("deployment"), "The deployment that should be running."),
         Field("serving_deployment_id", .reference("deployment"), "The deployment that was last observed to serve."),
         Field("commit", .line, "The commit that was last observed to serve."),
+        Field("upload", .line, "SHA-256 of the upload that was last observed to serve."),
         Field("deploy_key", .line, "Public half of the deploy key; add it to the repository to let Roost read it."),
         Field("webhook_path", .line, "Path of the push webhook."),
         Field("restart_generation", .integer(0...Int64.max), "How often a restart was asked for."),
@@ -35,8 +36,8 @@ private let serviceFields: [Field] = [
         "kind", .choice(["process", "static"]), "A process that listens on a port, or a folder of files.",
         default: "process"),
     Field(
-        "git_url", .string(check: Names.gitURLFlaw), "Repository: an https, ssh, git or file URL, or user@host:path.",
-        required: true, example: "https://git.example.org/shop.git"),
+        "git_url", .string(check: Names.gitURLFlaw), "Repository: an https, ssh, git or file URL, or user@host:path; without one, the service runs what is uploaded.",
+        example: "https://git.example.org/shop.git"),
     Field(
         "git_ref", .string(check: Names.gitRefFlaw), "Branch, tag or commit; the default branch when absent.",
         example: "main"),

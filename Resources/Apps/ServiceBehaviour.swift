@@ -20,7 +20,16 @@ struct ServiceBehaviour: KindBehaviour {
     }
 
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
-        _ = try Deployments.start(of: record, commit: nil, reason: "created", by: "service", transaction)
+        guard record.spec["git_url"]?.stringValue != nil else { return try waitForUpload(record, transaction) }
+        _ = try Deployments.start(of: record, nil, reason: "created", by: "service", transaction)
+    }
+
+    private func waitForUpload(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        var record = record
+        record.status = .pending
+        let name = record.spec["name"]?.stringValue ?? record.id
+        record.statusMessage = "Waiting for its first upload: roost upload \(name) FOLDER."
+        _ = try transaction.put(record)
     }
 
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
@@ -28,10 +37,19 @@ struct ServiceBehaviour: KindBehaviour {
         let after = Deployments.snapshot(new.spec)
         guard before != after else { return try requireGeneration(of: new, transaction) }
         let isSameSource = before["git_url"] == after["git_url"] && before["git_ref"] == after["git_ref"]
-        // The commit of the last attempt that got one: a change of settings must not move to newer code.
-        let last = try old.state["deployment_id"]?.stringValue.flatMap { try transaction.get("deployment", $0) }
-        let commit = isSameSource ? last?.state["commit"]?.stringValue : nil
-        _ = try Deployments.start(of: new, commit: commit, reason: "changed settings", by: "service", transaction)
+        // The source of the last attempt that got one: a change of settings must not move to newer code.
+        let last = try lastSource(of: old, transaction)
+        let hasRepository = new.spec["git_url"]?.stringValue != nil
+        if !hasRepository, last == nil { return try waitForUpload(new, transaction) }
+        _ = try Deployments.start(
+            of: new, isSameSource || !hasRepository ? last : nil, reason: "changed settings", by: "service", transaction)
+    }
+
+    private func lastSource(
+        of service: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> DeploymentSource? {
+        try service.state["deployment_id"]?.stringValue.flatMap { try transaction.get("deployment", $0) }
+            .flatMap { DeploymentSource(of: $0) }
     }
 
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
@@ -51,19 +69,17 @@ struct ServiceBehaviour: KindBehaviour {
             var record = record
             record.state["restart_generation"] = .int((record.state["restart_generation"]?.intValue ?? 0) + 1)
             let stored = try transaction.put(record)
-            let commit = try record.state["deployment_id"]?.stringValue.flatMap {
-                try transaction.get("deployment", $0)
-            }?
-            .state["commit"]?.stringValue
-            _ = try Deployments.start(of: stored, commit: commit, reason: "restart", by: actor, transaction)
+            let source = try lastSource(of: record, transaction)
+            if source == nil, record.spec["git_url"]?.stringValue == nil { return stored }
+            _ = try Deployments.start(of: stored, source, reason: "restart", by: actor, transaction)
         case "deploy":
-            return try Deployments.start(of: record, commit: nil, reason: "deploy", by: actor, transaction)
+            return try Deployments.start(of: record, nil, reason: "deploy", by: actor, transaction)
         case "retry":
             guard let last = try transaction.all("deployment", parentId: record.id).last, last.status == .failed else {
                 return record
             }
             _ = try Deployments.start(
-                of: record, commit: last.state["commit"]?.stringValue, reason: "retry", by: actor, transaction)
+                of: record, DeploymentSource(of: last), reason: "retry", by: actor, transaction)
         default: throw Problem(.internalError, "service has no action \(action.name).")
         }
         return try transaction.get("service", record.id) ?? record

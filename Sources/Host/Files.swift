@@ -10,6 +10,8 @@ public protocol Files: Sendable {
     func read(_ path: String, offset: Int64, count: Int) async throws -> [UInt8]
     /// Size in bytes, or nil when there is no such file.
     func size(_ path: String) async throws -> Int64?
+    /// SHA-256 of the content, hex; nil when there is no such file.
+    func digest(_ path: String) async throws -> String?
     /// Replaces the file: temporary file, fsync, rename, fsync of the folder. Makes missing folders.
     func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws
     /// Appends and syncs. A cut can leave a part of the last append behind; readers drop an unfinished last line.

@@ -7,6 +7,7 @@ public import Model
 public struct Host: Sendable {
     public var files: any Files
     public var git: any Git
+    public var archives: any Archives
     public var supervisor: any UnitSupervisor
     public var edge: any EdgeControl
     public var accounts: any Accounts
@@ -19,12 +20,13 @@ public struct Host: Sendable {
     public var effects: any EffectGate
 
     public init(
-        files: any Files, git: any Git, supervisor: any UnitSupervisor, edge: any EdgeControl, accounts: any Accounts,
+        files: any Files, git: any Git, archives: any Archives, supervisor: any UnitSupervisor, edge: any EdgeControl, accounts: any Accounts,
         names: any InternalNames, probes: any Probes, facts: any Facts, clock: any HostClock,
         random: any RandomSource, effects: any EffectGate
     ) {
         self.files = files
         self.git = git
+        self.archives = archives
         self.supervisor = supervisor
         self.edge = edge
         self.accounts = accounts

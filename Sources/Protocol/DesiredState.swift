@@ -79,8 +79,12 @@ public struct DesiredService: Codable, Sendable, Equatable {
     /// `process` or `static`.
     public var kind: String
     public var deploymentId: String
+    /// Empty for an upload.
     public var gitUrl: String
+    /// Of an upload, the SHA-256 of its archive.
     public var commit: String
+    /// Whether the source is an archive that the hub keeps.
+    public var isUpload: Bool
     /// Private half of the deploy key; a secret.
     public var gitSshKey: String?
     public var buildCommand: String?
@@ -109,7 +113,7 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var restartGeneration: Int
 
     public init(
-        id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String,
+        id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String, isUpload: Bool,
         gitSshKey: String?, buildCommand: String?, buildTimeoutMs: Int, buildMemoryMaxBytes: Int64?,
         runCommand: String?, publicFolder: String?, port: Int?, path: String?, stripPath: Bool, hostnames: [String],
         env: [String: String], healthCheck: DesiredHealthCheck, memoryMaxBytes: Int64?, cpuQuota: Double?,
@@ -121,6 +125,7 @@ public struct DesiredService: Codable, Sendable, Equatable {
         self.deploymentId = deploymentId
         self.gitUrl = gitUrl
         self.commit = commit
+        self.isUpload = isUpload
         self.gitSshKey = gitSshKey
         self.buildCommand = buildCommand
         self.buildTimeoutMs = buildTimeoutMs

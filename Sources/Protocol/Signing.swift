@@ -3,8 +3,12 @@ public import Model
 
 /// SHA-256 in lower-case hex.
 public func sha256Hex(_ bytes: some Sequence<UInt8>) -> String {
+    sha256Hex(SHA256.hash(data: Array(bytes)))
+}
+
+/// A finished digest as lower-case hexadecimal.
+public func sha256Hex(_ digest: SHA256Digest) -> String {
     let digits = Array("0123456789abcdef".utf8)
-    let digest = SHA256.hash(data: Array(bytes))
     return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }
 

@@ -46,12 +46,16 @@ public struct PlainBehaviour: KindBehaviour {
 /// What a behaviour may use outside a transaction.
 public struct HubWorld: Sendable {
     public var git: any Git
+    public var uploads: any Uploads
     public var clock: any HostClock
     public var random: any RandomSource
     public var secrets: any SecretBox
 
-    public init(git: any Git, clock: any HostClock, random: any RandomSource, secrets: any SecretBox) {
+    public init(
+        git: any Git, uploads: any Uploads, clock: any HostClock, random: any RandomSource, secrets: any SecretBox
+    ) {
         self.git = git
+        self.uploads = uploads
         self.clock = clock
         self.random = random
         self.secrets = secrets

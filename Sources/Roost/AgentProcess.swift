@@ -33,7 +33,7 @@ struct AgentProcess: Sendable {
 
     static func liveHost(_ options: AgentOptions) throws -> Host {
         Host(
-            files: LiveFiles(), git: LiveGit(dataFolder: options.dataFolder),
+            files: LiveFiles(), git: LiveGit(dataFolder: options.dataFolder), archives: LiveArchives(),
             supervisor: liveSupervisor(root: options.dataFolder, binary: options.program),
             edge: EdgeControlClient(socket: AgentPaths(root: options.dataFolder).edgeSocket),
             accounts: LiveAccounts(), names: LiveNames(), probes: LiveProbes(),

@@ -27,7 +27,7 @@ struct HubProcess: Sendable {
         try await LiveFiles().makeFolder(folder, mode: 0o700)
         let store = try SQLiteStore(path: "\(folder)/roost.db", kinds: Catalog.kinds, clock: clock, random: random)
         let world = HubWorld(
-            git: LiveGit(dataFolder: folder), clock: clock, random: random,
+            git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"), clock: clock, random: random,
             secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random))
         let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
         let publicKey = try await hub.ensureSigningKey()

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Host
 import Model
 import Synchronization
@@ -21,6 +22,8 @@ final class SimulatedDisk: Files {
     }
 
     func size(_ path: String) async throws -> Int64? { state.withLock { $0.files[path].map { Int64($0.count) } } }
+
+    func digest(_ path: String) async throws -> String? { state.withLock { $0.files[path].map { sha256Hex($0) } } }
 
     func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws { put(path, bytes) }
 

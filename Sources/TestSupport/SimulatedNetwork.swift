@@ -132,6 +132,12 @@ private enum AgentRequests {
         case "/api/v1/agent/logs":
             try await hub.receive(try decode(LogBatch.self, request), nodeId: node)
             return HubReply(status: 204, body: [])
+        case let path where path.hasPrefix("/api/v1/agent/uploads/"):
+            let query = parts.count > 1 ? parts[1].split(separator: "&") : []
+            let offset = query.first { $0.hasPrefix("offset=") }.flatMap { Int64($0.dropFirst("offset=".count)) }
+            let bytes = try await hub.upload(
+                String(path.split(separator: "/").last ?? ""), offset: offset ?? 0, count: 1024, nodeId: node)
+            return HubReply(status: 200, body: bytes)
         default: return HubReply(status: 404, body: [])
         }
     }

@@ -53,6 +53,29 @@ struct OneCommitGit: Git {
     func prune(cache: String) async throws {}
 }
 
+/// Uploads in memory, unchecked: what archives may hold is tested with the live ones.
+final class KeptUploads: Uploads {
+    private let kept = Mutex<[String: [UInt8]]>([:])
+
+    func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
+    where Pieces.Element == [UInt8]
+    {
+        var bytes: [UInt8] = []
+        for try await piece in pieces { bytes += piece }
+        let (digest, content) = (sha256Hex(bytes), bytes)
+        kept.withLock { $0[digest] = content }
+        return StoredUpload(digest: digest, sizeBytes: Int64(bytes.count), contents: .init(files: 1, sizeBytes: 1))
+    }
+
+    func read(_ digest: String, offset: Int64, count: Int) async throws -> [UInt8]? {
+        kept.withLock { $0[digest].map { Array($0.dropFirst(Int(offset)).prefix(count)) } }
+    }
+
+    func keepOnly(_ digests: Set<String>, olderThan age: Duration) async throws {
+        kept.withLock { $0 = $0.filter { digests.contains($0.key) } }
+    }
+}
+
 /// A folder that goes away with its owner.
 final class TemporaryFolder: Sendable {
     let path: String
@@ -91,7 +114,7 @@ struct HubFixture: Sendable {
     static func hub(_ store: any Store, _ kinds: [ResourceKind], _ clock: any HostClock) -> Hub {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let world = HubWorld(git: OneCommitGit(), clock: clock, random: MachineRandom(), secrets: box)
+        let world = HubWorld(git: OneCommitGit(), uploads: KeptUploads(), clock: clock, random: MachineRandom(), secrets: box)
         return Hub(store: store, world: world, kinds: kinds, logger: logger)
     }
 

@@ -13,6 +13,7 @@ struct HubAnswer: Sendable {
 /// The hub's API over HTTP.
 struct HubClient: Sendable {
     private static let answerBytesMax = 33_554_432
+    private static let uploadTimeout: Duration = .seconds(7200)
     /// Items per page; the largest that the API allows.
     private static let pageSize = 200
 
@@ -70,6 +71,18 @@ struct HubClient: Sendable {
         return Array(items.prefix(limit))
     }
 
+    /// Sends an archive, piece by piece; takes as long as it moves.
+    func upload(
+        _ path: String, query: [(String, String)], _ archive: LocalArchive,
+        onProgress: @escaping @Sendable (Int64) -> Void
+    ) async throws -> HubAnswer {
+        var request = makeRequest("PUT", path, query: query)
+        request.headers.add(name: "Content-Type", value: "application/octet-stream")
+        request.body = .stream(
+            FilePieces(path: archive.path, onProgress: onProgress), length: .known(archive.sizeBytes))
+        return try await read(try await execute(request, limit: Self.uploadTimeout))
+    }
+
     /// Opens an answer that does not end by itself; the caller reads it piece by piece.
     func stream(_ path: String, query: [(String, String)] = [], headers: [String: String] = [:]) async throws
         -> HTTPClientResponse
@@ -95,10 +108,11 @@ struct HubClient: Sendable {
         return request
     }
 
-    private func execute(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+    private func execute(_ request: HTTPClientRequest, limit: Duration? = nil) async throws -> HTTPClientResponse {
         do {
             // Ends with the head of the answer; reading the body has a limit of its own.
-            return try await Self.http.execute(request, timeout: .milliseconds(requestTimeout.milliseconds))
+            let limit = limit ?? requestTimeout
+            return try await Self.http.execute(request, timeout: .milliseconds(limit.milliseconds))
         } catch let error as CancellationError {
             throw error
         } catch let error as HTTPClientError where error == .deadlineExceeded || error == .readTimeout {

@@ -32,6 +32,8 @@ struct WorkFollower: Sendable {
             if let newest, !Self.isDone(newest.status) || resource.status != "active" {
                 _ = try await deployment(newest, title: resource.title)
             }
+            // Without a repository it waits for an upload, which is for a person to bring.
+            if newest == nil, resource.value["git_url"]?.stringValue == nil { return resource }
         }
         return try await untilDone(kind, resource)
     }

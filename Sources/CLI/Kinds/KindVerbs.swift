@@ -117,12 +117,22 @@ struct KindVerbs {
     ) async throws {
         if invocation.isPlan {
             let answer = try await directory.client.send(method, path, query: [("plan", "true")], body: body)
-            if invocation.wantsJSON { return terminal.line(answer.body.prettyText()) }
-            let changes = try await directory.titled(try PlannedChange.read(answer.body))
-            for line in PlanRendering.lines(changes, terminal) { terminal.line(line) }
-            return
+            return try await showPlan(answer.body, directory)
         }
         let answer = try await directory.client.send(method, path, body: body, headers: headers)
+        try await finish(answer, answers: answers, done: done, about: about, directory)
+    }
+
+    func showPlan(_ plan: JSONValue, _ directory: Directory) async throws {
+        if invocation.wantsJSON { return terminal.line(plan.prettyText()) }
+        let changes = try await directory.titled(try PlannedChange.read(plan))
+        for line in PlanRendering.lines(changes, terminal) { terminal.line(line) }
+    }
+
+    /// Follows the work that an answer speaks of, and shows what came of it.
+    func finish(
+        _ answer: HubAnswer, answers: String? = nil, done: String, about: String? = nil, _ directory: Directory
+    ) async throws {
         let answered = try answers.map(directory.named) ?? kind
         var resource = Resource(kind: answered.name, value: answer.body)
         showOnce(resource, answered)
@@ -146,9 +156,11 @@ struct KindVerbs {
     }
 
     private func summary(of resource: Resource, _ kind: ResourceKind, _ about: String?) -> String {
-        let commit = resource.value["commit"]?.stringValue
-        if kind.name == "deployment", let commit, let about {
-            return "\(printable(about)) at commit \(printable(String(commit.prefix(12)))) is \(resource.status)"
+        let source = ["commit", "upload"].lazy.compactMap { name in
+            resource.value[name]?.stringValue.map { (name, $0) }
+        }.first
+        if kind.name == "deployment", let (word, commit) = source, let about {
+            return "\(printable(about)) at \(word) \(printable(String(commit.prefix(12)))) is \(resource.status)"
         }
         let status = resource.status.isEmpty ? "" : " is \(resource.status)"
         return "\(Directory.title(kind)) \(printable(resource.title))\(status)"

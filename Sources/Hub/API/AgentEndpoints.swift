@@ -27,6 +27,10 @@ extension HubAPI {
                 let receipt = try await hub.receive(try WireCoding.decode(EventBatch.self, from: body), nodeId: nodeId)
                 return Answers.json(try WireCoding.encode(receipt))
             },
+            agent(.get, "uploads/{id}", "Read a piece of an upload that this server is to run.") { request in
+                let (nodeId, _) = try await verified(request)
+                return try await uploadPiece(request, nodeId: nodeId)
+            },
             agent(.post, "logs", "Deliver output of builds and services.") { request in
                 let (nodeId, body) = try await verified(request, limit: Self.logBatchBytesMax)
                 try await hub.receive(try WireCoding.decode(LogBatch.self, from: body), nodeId: nodeId)

@@ -29,6 +29,8 @@ struct Operation: Sendable {
     /// Schema of the JSON body.
     var body: JSONValue?
     var isBodyRequired = false
+    /// The body is an archive, not JSON.
+    var isUpload = false
     /// Status code → schema of the answer; nil for an answer without a body.
     var answers: [(code: Int, schema: JSONValue?)] = []
     /// Whether `follow=true` answers server-sent events instead.

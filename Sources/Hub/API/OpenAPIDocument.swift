@@ -62,6 +62,10 @@ enum OpenAPIDocument {
                 "required": .bool(operation.isBodyRequired), "content": ["application/json": ["schema": body]],
             ]
         }
+        if operation.isUpload {
+            let binary: JSONValue = ["schema": ["type": "string", "format": "binary"]]
+            json["requestBody"] = ["required": true, "content": ["application/octet-stream": binary]]
+        }
         if case .anyone = endpoint.access { json["security"] = [] }
         return json
     }

@@ -15,6 +15,8 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
         var head: TimeAmount = .seconds(75)
         /// From the head until the end of the body.
         var body: TimeAmount = .seconds(30)
+        /// Longest pause between two pieces of an upload, which may take as long as it needs.
+        var uploadPause: TimeAmount = .seconds(30)
         /// How long a client may leave sent data unread.
         var reading: TimeAmount = .seconds(60)
     }
@@ -23,6 +25,7 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
     private var request: Scheduled<Void>?
     private var reading: Scheduled<Void>?
     private var isAnswering = false
+    private var isUpload = false
 
     init(_ limits: Limits) { self.limits = limits }
 
@@ -44,8 +47,10 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head: expect(limits.body, context) { [self] in refuseSlowBody($0) }
-        case .body: break
+        case .head(let head):
+            isUpload = head.method == .put && head.path?.hasSuffix("/upload") == true
+            expect(isUpload ? limits.uploadPause : limits.body, context) { [self] in refuseSlowBody($0) }
+        case .body: if isUpload { expect(limits.uploadPause, context) { [self] in refuseSlowBody($0) } }
         case .end:
             request?.cancel()
             request = nil

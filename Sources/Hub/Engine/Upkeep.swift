@@ -18,6 +18,7 @@ extension Hub {
                     _ = try transaction.removeExpiredCells()
                     _ = try transaction.removeEvents(before: oldest)
                 }
+                try await pruneUploads()
             } catch {
                 logger.error("Expired entries could not be removed.", metadata: ["error": "\(error)"])
             }

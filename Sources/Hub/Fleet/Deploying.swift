@@ -35,13 +35,8 @@ extension Hub {
             guard let service = try transaction.get("service", serviceId) else {
                 throw Problem(.notFound, "There is no service \(serviceId).")
             }
-            if let id = service.state["deployment_id"]?.stringValue, let last = try transaction.get("deployment", id),
-                last.state["commit"]?.stringValue == commit, last.status == .active || last.status == .provisioning,
-                last.state["snapshot"]?.objectValue == Deployments.snapshot(service.spec)
-            {
-                return last
-            }
-            return try Deployments.start(of: service, commit: commit, reason: reason, by: actor, transaction)
+            if let last = try Self.running(.commit(commit), service, transaction) { return last }
+            return try Deployments.start(of: service, .commit(commit), reason: reason, by: actor, transaction)
         }
         guard let kind = kind("deployment") else { throw Problem(.internalError, "There is no kind deployment.") }
         return MutationAnswer(code: 202, body: rendered(record, kind))
@@ -49,7 +44,9 @@ extension Hub {
 
     private func resolve(_ snapshot: [String: JSONValue], key: JSONValue?) async throws -> String {
         guard let url = snapshot["git_url"]?.stringValue else {
-            throw Problem(.invalid, "The service has no git_url.")
+            throw Problem(
+                .conflict, "The service has no git_url; it runs what is uploaded.",
+                hint: "Upload it: roost upload SERVICE FOLDER.")
         }
         let ref = snapshot["git_ref"]?.stringValue
         let privateKey = try key?.stringValue.map { try world.secrets.open($0) }
@@ -129,7 +126,7 @@ extension Hub {
                     return
                 }
                 switch outcome {
-                case .success(let commit): try Deployments.resolved(current, commit: commit, transaction)
+                case .success(let commit): try Deployments.resolved(current, .commit(commit), transaction)
                 case .failure(let problem): try Deployments.fail(current, problem.message, transaction)
                 }
             }

@@ -107,13 +107,14 @@ enum Settling {
             service.statusMessage = nil
             service.state["serving_deployment_id"] = .string(deployment.id)
             service.state["commit"] = deployment.state["commit"]
+            service.state["upload"] = deployment.state["upload"]
         }
         try transaction.emit(
             HubEvent(
                 time: transaction.now, kind: "config", stackId: service.parentId, serviceId: service.id,
                 deploymentId: deployment.id,
-                message: "\(service.spec["name"]?.stringValue ?? service.id): commit "
-                    + "\(deployment.state["commit"]?.stringValue?.prefix(12) ?? "") is live on \(nodes.count) server"
+                message: "\(service.spec["name"]?.stringValue ?? service.id): "
+                    + "\(DeploymentSource(of: deployment)?.title ?? "") is live on \(nodes.count) server"
                     + "\(nodes.count == 1 ? "" : "s")."))
     }
 

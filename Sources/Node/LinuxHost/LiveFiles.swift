@@ -1,3 +1,5 @@
+import AgentProtocol
+import Crypto
 import Glibc
 public import Host
 public import Model
@@ -54,6 +56,23 @@ public struct LiveFiles: Files {
             if stat(path, &info) == 0 { return Int64(info.st_size) }
             if errno == ENOENT || errno == ENOTDIR { return nil }
             throw systemProblem("stat", path)
+        }
+    }
+
+    public func digest(_ path: String) async throws -> String? {
+        try await onLongFile(path) {
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                if errno == ENOENT || errno == ENOTDIR { return nil }
+                throw systemProblem("open", path)
+            }
+            defer { close(descriptor) }
+            var hash = SHA256()
+            while true {
+                let chunk = try FileCalls.read(descriptor, count: 1_048_576, path)
+                if chunk.isEmpty { return sha256Hex(hash.finalize()) }
+                hash.update(data: chunk)
+            }
         }
     }
 

@@ -35,7 +35,8 @@ public final class Agent: Sendable {
         edge = EdgeDirector(host: host, suffix: "svc.internal", logFolder: paths.unitLog("edge"))
         shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs, memory: paths.logPositions)
         parts = WorkerParts(
-            host: host, paths: paths, edge: edge, outbox: outbox, units: UnitWatch(host: host), builds: Slots(2),
+            host: host, paths: paths, edge: edge, outbox: outbox,
+            uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host), builds: Slots(2),
             changed: changed, internalPort: options.internalPort, logger: logger)
     }
 

@@ -17,6 +17,8 @@ public struct AgentPaths: Sendable, Equatable {
     public var logs: String { "\(root)/logs" }
     /// How far the logs of units were sent.
     var logPositions: String { "\(root)/log-positions.json" }
+    /// Archives on their way into a release.
+    var uploads: String { "\(root)/uploads" }
     public var services: String { "\(root)/services" }
 
     func cache(url: String) -> String { "\(root)/git/\(sha256Hex(Array(url.utf8)).prefix(32)).git" }

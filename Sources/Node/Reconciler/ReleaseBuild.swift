@@ -12,16 +12,12 @@ extension WorkerRun {
         let tree = paths.release(release)
         enter("fetching", desired)
         try await clearHalf(release, desired)
-        let cache = worker.parts.paths.cache(url: desired.gitUrl)
         let host = host
         do {
-            try await host.effect("git.fetch") {
-                try await host.git.fetch(
-                    url: desired.gitUrl, commit: desired.commit, cache: cache,
-                    credentials: GitCredentials(sshPrivateKey: desired.gitSshKey), timeout: .seconds(600))
-            }
-            try await host.effect("git.checkout") {
-                try await host.git.checkout(cache: cache, commit: desired.commit, to: tree, timeout: .seconds(300))
+            if desired.isUpload {
+                try await unpackUpload(desired, to: tree)
+            } else {
+                try await checkOut(desired, to: tree)
             }
         } catch let problem as Problem where Self.isFinal(problem) {
             return try await fail(desired, problem.message)
@@ -38,6 +34,27 @@ extension WorkerRun {
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
     }
 
+    private func checkOut(_ desired: DesiredService, to tree: String) async throws {
+        let (host, cache) = (host, worker.parts.paths.cache(url: desired.gitUrl))
+        try await host.effect("git.fetch") {
+            try await host.git.fetch(
+                url: desired.gitUrl, commit: desired.commit, cache: cache,
+                credentials: GitCredentials(sshPrivateKey: desired.gitSshKey), timeout: .seconds(600))
+        }
+        try await host.effect("git.checkout") {
+            try await host.git.checkout(cache: cache, commit: desired.commit, to: tree, timeout: .seconds(300))
+        }
+    }
+
+    private func unpackUpload(_ desired: DesiredService, to tree: String) async throws {
+        let host = host
+        let archive = try await worker.parts.uploads.fetch(desired.commit)
+        try await host.effect("upload.unpack") {
+            try await host.archives.unpack(archive, to: tree, timeout: .seconds(600))
+        }
+        try await host.effect("upload.archive.remove") { try await host.files.remove(archive) }
+    }
+
     private static let diskFreeBytesMin: Int64 = 1_048_576
 
     private static func isFinal(_ problem: Problem) -> Bool {
@@ -52,6 +69,7 @@ extension WorkerRun {
             try await host.effect("build.stop.stale") { try await host.supervisor.stop(unit) }
         }
         try await host.effect("release.clear") { try await host.files.remove(tree) }
+        guard !desired.isUpload else { return }
         let cache = worker.parts.paths.cache(url: desired.gitUrl)
         try await host.effect("git.prune") { try await host.git.prune(cache: cache) }
     }

@@ -3,6 +3,7 @@ import Model
 
 /// One change that brings a service nearer to what is desired.
 public enum ServiceStep: Sendable, Equatable {
+    /// Brings the commit, or the upload of this digest.
     case fetch(commit: String)
     case build(release: String)
     case start(unit: String)
@@ -22,7 +23,7 @@ public enum ServiceStep: Sendable, Equatable {
 extension ServiceStep: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .fetch(let commit): "fetch commit \(commit.prefix(12))"
+        case .fetch(let commit): "fetch \(commit.prefix(12))"
         case .build(let release): "build release \(release)"
         case .start(let unit): "start \(unit)"
         case .awaitHealth(let unit): "wait until \(unit) is healthy"

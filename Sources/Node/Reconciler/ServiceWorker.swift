@@ -80,6 +80,7 @@ struct WorkerParts: Sendable {
     let paths: AgentPaths
     let edge: EdgeDirector
     let outbox: Outbox
+    let uploads: UploadFetch
     let units: UnitWatch
     /// Builds at once; more would starve what serves.
     let builds: Slots

@@ -1,0 +1,45 @@
+import AgentProtocol
+import Host
+import Model
+import Synchronization
+
+/// The uploads that a simulated hub keeps; they outlive it.
+final class SimulatedUploads: Uploads {
+    private let kept = Mutex<[String: [UInt8]]>([:])
+
+    func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
+    where Pieces.Element == [UInt8]
+    {
+        var bytes: [UInt8] = []
+        for try await piece in pieces { bytes += piece }
+        let (digest, content) = (sha256Hex(bytes), bytes)
+        kept.withLock { $0[digest] = content }
+        return StoredUpload(
+            digest: digest, sizeBytes: Int64(bytes.count), contents: .init(files: 1, sizeBytes: Int64(bytes.count)))
+    }
+
+    func read(_ digest: String, offset: Int64, count: Int) async throws -> [UInt8]? {
+        kept.withLock { $0[digest].map { Array($0.dropFirst(Int(offset)).prefix(count)) } }
+    }
+
+    func keepOnly(_ digests: Set<String>, olderThan age: Duration) async throws {
+        kept.withLock { $0 = $0.filter { digests.contains($0.key) } }
+    }
+}
+
+/// tar of a simulated machine: the tree that it makes is known by the digest of the archive.
+struct SimulatedArchives: Archives {
+    let disk: SimulatedDisk
+    let clock: VirtualTime
+
+    func adopt(_ path: String, timeout: Duration) async throws -> ArchiveContents {
+        ArchiveContents(files: 1, sizeBytes: try await disk.size(path) ?? 0)
+    }
+
+    func unpack(_ path: String, to folder: String, timeout: Duration) async throws {
+        guard let digest = try await disk.digest(path) else { throw Problem(.invalid, "There is no archive.") }
+        try await clock.sleep(for: .milliseconds(30))
+        try await disk.remove(folder)
+        disk.put("\(folder)/COMMIT", Array(digest.utf8))
+    }
+}
