@@ -40,7 +40,8 @@ public enum StackCompilation {
         let key = try usesSSH ? service.state["deploy_key_private"]?.stringValue.map(open) : nil
         return DesiredService(
             id: service.id, name: name, kind: snapshot["kind"]?.stringValue ?? "process", deploymentId: id,
-            gitUrl: url, commit: source.id, isUpload: isUpload, gitSshKey: key, buildCommand: text(snapshot["build_command"]),
+            gitUrl: url, commit: source.id, isUpload: isUpload, gitSshKey: key,
+            buildCommand: text(snapshot["build_command"]),
             buildTimeoutMs: milliseconds(snapshot["build_timeout"], default: 900_000),
             buildMemoryMaxBytes: snapshot["build_memory_max"].flatMap(ByteCount.parse(json:)),
             runCommand: text(snapshot["run_command"]), publicFolder: text(snapshot["public_folder"]),

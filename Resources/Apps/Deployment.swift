@@ -167,7 +167,7 @@ public enum Deployments {
         service.status = isServing ? .active : .failed
         let outcome = "The latest deployment failed: \(message)"
         service.statusMessage = isServing ? "\(outcome) The release before it goes on serving." : outcome
-        _ = try transaction.put(service)
+        try Previews.follow(try transaction.put(service), transaction)
         try transaction.emit(
             HubEvent(
                 time: transaction.now, kind: "build", stackId: service.parentId, serviceId: service.id,

@@ -12,6 +12,7 @@ public let serviceKind = ResourceKind(
         Field("upload", .line, "SHA-256 of the upload that was last observed to serve."),
         Field("deploy_key", .line, "Public half of the deploy key; add it to the repository to let Roost read it."),
         Field("webhook_path", .line, "Path of the push webhook."),
+        Field("preview_id", .reference("preview"), "The preview that this service runs, if it runs one."),
         Field("restart_generation", .integer(0...Int64.max), "How often a restart was asked for."),
     ],
     claims: { ["service/\($0.parentId ?? "")/\($0.spec["name"]?.stringValue ?? "")"] },
@@ -36,7 +37,8 @@ private let serviceFields: [Field] = [
         "kind", .choice(["process", "static"]), "A process that listens on a port, or a folder of files.",
         default: "process"),
     Field(
-        "git_url", .string(check: Names.gitURLFlaw), "Repository: an https, ssh, git or file URL, or user@host:path; without one, the service runs what is uploaded.",
+        "git_url", .string(check: Names.gitURLFlaw),
+        "Repository: an https, ssh, git or file URL, or user@host:path; without one, the service runs what is uploaded.",
         example: "https://git.example.org/shop.git"),
     Field(
         "git_ref", .string(check: Names.gitRefFlaw), "Branch, tag or commit; the default branch when absent.",
@@ -80,6 +82,10 @@ private let serviceFields: [Field] = [
         default: "10s"),
     Field("retain", .integer(1...100), "Releases kept for rollback.", default: 5),
     Field("auto_deploy", .boolean, "Whether a push webhook deploys.", default: true),
+    Field(
+        "auto_preview", .boolean,
+        "Whether each pull request that a webhook tells of gets a preview until it is closed.",
+        default: false),
 ]
 
 private let healthFields: [Field] = [

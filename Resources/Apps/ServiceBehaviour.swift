@@ -42,7 +42,8 @@ struct ServiceBehaviour: KindBehaviour {
         let hasRepository = new.spec["git_url"]?.stringValue != nil
         if !hasRepository, last == nil { return try waitForUpload(new, transaction) }
         _ = try Deployments.start(
-            of: new, isSameSource || !hasRepository ? last : nil, reason: "changed settings", by: "service", transaction)
+            of: new, isSameSource || !hasRepository ? last : nil, reason: "changed settings", by: "service", transaction
+        )
     }
 
     private func lastSource(
@@ -53,11 +54,17 @@ struct ServiceBehaviour: KindBehaviour {
     }
 
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
+        try Self.leaveStack(record, transaction)
+        if let id = record.state["preview_id"]?.stringValue { try transaction.remove("preview", id) }
+        return true
+    }
+
+    /// Takes a service that is about to be removed out of what the servers run.
+    static func leaveStack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         for deployment in try transaction.all("deployment", parentId: record.id) {
             try transaction.remove("deployment", deployment.id)
         }
         if let stackId = record.parentId { try touchStack(stackId, transaction) }
-        return true
     }
 
     func perform(

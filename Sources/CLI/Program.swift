@@ -25,7 +25,8 @@ public enum Program {
 
     static func commands(for kinds: [ResourceKind]) -> [CommandDeclaration] {
         let work = [
-            StatusCommand.command, DeployCommands.deploy, UploadCommand.command, DeployCommands.rollback, DeployCommands.restart,
+            StatusCommand.command, DeployCommands.deploy, UploadCommand.command, DeployCommands.rollback,
+            DeployCommands.restart,
             DeployCommands.logs, TimelineCommands.events, ApplyCommand.apply, ApplyCommand.plan,
         ]
         let resources = kinds.map { kind in
@@ -148,7 +149,9 @@ public enum Program {
         func rows(_ included: (CommandDeclaration) -> Bool) -> [(String, String)] {
             all.filter(included).map { ($0.name, $0.summary) }
         }
-        let daily: Set<String> = ["status", "deploy", "upload", "rollback", "restart", "logs", "events", "apply", "plan"]
+        let daily: Set<String> = [
+            "status", "deploy", "upload", "rollback", "restart", "logs", "events", "apply", "plan",
+        ]
         return "Roost turns Linux servers into a hosting platform.\n\nUSAGE\n  roost COMMAND [OPTIONS]\n"
             + HelpText.section("RUN", local) + HelpText.section("WORK", rows { daily.contains($0.name) })
             + HelpText.section("RESOURCES", rows { resourceNames.contains($0.name) })

@@ -20,7 +20,8 @@ public struct Host: Sendable {
     public var effects: any EffectGate
 
     public init(
-        files: any Files, git: any Git, archives: any Archives, supervisor: any UnitSupervisor, edge: any EdgeControl, accounts: any Accounts,
+        files: any Files, git: any Git, archives: any Archives, supervisor: any UnitSupervisor, edge: any EdgeControl,
+        accounts: any Accounts,
         names: any InternalNames, probes: any Probes, facts: any Facts, clock: any HostClock,
         random: any RandomSource, effects: any EffectGate
     ) {

@@ -122,10 +122,12 @@ public struct Heartbeat: Codable, Sendable, Equatable {
     public var machine: JSONValue
     /// Events that wait for delivery.
     public var eventsPending: Int
+    /// Requests that the edge answered since its start, by service id.
+    public var requests: [String: Int]
 
     public init(
         sequence: Int64, agentVersion: String, protocolVersion: Int, generation: Int64, hash: String, converged: Bool,
-        services: [ServiceReport], machine: JSONValue, eventsPending: Int
+        services: [ServiceReport], machine: JSONValue, eventsPending: Int, requests: [String: Int] = [:]
     ) {
         self.sequence = sequence
         self.agentVersion = agentVersion
@@ -136,6 +138,7 @@ public struct Heartbeat: Codable, Sendable, Equatable {
         self.services = services
         self.machine = machine
         self.eventsPending = eventsPending
+        self.requests = requests
     }
 }
 

@@ -41,7 +41,8 @@ public final class SimulatedMachine: Sendable {
     public func host(gate: any EffectGate) -> Host {
         Host(
             files: disk, git: SimulatedGit(source: source, disk: disk, clock: clock),
-            archives: SimulatedArchives(disk: disk, clock: clock), supervisor: self, edge: self, accounts: self, names: self, probes: self, facts: self, clock: clock, random: random, effects: gate)
+            archives: SimulatedArchives(disk: disk, clock: clock), supervisor: self, edge: self, accounts: self,
+            names: self, probes: self, facts: self, clock: clock, random: random, effects: gate)
     }
 
     public var violations: [String] { state.withLock { $0.violations } }

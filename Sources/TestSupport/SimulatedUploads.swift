@@ -8,8 +8,7 @@ final class SimulatedUploads: Uploads {
     private let kept = Mutex<[String: [UInt8]]>([:])
 
     func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
-    where Pieces.Element == [UInt8]
-    {
+    where Pieces.Element == [UInt8] {
         var bytes: [UInt8] = []
         for try await piece in pieces { bytes += piece }
         let (digest, content) = (sha256Hex(bytes), bytes)

@@ -59,8 +59,10 @@ enum DeployCommands {
                 try invocation.kind("service"), reference, scope: scope(invocation))
             target = try await previous(of: service, kind, directory)
         }
-        let commit = String((target.value["commit"]?.stringValue ?? "").prefix(12))
-        invocation.terminal.note("Going back to deployment \(target.id) (commit \(printable(commit))).")
+        let source = ["commit", "upload"].lazy.compactMap { name in
+            target.value[name]?.stringValue.map { "\(name) \(printable(String($0.prefix(12))))" }
+        }.first
+        invocation.terminal.note("Going back to deployment \(target.id) (\(source ?? "no source")).")
         guard let action = kind.actions.first(where: { $0.name == "rollback" }) else {
             throw Problem(.internalError, "A deployment has no action rollback.")
         }

@@ -43,7 +43,7 @@ public struct HubAPI: Sendable {
         table.add(platformEndpoints())
         table.add(sessionEndpoints())
         for kind in hub.kinds { table.add(endpoints(of: kind)) }
-        table.add(uploadEndpoints())
+        table.add(uploadEndpoints() + previewEndpoints())
         table.add(agentEndpoints())
         table.add(webhookEndpoints())
         table.add(installEndpoints())

@@ -1,6 +1,7 @@
 import Crypto
 import HTTPTypes
 import HubCore
+import HubStore
 import Hummingbird
 import Model
 import ResourceKit
@@ -34,12 +35,61 @@ extension HubAPI {
         guard Self.isClaimed(headers) else { throw Self.refused }
         let body = try await request.body(limit: Self.payloadBytesMax)
         guard Self.isSigned(headers, body, secret) else { throw Self.refused }
-        guard Self.isPush(headers) else { return Self.ignored("Only pushes deploy.") }
-        let payload = try PushPayload(body, contentType: headers[.contentType].map(APIRequest.mediaType))
-        if let reason = payload.reasonToIgnore(for: service) { return Self.ignored(reason) }
-        let answer = try await hub.deploy(serviceId: id, by: "webhook", expectedCommit: payload.commit)
+        let type = headers[.contentType].map(APIRequest.mediaType)
+        switch Self.subject(headers) {
+        case .push:
+            return try await deployPushed(try PushPayload(body, contentType: type), service)
+        case .pullRequest:
+            return try await preview(try PullRequestPayload(body, contentType: type), service)
+        case .other: return Self.ignored("Only pushes and pull requests matter.")
+        }
+    }
+
+    private func deployPushed(_ payload: PushPayload, _ service: ResourceRecord) async throws -> Response {
+        var deployed: [JSONValue] = []
+        for preview in try await previews(of: service) where payload.isAbout(branch: preview.spec["branch"]) {
+            guard payload.commit != nil, let id = preview.state["preview_service_id"]?.stringValue else { continue }
+            let answer = try await hub.deploy(serviceId: id, by: "webhook", expectedCommit: payload.commit)
+            deployed.append(answer.body["id"] ?? .null)
+        }
+        if let reason = payload.reasonToIgnore(for: service) {
+            guard deployed.isEmpty else { return Answers.json(["previews": .array(deployed)], status: .accepted) }
+            return Self.ignored(reason)
+        }
+        let answer = try await hub.deploy(serviceId: service.id, by: "webhook", expectedCommit: payload.commit)
         return Answers.json(
-            ["deployment_id": answer.body["id"] ?? .null, "status": answer.body["status"] ?? .null], status: .accepted)
+            [
+                "deployment_id": answer.body["id"] ?? .null, "status": answer.body["status"] ?? .null,
+                "previews": .array(deployed),
+            ], status: .accepted)
+    }
+
+    private func previews(of service: ResourceRecord) async throws -> [ResourceRecord] {
+        try await hub.read { try $0.all("preview", parentId: service.id) }
+    }
+
+    /// A pull request's preview follows its commits and goes when it is closed.
+    private func preview(_ payload: PullRequestPayload, _ service: ResourceRecord) async throws -> Response {
+        guard let kind = hub.kind("preview") else { return Self.ignored("There are no previews here.") }
+        let caller = Principal(name: "webhook", scopes: ["previews:*"], brands: .all, address: "webhook")
+        let existing = try await previews(of: service).first {
+            $0.spec["pull_request"]?.intValue == payload.number
+        }
+        switch (payload.change, existing) {
+        case (.closed, let preview?):
+            _ = try await hub.delete(kind, id: preview.id, as: caller)
+            return Answers.json(["removed": .string(preview.id)], status: .accepted)
+        case (.updated, let preview?):
+            guard let id = preview.state["preview_service_id"]?.stringValue else { return Self.ignored("It is gone.") }
+            let answer = try await hub.deploy(serviceId: id, by: "webhook", expectedCommit: nil)
+            return Answers.json(["deployment_id": answer.body["id"] ?? .null], status: .accepted)
+        case (.updated, nil) where service.spec["auto_preview"] == true:
+            let answer = try await hub.create(
+                kind, parentId: service.id, body: ["pull_request": .int(payload.number)], as: caller)
+            return Answers.json(["preview_id": answer.body["id"] ?? .null], status: .accepted)
+        case (.updated, nil): return Self.ignored("The service has no previews by itself (auto_preview is off).")
+        case (.closed, nil), (.other, _): return Self.ignored("There is nothing to do.")
+        }
     }
 
     private static func ignored(_ why: String) -> Response { Answers.json(["ignored": .string(why)]) }
@@ -69,51 +119,22 @@ extension HubAPI {
         return HMAC<SHA256>.isValidAuthenticationCode(code, authenticating: Array(secret.utf8), using: key)
     }
 
-    private static func isPush(_ headers: HTTPFields) -> Bool {
-        if let event = header(headers, "X-Gitea-Event") ?? header(headers, "X-GitHub-Event") { return event == "push" }
-        if let event = header(headers, "X-Gitlab-Event") { return event == "Push Hook" || event == "Tag Push Hook" }
-        return true
+    private enum Subject { case push, pullRequest, other }
+
+    private static func subject(_ headers: HTTPFields) -> Subject {
+        if let event = header(headers, "X-Gitea-Event") ?? header(headers, "X-GitHub-Event") {
+            return event == "push" ? .push : event == "pull_request" ? .pullRequest : .other
+        }
+        if let event = header(headers, "X-Gitlab-Event") {
+            if event == "Merge Request Hook" { return .pullRequest }
+            return event == "Push Hook" || event == "Tag Push Hook" ? .push : .other
+        }
+        return .push
     }
 
     static func hexBytes(_ text: Substring) -> [UInt8]? {
         let digits = text.utf8.compactMap { Character(Unicode.Scalar($0)).hexDigitValue.map(UInt8.init) }
         guard digits.count == text.utf8.count, digits.count == 64 else { return nil }
         return stride(from: 0, to: 64, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
-    }
-}
-
-/// What a push says, as far as it matters.
-struct PushPayload {
-    var ref: String
-    /// The commit that the reference is at now; nil when it was deleted.
-    var commit: String?
-    var defaultBranch: String?
-
-    /// - Throws: `malformed_json`, `invalid`.
-    init(_ body: [UInt8], contentType: String?) throws {
-        var body = body
-        if contentType == "application/x-www-form-urlencoded" {
-            guard let text = String(validating: body, as: UTF8.self), let json = try QueryParameters(text)["payload"]
-            else {
-                throw Problem(.invalid, "The form has no payload.")
-            }
-            body = Array(json.utf8)
-        }
-        let payload = try JSONParser.parse(body)
-        guard let ref = payload["ref"]?.stringValue else { throw Problem.invalid("ref", "is required") }
-        self.ref = ref
-        let after = payload["checkout_sha"]?.stringValue ?? payload["after"]?.stringValue
-        commit = after.flatMap { $0.allSatisfy { $0 == "0" } ? nil : $0 }
-        defaultBranch =
-            payload["repository"]?["default_branch"]?.stringValue ?? payload["project"]?["default_branch"]?.stringValue
-    }
-
-    /// Why the push does not deploy; nil when it does.
-    func reasonToIgnore(for service: ResourceRecord) -> String? {
-        if service.spec["auto_deploy"] == false { return "Pushes do not deploy this service (auto_deploy is off)." }
-        guard commit != nil else { return "The reference was deleted." }
-        guard let wanted = service.spec["git_ref"]?.stringValue ?? defaultBranch else { return nil }
-        let names = ["refs/heads/\(wanted)", "refs/tags/\(wanted)", wanted]
-        return names.contains(ref) ? nil : "The service is deployed from \(wanted)."
     }
 }

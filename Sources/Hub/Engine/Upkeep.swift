@@ -19,6 +19,7 @@ extension Hub {
                     _ = try transaction.removeEvents(before: oldest)
                 }
                 try await pruneUploads()
+                try await removeIdlePreviews()
             } catch {
                 logger.error("Expired entries could not be removed.", metadata: ["error": "\(error)"])
             }

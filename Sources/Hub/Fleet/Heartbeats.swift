@@ -23,6 +23,7 @@ extension Hub {
             node.state["is_silent"] = false
             node.state["machine"] = beat.machine
             node.state["services"] = services
+            node.state["requests"] = .object(beat.requests.mapValues { .int(Int64($0)) })
             node.status = .active
             node.statusMessage = nil
             _ = try transaction.put(node)

@@ -27,6 +27,9 @@ enum Settling {
         let nodes = try views(of: stackId, transaction)
         for service in try transaction.all("service", parentId: stackId) {
             try settle(service, nodes, transaction)
+            if service.state["preview_id"] != nil, let settled = try transaction.get("service", service.id) {
+                try Previews.follow(settled, transaction)
+            }
         }
         let version = stack.state["version"]?.intValue ?? 0
         try put(stack, transaction) { stack in

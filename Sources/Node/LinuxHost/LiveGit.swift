@@ -136,6 +136,10 @@ public struct LiveGit: Git {
     /// Names at the remote that `ref` may mean, best first.
     private static func candidates(_ ref: String?) -> [String] {
         guard let ref, ref != "HEAD", !isCommit(ref) else { return ["HEAD"] }
+        if ref.hasPrefix("refs/pull/"), ref.hasSuffix("/head") {
+            // The same thing under GitLab's name.
+            return [ref, "refs/merge-requests/\(ref.dropFirst("refs/pull/".count))"]
+        }
         if ref.hasPrefix("refs/") { return [ref, "\(ref)^{}"] }
         return ["refs/heads/\(ref)", "refs/tags/\(ref)", "refs/tags/\(ref)^{}"]
     }

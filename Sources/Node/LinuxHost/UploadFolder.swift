@@ -20,8 +20,7 @@ public struct UploadFolder: Uploads {
     }
 
     public func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
-    where Pieces.Element == [UInt8]
-    {
+    where Pieces.Element == [UInt8] {
         try await files.makeFolder(folder, mode: 0o700)
         let temporary = "\(folder)/incoming-\(LiveRandom().hex(8))"
         do {

@@ -36,7 +36,8 @@ public final class Agent: Sendable {
         shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs, memory: paths.logPositions)
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox,
-            uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host), builds: Slots(2),
+            uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host),
+            builds: Slots(2),
             changed: changed, internalPort: options.internalPort, logger: logger)
     }
 

@@ -68,7 +68,7 @@ extension Agent {
                     sequence: sequence.next(), agentVersion: options.agentVersion, protocolVersion: protocolVersion,
                     generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
                     converged: isConverged(document), services: reports, machine: machine,
-                    eventsPending: await outbox.pending)
+                    eventsPending: await outbox.pending, requests: await edge.requests)
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)

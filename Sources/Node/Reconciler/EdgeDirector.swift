@@ -18,6 +18,8 @@ actor EdgeDirector {
     private var contributions: [String: EdgeContribution] = [:]
     private var suffix: String
     private var applied: EdgeTable?
+    /// Requests answered per service, as the edge last said.
+    private(set) var requests: [String: Int] = [:]
 
     init(host: Host, suffix: String, logFolder: String) {
         self.host = host
@@ -45,7 +47,9 @@ actor EdgeDirector {
     func heal() async throws {
         guard let applied else { return }
         let hash = sha256Hex(try WireCoding.encode(applied).canonicalBytes)
-        guard try await host.edge.status().tableHash != hash else { return }
+        let status = try await host.edge.status()
+        requests = status.requestsTotal
+        guard status.tableHash != hash else { return }
         self.applied = nil
         try await apply()
     }
