@@ -95,7 +95,7 @@ let package = Package(
             "HubAPI", "Sources/Hub/API",
             [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-                hummingbird, product("HummingbirdCore", "hummingbird"), nioCore, nioPosix,
+                hummingbird, product("HummingbirdCore", "hummingbird"), httpClient, nioCore, nioPosix, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras"),
             ]),
         library(

@@ -38,7 +38,7 @@ private let serviceFields: [Field] = [
         default: "process"),
     Field(
         "git_url", .string(check: Names.gitURLFlaw),
-        "Repository: an https, ssh, git or file URL, or user@host:path; without one, the service runs what is uploaded.",
+        "Repository: an https, ssh, git or file URL, or user@host:path; without one, it runs what is uploaded.",
         example: "https://git.example.org/shop.git"),
     Field(
         "git_ref", .string(check: Names.gitRefFlaw), "Branch, tag or commit; the default branch when absent.",

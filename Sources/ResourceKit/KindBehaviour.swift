@@ -47,15 +47,18 @@ public struct PlainBehaviour: KindBehaviour {
 public struct HubWorld: Sendable {
     public var git: any Git
     public var uploads: any Uploads
+    public var callbacks: any CallbackSender
     public var clock: any HostClock
     public var random: any RandomSource
     public var secrets: any SecretBox
 
     public init(
-        git: any Git, uploads: any Uploads, clock: any HostClock, random: any RandomSource, secrets: any SecretBox
+        git: any Git, uploads: any Uploads, callbacks: any CallbackSender, clock: any HostClock,
+        random: any RandomSource, secrets: any SecretBox
     ) {
         self.git = git
         self.uploads = uploads
+        self.callbacks = callbacks
         self.clock = clock
         self.random = random
         self.secrets = secrets

@@ -27,7 +27,9 @@ struct HubProcess: Sendable {
         try await LiveFiles().makeFolder(folder, mode: 0o700)
         let store = try SQLiteStore(path: "\(folder)/roost.db", kinds: Catalog.kinds, clock: clock, random: random)
         let world = HubWorld(
-            git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"), clock: clock, random: random,
+            git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"),
+            callbacks: HTTPCallbackSender(), clock: clock,
+            random: random,
             secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random))
         let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
         let publicKey = try await hub.ensureSigningKey()
@@ -54,7 +56,8 @@ extension HubProcess {
         let server = HubServer(api: api, router: router, host: address.host, port: address.port, logger: quiet)
         let hub = hub
         return [
-            FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runFleet() },
+            FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
+            FunctionService { await hub.runFleet() },
             FunctionService { try await server.run() },
         ]
     }

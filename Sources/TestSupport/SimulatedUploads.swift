@@ -42,3 +42,10 @@ struct SimulatedArchives: Archives {
         disk.put("\(folder)/COMMIT", Array(digest.utf8))
     }
 }
+
+/// A world in which nobody asked to be called.
+struct NoCallbacks: CallbackSender {
+    func post(_ url: String, headers: [String: String], body: [UInt8], timeout: Duration) async throws -> Int {
+        throw Problem(.unavailable, "Nobody answers in the simulation.")
+    }
+}

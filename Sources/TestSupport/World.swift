@@ -42,7 +42,8 @@ public final class World: Sendable {
         let hubRandom = random.fork()
         database = try SQLiteStore(inMemory: Catalog.kinds, clock: clock, random: hubRandom)
         hubWorld = HubWorld(
-            git: SimulatedGit(source: source, disk: nil, clock: clock), uploads: SimulatedUploads(), clock: clock,
+            git: SimulatedGit(source: source, disk: nil, clock: clock), uploads: SimulatedUploads(),
+            callbacks: NoCallbacks(), clock: clock,
             random: hubRandom,
             secrets: FileSecretBox(key: hubRandom.bytes(32), random: hubRandom))
     }

@@ -8,61 +8,10 @@ import Testing
 
 /// Joining, and requests that are signed with a node's key.
 @Suite struct AgentEndpointTests {
-    /// A server that joined through the API.
-    private struct Agent {
-        let key = Curve25519.Signing.PrivateKey()
-        let server: ServerFixture
-        var nodeId = ""
-
-        init(_ server: ServerFixture, stack: String) async throws {
-            self.server = server
-            let made = try await server.send(.POST, "install-tokens", ["stack_id": .string(stack)])
-            let token = try #require(try made.json["token"]?.stringValue)
-            let answer = try await register(token)
-            try #require(answer.status == 201, "\(answer.text)")
-            nodeId = try #require(try answer.json["node_id"]?.stringValue)
-            // The token is used up: nobody else joins with it.
-            let thief = try await register(token, key: Curve25519.Signing.PrivateKey())
-            #expect(thief.status == 401 || thief.status == 403, "\(thief.status)")
-        }
-
-        func register(
-            _ token: String, key: Curve25519.Signing.PrivateKey? = nil
-        ) async throws -> ServerFixture.Answer {
-            let key = key ?? self.key
-            let message = RegisterRequest(
-                token: token, publicKey: Base64.encode(Array(key.publicKey.rawRepresentation)), hostname: "web-1",
-                agentVersion: "1", protocolVersion: protocolVersion)
-            return try await server.send(
-                .POST, "agent/register", try WireCoding.encode(message), anonymous: true)
-        }
-
-        func headers(
-            _ method: String, _ path: String, _ body: [UInt8], at time: Timestamp = MachineClock().now(),
-            nonce: String = MachineRandom().hex(16)
-        ) throws -> HTTPHeaders {
-            let signature = try RequestSignature.sign(
-                method: method, path: "/api/v1/\(path)", body: body, nodeId: nodeId, time: time, nonce: nonce, key: key)
-            return [
-                RequestSignature.nodeHeader: signature.nodeId, RequestSignature.timeHeader: "\(signature.timeMs)",
-                RequestSignature.nonceHeader: signature.nonce, RequestSignature.signatureHeader: signature.signature,
-            ]
-        }
-
-        func send(
-            _ method: HTTPMethod, _ path: String, _ body: [UInt8] = [], extra: HTTPHeaders = [:]
-        ) async throws -> ServerFixture.Answer {
-            var headers = try headers(method.rawValue, path, body)
-            headers.add(contentsOf: extra)
-            return try await server.send(
-                method, path, raw: method == .GET ? nil : body, headers: headers, anonymous: true)
-        }
-    }
-
     @Test func desiredStateIsSignedAndAnswersTags() async throws {
         try await ServerFixture.run { server in
             let stack = try await server.make("stacks", ["name": "a"])
-            let agent = try await Agent(server, stack: stack)
+            let agent = try await JoinedAgent(server, stack: stack)
             let first = try await agent.send(.GET, "agent/desired-state")
             #expect(first.status == 200, "\(first.text)")
             let envelope = try DesiredStateEnvelope(json: try first.json)
@@ -84,7 +33,7 @@ import Testing
     @Test func refusesEveryWrongSignature() async throws {
         try await ServerFixture.run { server in
             let stack = try await server.make("stacks", ["name": "a"])
-            let agent = try await Agent(server, stack: stack)
+            let agent = try await JoinedAgent(server, stack: stack)
             let path = "agent/desired-state"
             func status(_ headers: HTTPHeaders, _ path: String = "agent/desired-state") async throws -> Int {
                 try await server.send(.GET, path, headers: headers, anonymous: true).status
@@ -119,7 +68,7 @@ import Testing
         let folder = TemporaryFolder()
         var headers: HTTPHeaders = [:]
         try await ServerFixture.run(folder: folder) { server in
-            let agent = try await Agent(server, stack: try await server.make("stacks", ["name": "a"]))
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
             headers = try agent.headers("GET", "agent/desired-state", [])
             #expect(try await server.send(.GET, "agent/desired-state", headers: headers, anonymous: true).status == 200)
             #expect(try await server.send(.GET, "agent/desired-state", headers: headers, anonymous: true).status == 401)
@@ -144,7 +93,7 @@ import Testing
 
     @Test func takesReportsAndRefusesNonsense() async throws {
         try await ServerFixture.run { server in
-            let agent = try await Agent(server, stack: try await server.make("stacks", ["name": "a"]))
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
             let beat = Heartbeat(
                 sequence: 1, agentVersion: "1", protocolVersion: protocolVersion, generation: 0, hash: "",
                 converged: true,
@@ -173,7 +122,7 @@ import Testing
 
     @Test func refusesForgedTokens() async throws {
         try await ServerFixture.run { server in
-            let agent = try await Agent(server, stack: try await server.make("stacks", ["name": "a"]))
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
             for token in [
                 "", "x", "rit_x_y", "rit_\(String(repeating: "0", count: 32))_\(String(repeating: "0", count: 64))",
             ] {

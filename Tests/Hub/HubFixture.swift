@@ -1,5 +1,7 @@
+import AgentProtocol
 import Glibc
 import Host
+import HubAPI
 import HubCore
 import HubStore
 import Logging
@@ -58,8 +60,7 @@ final class KeptUploads: Uploads {
     private let kept = Mutex<[String: [UInt8]]>([:])
 
     func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
-    where Pieces.Element == [UInt8]
-    {
+    where Pieces.Element == [UInt8] {
         var bytes: [UInt8] = []
         for try await piece in pieces { bytes += piece }
         let (digest, content) = (sha256Hex(bytes), bytes)
@@ -114,7 +115,9 @@ struct HubFixture: Sendable {
     static func hub(_ store: any Store, _ kinds: [ResourceKind], _ clock: any HostClock) -> Hub {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let world = HubWorld(git: OneCommitGit(), uploads: KeptUploads(), clock: clock, random: MachineRandom(), secrets: box)
+        let world = HubWorld(
+            git: OneCommitGit(), uploads: KeptUploads(), callbacks: HTTPCallbackSender(), clock: clock,
+            random: MachineRandom(), secrets: box)
         return Hub(store: store, world: world, kinds: kinds, logger: logger)
     }
 

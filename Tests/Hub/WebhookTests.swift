@@ -66,6 +66,31 @@ import Testing
         }
     }
 
+    @Test func aPullRequestHasAPreviewUntilItIsClosed() async throws {
+        try await ServerFixture.run { server in
+            let service = try await Service(server, ["hostnames": ["shop.example.org"], "auto_preview": true])
+            func tell(_ action: String) async throws -> ServerFixture.Answer {
+                let body = Array("{\"action\":\"\(action)\",\"number\":12}".utf8)
+                let headers: HTTPHeaders = [
+                    "X-GitHub-Event": "pull_request", "X-Hub-Signature-256": "sha256=\(service.code(body))",
+                ]
+                return try await service.push(body, headers)
+            }
+            let opened = try await tell("opened")
+            #expect(opened.status == 202, "\(opened.text)")
+            let previews =
+                try await server.send(.GET, "services/\(service.id)/previews").json["items"]?.arrayValue ?? []
+            #expect(previews.map { $0["hostname"] } == ["web-pr-12.shop.example.org"])
+            #expect(try await tell("synchronize").json["deployment_id"]?.stringValue != nil)
+            #expect(try await tell("labeled").json["ignored"] != nil)
+            #expect(try await tell("closed").json["removed"] == previews.first?["id"])
+            #expect(try await server.send(.GET, "services/\(service.id)/previews").json["items"] == [])
+            let merge = Array("{\"object_attributes\":{\"iid\":3,\"action\":\"open\"}}".utf8)
+            let gitlab: HTTPHeaders = ["X-Gitlab-Event": "Merge Request Hook", "X-Gitlab-Token": service.secret]
+            #expect(try await service.push(merge, gitlab).json["preview_id"]?.stringValue != nil)
+        }
+    }
+
     @Test func ignoresOtherPushes() async throws {
         try await ServerFixture.run { server in
             let service = try await Service(server)

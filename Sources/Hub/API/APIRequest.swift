@@ -56,7 +56,8 @@ struct APIRequest: Sendable {
     /// - Throws: `invalid` for an `If-Match` that is not the revision of a resource.
     func options() throws -> MutationOptions {
         var options = MutationOptions(
-            idempotencyKey: request.headers[.init("Idempotency-Key")!], isPlan: try query.flag("plan"))
+            idempotencyKey: request.headers[.init("Idempotency-Key")!], isPlan: try query.flag("plan"),
+            callbackURL: query["callback_url"])
         if let text = request.headers[.ifMatch], text != "*" {
             let digits = text.filter { $0 != "\"" }
             guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let version = Int64(digits) else {

@@ -13,7 +13,14 @@ extension HubAPI {
         ready.answers = [(200, ["type": "object"])]
         var numbers = Operation(id: "metrics", tag: "health", summary: "Figures for Prometheus.")
         numbers.isHidden = true
+        var key = Operation(
+            id: "callback-key", tag: "health", summary: "The Ed25519 key, base64, that callbacks are signed with.")
+        key.answers = [(200, ["type": "object"])]
+        let publicKey = JSONValue.string(options.hubPublicKey)
         return [
+            Endpoint(method: .get, path: "\(Self.base)/callback-key", access: .anyone, operation: key) { _ in
+                Answers.json(["algorithm": "ed25519", "public_key": publicKey])
+            },
             Endpoint(method: .get, path: "/healthz", access: .anyone, operation: alive) { _ in
                 Answers.json(["status": "ok"])
             },

@@ -89,18 +89,28 @@ enum OpenAPIDocument {
         for kind in kinds {
             result[kind.name] = Schema.resource(kind)
             result["\(kind.name)-created"] = Schema.resource(kind, shownOnce: true)
-            result["\(kind.name)-creation"] = Schema.object(kind.fields)
-            result["\(kind.name)-update"] = Schema.object(kind.fields, partial: true)
+            result["\(kind.name)-creation"] = Schema.object(kind.fields, more: callback(kind))
+            result["\(kind.name)-update"] = Schema.object(kind.fields, partial: true, more: callback(kind))
             if let parent = kind.parent {
                 result["\(kind.name)-creation-flat"] = Schema.object(
                     kind.fields,
-                    more: [
+                    more: callback(kind).merging([
                         parent.field: ["type": "string", "description": .string("Id of the \(parent.kind) above.")]
-                    ],
+                    ]) { $1 },
                     required: [parent.field])
             }
         }
         return result
+    }
+
+    private static func callback(_ kind: ResourceKind) -> [String: JSONValue] {
+        guard kind.isAsynchronous else { return [:] }
+        return [
+            "callback_url": [
+                "type": ["string", "null"], "format": "uri", "pattern": "^https?://", "maxLength": 2048,
+                "description": "Told with a signed POST when the change is done.",
+            ]
+        ]
     }
 
     private static let text: JSONValue = ["type": "string"]

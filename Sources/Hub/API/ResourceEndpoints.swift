@@ -20,7 +20,7 @@ extension HubAPI {
             if kind.verbs.contains(.create) { result.append(creation(kind, nested, isNested: true)) }
         }
         if kind.verbs.contains(.read) { result.append(reading(kind)) }
-        if kind.verbs.contains(.update) { result.append(update(kind)) }
+        if kind.verbs.contains(.update) { result += update(kind) }
         if kind.verbs.contains(.delete) { result.append(deletion(kind)) }
         return result + kind.allActions.map { action(kind, $0) }
     }
@@ -89,7 +89,8 @@ extension HubAPI {
         }
     }
 
-    private func update(_ kind: ResourceKind) -> Endpoint {
+    /// PUT changes only what it names, so PATCH is another word for it.
+    private func update(_ kind: ResourceKind) -> [Endpoint] {
         var operation = Operation(
             id: "update-\(kind.name)", tag: kind.plural,
             summary: "Change the named fields of a \(kind.name); null puts a default back.")
@@ -102,7 +103,7 @@ extension HubAPI {
             kind.isAsynchronous
             ? [(202, Schema.reference(kind.name)), (200, plan)]
             : [(200, ["oneOf": [Schema.reference(kind.name), plan]])]
-        return Endpoint(method: .put, path: "\(Self.base)/\(kind.plural)/{id}", access: .key, operation: operation) {
+        let put = Endpoint(method: .put, path: "\(Self.base)/\(kind.plural)/{id}", access: .key, operation: operation) {
             request in
             let body = try await admittedBody(request, kind, "update", "write", id: request.id, parentId: nil)
             return Self.response(
@@ -110,6 +111,10 @@ extension HubAPI {
                     kind, id: request.id, body: body == .null ? [:] : body, options: try request.options(),
                     as: request.principal))
         }
+        var patch = put
+        patch.method = .patch
+        patch.operation.isHidden = true
+        return [put, patch]
     }
 
     private func deletion(_ kind: ResourceKind) -> Endpoint {

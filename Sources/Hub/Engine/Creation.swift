@@ -15,7 +15,8 @@ extension Hub {
         _ kind: ResourceKind, parentId: String? = nil, body: JSONValue, options: MutationOptions = .init(),
         as principal: Principal
     ) async throws -> MutationAnswer {
-        let (parentId, body) = try Self.parent(of: kind, parentId, body)
+        var options = options
+        let (parentId, body) = try Self.parent(of: kind, parentId, try Self.takeCallback(body, kind, &options))
         let mutation = Mutation(
             kind: kind, action: "create", parentId: parentId, body: body, fields: kind.fields, options: options,
             principal: principal)

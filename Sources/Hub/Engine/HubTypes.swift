@@ -34,11 +34,16 @@ public struct MutationOptions: Sendable, Equatable {
     public var ifMatch: Int64?
     /// Answer what would change, and change nothing.
     public var isPlan: Bool
+    /// Who wants to hear when an asynchronous change is done.
+    public var callbackURL: String?
 
-    public init(idempotencyKey: String? = nil, ifMatch: Int64? = nil, isPlan: Bool = false) {
+    public init(
+        idempotencyKey: String? = nil, ifMatch: Int64? = nil, isPlan: Bool = false, callbackURL: String? = nil
+    ) {
         self.idempotencyKey = idempotencyKey
         self.ifMatch = ifMatch
         self.isPlan = isPlan
+        self.callbackURL = callbackURL
     }
 }
 

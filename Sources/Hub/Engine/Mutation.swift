@@ -22,7 +22,7 @@ struct Mutation: Sendable {
     var requestHash: String {
         let text: JSONValue = [
             .string(kind.name), .string(action), id.map { .string($0) } ?? .null, parentId.map { .string($0) } ?? .null,
-            body,
+            body, options.callbackURL.map { .string($0) } ?? .null,
         ]
         return sha256Hex(text.canonicalBytes)
     }
@@ -59,6 +59,9 @@ extension Hub {
         do {
             if let known = try await storedAnswer(to: mutation) { return known }
             let body = try await run()
+            if let flaw = mutation.options.callbackURL.flatMap(Self.callbackFlaw) {
+                throw Problem.invalid("callback_url", flaw)
+            }
             return mutation.options.isPlan ? try await plan(body) : try await commit(mutation, body)
         } catch {
             let problem = Problem(wrapping: error, doing: "The request")
@@ -96,6 +99,7 @@ extension Hub {
             if let known = try Self.storedAnswer(to: mutation, transaction, secrets) { return known }
             let outcome = try body(transaction)
             try transaction.appendAudit(mutation.audit(outcome: "ok", id: outcome.id, at: transaction.now))
+            try self.noteCallback(mutation, id: outcome.id, transaction)
             try Self.store(outcome.answer, to: mutation, transaction, secrets)
             return outcome.answer
         }

@@ -10,6 +10,8 @@ extension Hub {
     public func update(
         _ kind: ResourceKind, id: String, body: JSONValue, options: MutationOptions = .init(), as principal: Principal
     ) async throws -> MutationAnswer {
+        var options = options
+        let body = try Self.takeCallback(body, kind, &options)
         let mutation = Mutation(
             kind: kind, action: "update", id: id, body: body, fields: kind.fields, options: options,
             principal: principal)

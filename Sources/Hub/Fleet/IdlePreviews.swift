@@ -7,7 +7,7 @@ import ResourceKit
 /// Previews that nobody looks at any more.
 extension Hub {
     /// Notes which previews were used since the last look, and removes those that were idle for too long.
-    func removeIdlePreviews() async throws {
+    public func removeIdlePreviews() async throws {
         guard let kind = kind("preview") else { return }
         let now = world.clock.now()
         let (used, idle) = try await store.read { try Self.usage(of: $0, now: now) }

@@ -1,0 +1,142 @@
+import AgentProtocol
+import Crypto
+import HTTPTypes
+import Host
+import HubCore
+import HubStore
+import Hummingbird
+import Logging
+import Model
+import NIOCore
+import ResourceKit
+import Testing
+
+/// Callbacks to a real HTTP server.
+@Suite struct CallbackTests {
+    /// A server that is called.
+    final class Receiver: Sendable {
+        struct Message: Sendable {
+            var id: String
+            var time: String
+            var signature: String
+            var body: [UInt8]
+        }
+
+        let port: Int
+        let messages: AsyncStream<Message>
+        private let task: Task<Void, any Error>
+
+        init() async throws {
+            let (ports, running) = AsyncStream.makeStream(of: Int.self)
+            let (received, receive) = AsyncStream.makeStream(of: Message.self)
+            let router = Router()
+            router.post("hook") { request, _ in
+                let body = try await request.body.collect(upTo: 1 << 20)
+                func header(_ name: String) -> String { request.headers[HTTPField.Name(name)!] ?? "" }
+                receive.yield(
+                    Message(
+                        id: header(CallbackSignature.idHeader), time: header(CallbackSignature.timeHeader),
+                        signature: header(CallbackSignature.signatureHeader), body: Array(body.readableBytesView)))
+                return HTTPResponse.Status.ok
+            }
+            router.post("closed") { _, _ in HTTPResponse.Status.serviceUnavailable }
+            var logger = Logger(label: "receiver")
+            logger.logLevel = .critical
+            let server = Application(
+                router: router, configuration: .init(address: .hostname("127.0.0.1", port: 0)),
+                onServerRunning: { running.yield($0.localAddress?.port ?? 0) }, logger: logger)
+            task = Task { try await server.run() }
+            var iterator = ports.makeAsyncIterator()
+            port = try #require(await iterator.next())
+            messages = received
+        }
+
+        func stop() { task.cancel() }
+    }
+
+    private func settle(_ fixture: HubFixture, _ id: String, _ status: ResourceStatus) async throws {
+        try await fixture.store.write { transaction in
+            guard var record = try transaction.get("book", id) else { return }
+            record.status = status
+            record.statusMessage = status == .failed ? "no room" : nil
+            _ = try transaction.put(record)
+        }
+    }
+
+    @Test func tellsOnceWhatCameOfAChange() async throws {
+        let fixture = try HubFixture()
+        let shelf = try await fixture.make("shelf", ["name": "s"])
+        let publicKey = try #require(Base64.decode(try await fixture.hub.ensureSigningKey()))
+        let receiver = try await Receiver()
+        defer { receiver.stop() }
+        let url = "http://127.0.0.1:\(receiver.port)/hook"
+        let id = try await fixture.make("book", below: shelf, ["title": "a", "callback_url": .string(url)])
+        try await fixture.hub.deliverCallbacks()
+        try await settle(fixture, id, .failed)
+        try await fixture.hub.deliverCallbacks()
+        var messages = receiver.messages.makeAsyncIterator()
+        let message = try #require(await messages.next())
+        let body = try JSONParser.parse(message.body)
+        #expect(body["event"] == "book.create" && body["status"] == "failed" && body["status_message"] == "no room")
+        #expect(body["resource_id"] == .string(id) && body["resource"]?["title"] == "a")
+        let key = try Curve25519.Signing.PublicKey(rawRepresentation: publicKey)
+        let signed = CallbackSignature.message(id: message.id, timeMs: message.time, body: message.body)
+        #expect(key.isValidSignature(try #require(Base64.decode(message.signature)), for: signed))
+        #expect(try await fixture.store.read { try $0.cells("callback") }.isEmpty)
+        // Deletion: by the query, as it has no body.
+        _ = try await fixture.hub.delete(
+            fixture.kind("book"), id: id, options: .init(callbackURL: url), as: .local)
+        try await fixture.store.write { transaction in
+            if try transaction.get("book", id) != nil { try transaction.remove("book", id) }
+        }
+        try await fixture.hub.deliverCallbacks()
+        #expect(try JSONParser.parse(try #require(await messages.next()).body)["status"] == "deleted")
+    }
+
+    @Test func triesAgainLaterAndGivesUp() async throws {
+        let fixture = try HubFixture()
+        let shelf = try await fixture.make("shelf", ["name": "s"])
+        _ = try await fixture.hub.ensureSigningKey()
+        let receiver = try await Receiver()
+        defer { receiver.stop() }
+        let id = try await fixture.make(
+            "book", below: shelf, ["title": "a", "callback_url": .string("http://127.0.0.1:\(receiver.port)/closed")])
+        try await settle(fixture, id, .active)
+        var attempts = 0
+        for _ in 0..<60 {
+            let before = try await fixture.store.read { try $0.cells("callback") }
+            guard !before.isEmpty else { break }
+            try await fixture.hub.deliverCallbacks()
+            // Not before its time.
+            let once = try await fixture.store.read { try $0.cells("callback") }
+            try await fixture.hub.deliverCallbacks()
+            let twice = try await fixture.store.read { try $0.cells("callback") }
+            #expect(once.map(\.value) == twice.map(\.value))
+            attempts += 1
+            fixture.clock.move(.seconds(2 * 3600))
+        }
+        #expect(attempts == 15)
+    }
+
+    @Test func refusesWhatIsNoAddress() async throws {
+        let fixture = try HubFixture()
+        let shelf = try await fixture.make("shelf", ["name": "s"])
+        for url in [
+            "ftp://x", "http://", "http://user@x/", "javascript:1", "http://a b/", "http://169.254.169.254/", "//x", "",
+            "http://[fe80::1]/",
+        ] {
+            let refused = try await problem {
+                _ = try await fixture.make("book", below: shelf, ["title": "a", "callback_url": .string(url)])
+            }
+            #expect(refused.fields["callback_url"] != nil, "\(url)")
+        }
+        #expect(
+            try await problem { _ = try await fixture.make("book", below: shelf, ["title": "a", "callback_url": 1]) }
+                .code == .invalid)
+        // A kind without work behind it has nobody to call.
+        #expect(
+            try await problem { _ = try await fixture.make("shelf", ["name": "b", "callback_url": "http://x/"]) }
+                .fields[
+                    "callback_url"] != nil)
+    }
+}
