@@ -7,11 +7,15 @@ public struct EdgeTable: Codable, Sendable, Equatable {
     /// The suffix of internal names, e.g. `svc.internal`.
     public var internalSuffix: String
     public var upstreams: [EdgeUpstream]
+    /// Networks (CIDR) or addresses of proxies in front of this edge. Only from them is `X-Forwarded-For` believed; the
+    /// client is then its right-most address that is none of theirs. Nil or empty: nobody is believed.
+    public var trustedProxies: [String]?
 
     public init(
         routes: [EdgeRoute] = [], internalNames: [String: String] = [:], internalSuffix: String = "svc.internal",
-        upstreams: [EdgeUpstream] = []
+        upstreams: [EdgeUpstream] = [], trustedProxies: [String]? = nil
     ) {
+        self.trustedProxies = trustedProxies
         self.routes = routes
         self.internalNames = internalNames
         self.internalSuffix = internalSuffix
@@ -28,12 +32,34 @@ public struct EdgeRoute: Codable, Sendable, Equatable {
     /// Whether the prefix is removed before the request goes upstream.
     public var stripPrefix: Bool
     public var upstreamId: String
+    /// What the route is called in metrics and in the log; nil for host and prefix. Need not be unique.
+    public var name: String?
+    /// Who may pass; nil for anyone.
+    public var access: EdgeAccess?
+    /// How much one client or all of them may ask; nil for no limit.
+    public var limits: EdgeRouteLimits?
+    /// Where requests are sent on to instead of being served; nil for nowhere.
+    public var redirect: EdgeRedirect?
+    /// Header fields that are set and removed; nil leaves all as they are.
+    public var headers: EdgeHeaderRules?
+    /// Whether the access log holds the query, which may hold secrets. Nil for no.
+    public var logsQuery: Bool?
 
-    public init(hosts: [String] = [], pathPrefix: String = "/", stripPrefix: Bool = false, upstreamId: String) {
+    public init(
+        hosts: [String] = [], pathPrefix: String = "/", stripPrefix: Bool = false, upstreamId: String,
+        name: String? = nil, access: EdgeAccess? = nil, limits: EdgeRouteLimits? = nil,
+        redirect: EdgeRedirect? = nil, headers: EdgeHeaderRules? = nil, logsQuery: Bool? = nil
+    ) {
         self.hosts = hosts
         self.pathPrefix = pathPrefix
         self.stripPrefix = stripPrefix
         self.upstreamId = upstreamId
+        self.name = name
+        self.access = access
+        self.limits = limits
+        self.redirect = redirect
+        self.headers = headers
+        self.logsQuery = logsQuery
     }
 }
 
@@ -47,6 +73,8 @@ public struct EdgeUpstream: Codable, Sendable, Equatable {
         case hold
         /// Answer 503 with a page that says which service is down and since when.
         case down
+        /// Nothing runs, but may: keep the request, ask the agent to start the service, and serve it then.
+        case wake
     }
 
     /// Unique in the table; the service's id.
@@ -59,11 +87,27 @@ public struct EdgeUpstream: Codable, Sendable, Equatable {
     public var staticFolder: String?
     /// Since when it is down, for the page.
     public var downSince: Timestamp?
+    /// How requests are spread over the endpoints; nil for least connections.
+    public var balance: EdgeBalance?
+    /// How endpoints that fail are found and left out; nil for not at all.
+    public var health: EdgeHealth?
+    /// When the upstream as a whole is given a rest; nil for never.
+    public var breaker: EdgeBreaker?
+    /// How the folder is served; nil for the plain way.
+    public var staticOptions: EdgeStaticOptions?
+    /// How requests wait in mode `wake`; nil for the defaults.
+    public var wake: EdgeWake?
 
     public init(
         id: String, name: String, mode: Mode = .serve, endpoints: [EdgeEndpoint] = [], staticFolder: String? = nil,
-        downSince: Timestamp? = nil
+        downSince: Timestamp? = nil, balance: EdgeBalance? = nil, health: EdgeHealth? = nil,
+        breaker: EdgeBreaker? = nil, staticOptions: EdgeStaticOptions? = nil, wake: EdgeWake? = nil
     ) {
+        self.balance = balance
+        self.health = health
+        self.breaker = breaker
+        self.staticOptions = staticOptions
+        self.wake = wake
         self.id = id
         self.name = name
         self.mode = mode
@@ -77,33 +121,17 @@ public struct EdgeUpstream: Codable, Sendable, Equatable {
 public struct EdgeEndpoint: Codable, Sendable, Hashable {
     public var host: String
     public var port: Int
+    /// Share of the requests among the endpoints of its group; nil for 1, 0 for none but those that a cookie binds.
+    public var weight: Int?
+    /// Endpoints of one name are a group. A group gets the share of the requests that its weights have in the sum of
+    /// all, whatever its load: a canary. Nil is the group of those without a name.
+    public var group: String?
 
-    public init(host: String, port: Int) {
+    public init(host: String, port: Int, weight: Int? = nil, group: String? = nil) {
         self.host = host
         self.port = port
-    }
-}
-
-/// What the edge reports of itself.
-public struct EdgeStatus: Codable, Sendable, Equatable {
-    /// SHA-256 (hex) of the canonical JSON of the table in force; empty before the first.
-    public var tableHash: String
-    /// Requests under way per endpoint, `host:port` → count; an endpoint with none is absent. Endpoints of earlier
-    /// tables are listed for as long as they still have requests, which is what draining waits for.
-    public var requestsInFlight: [String: Int]
-    /// Requests that wait for a held upstream, upstream id → count.
-    public var requestsHeld: [String: Int]
-    /// Requests answered since start, upstream id → count.
-    public var requestsTotal: [String: Int]
-
-    public init(
-        tableHash: String = "", requestsInFlight: [String: Int] = [:], requestsHeld: [String: Int] = [:],
-        requestsTotal: [String: Int] = [:]
-    ) {
-        self.tableHash = tableHash
-        self.requestsInFlight = requestsInFlight
-        self.requestsHeld = requestsHeld
-        self.requestsTotal = requestsTotal
+        self.weight = weight
+        self.group = group
     }
 }
 

@@ -31,7 +31,7 @@ extension ClientConnection {
         switch upstream.mode {
         case .down:
             answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 5))
-        case .hold: hold(upstream)
+        case .hold, .wake: hold(upstream)
         case .serve:
             leaveHold()
             if let folder = upstream.staticFolder {

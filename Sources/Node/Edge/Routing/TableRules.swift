@@ -20,6 +20,13 @@ enum TableRules {
             guard ids.contains(route.upstreamId) else {
                 throw .invalid("routes/\(index)/upstream_id", "names no upstream of the table")
             }
+            if let forward = route.access?.forward, !ids.contains(forward.upstreamId) {
+                throw .invalid("routes/\(index)/access/forward/upstream_id", "names no upstream of the table")
+            }
+        }
+        try require(table.trustedProxies?.count ?? 0, in: 0...networksMax, at: "trusted_proxies")
+        for (index, network) in (table.trustedProxies ?? []).enumerated() {
+            try checkNetwork(network, at: "trusted_proxies/\(index)")
         }
         if let flaw = Names.hostnameFlaw(table.internalSuffix) { throw .invalid("internal_suffix", flaw) }
         for (name, id) in table.internalNames {
@@ -48,6 +55,7 @@ enum TableRules {
                 throw .invalid("\(path)/static_folder", "must be an absolute path")
             }
         }
+        try checkPolicies(upstream, at: path)
     }
 
     private static func check(_ route: EdgeRoute, at path: String) throws(Problem) {
@@ -59,5 +67,6 @@ enum TableRules {
                 throw .invalid("\(path)/hosts/\(index)", "must be lower case without a trailing dot")
             }
         }
+        try checkPolicies(route, at: path)
     }
 }
