@@ -7,11 +7,14 @@ public struct EdgeTable: Codable, Sendable, Equatable {
     /// The suffix of internal names, e.g. `svc.internal`.
     public var internalSuffix: String
     public var upstreams: [EdgeUpstream]
+    /// Certificates of the TLS listener, chosen by the name that a client asks for; nil for none.
+    public var certificates: [EdgeCertificate]?
 
     public init(
         routes: [EdgeRoute] = [], internalNames: [String: String] = [:], internalSuffix: String = "svc.internal",
-        upstreams: [EdgeUpstream] = []
+        upstreams: [EdgeUpstream] = [], certificates: [EdgeCertificate]? = nil
     ) {
+        self.certificates = certificates
         self.routes = routes
         self.internalNames = internalNames
         self.internalSuffix = internalSuffix
@@ -95,11 +98,14 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
     public var requestsHeld: [String: Int]
     /// Requests answered since start, upstream id → count.
     public var requestsTotal: [String: Int]
+    /// One for each certificate of the table, in its order; nil when it has none.
+    public var certificates: [EdgeCertificateStatus]?
 
     public init(
         tableHash: String = "", requestsInFlight: [String: Int] = [:], requestsHeld: [String: Int] = [:],
-        requestsTotal: [String: Int] = [:]
+        requestsTotal: [String: Int] = [:], certificates: [EdgeCertificateStatus]? = nil
     ) {
+        self.certificates = certificates
         self.tableHash = tableHash
         self.requestsInFlight = requestsInFlight
         self.requestsHeld = requestsHeld
@@ -111,6 +117,8 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
 public struct EdgeListeners: Codable, Sendable, Equatable {
     /// Public front door, `host:port`.
     public var publicAddress: String
+    /// Public front door for TLS, `host:port`; nil for none.
+    public var tlsAddress: String?
     /// Internal proxy, loopback only, `host:port`; nil for none.
     public var internalAddress: String?
     /// DNS responder, loopback only, `host:port`; nil for none.
@@ -121,11 +129,16 @@ public struct EdgeListeners: Codable, Sendable, Equatable {
     public var tablePath: String
     /// Folder of the access log.
     public var logFolder: String
+    /// Folder with a file for each token of an ACME HTTP-01 challenge (RFC 8555 section 8.3), answered for any host in
+    /// clear text; nil for none.
+    public var challengeFolder: String?
 
     public init(
-        publicAddress: String, internalAddress: String?, dnsAddress: String?, controlSocket: String, tablePath: String,
-        logFolder: String
+        publicAddress: String, tlsAddress: String? = nil, internalAddress: String?, dnsAddress: String?,
+        controlSocket: String, tablePath: String, logFolder: String, challengeFolder: String? = nil
     ) {
+        self.tlsAddress = tlsAddress
+        self.challengeFolder = challengeFolder
         self.publicAddress = publicAddress
         self.internalAddress = internalAddress
         self.dnsAddress = dnsAddress
