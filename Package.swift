@@ -19,6 +19,7 @@ let nioCore = product("NIOCore", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
 let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
+let nioSSL = product("NIOSSL", "swift-nio-ssl")
 let hummingbird = product("Hummingbird", "hummingbird")
 
 func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil)
@@ -64,6 +65,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.20.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
@@ -108,8 +111,13 @@ let package = Package(
 
         library(
             "Edge", "Sources/Node/Edge",
-            ["Model", "Host", "AgentProtocol", "NameResponder", crypto, logging, nioCore, nioPosix,
-             product("NIOConcurrencyHelpers", "swift-nio")]),
+            [
+                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateEncoding", crypto, logging, nioCore,
+                nioPosix,
+                nioSSL, product("NIOTLS", "swift-nio"), product("NIOHTTP2", "swift-nio-http2"),
+                product("NIOHPACK", "swift-nio-http2"), product("NIOConcurrencyHelpers", "swift-nio"),
+            ]),
+        library("CertificateEncoding", "Sources/Node/CertificateEncoding", ["Model", crypto]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
         library(
@@ -169,7 +177,11 @@ let package = Package(
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
         tests(
             "EdgeTests", "Tests/Edge",
-            ["Model", "Host", "AgentProtocol", "Edge", "NameResponder", crypto, logging, nioCore, nioPosix]),
+            [
+                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding", crypto, logging,
+                nioCore,
+                nioPosix,
+            ]),
         .executableTarget(
             name: "supervise-probe", dependencies: ["Model", "Host", "Supervisor", "LinuxHost"],
             path: "Tests/SuperviseProbe", swiftSettings: strict),

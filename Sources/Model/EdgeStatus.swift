@@ -17,11 +17,14 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
     public var upstreams: [String: EdgeUpstreamStatus]
     /// Lines that the access log dropped since start, because the disk did not keep up.
     public var accessLogDropped: Int
+    /// One for each certificate of the table, in its order; nil when it has none.
+    public var certificates: [EdgeCertificateStatus]?
 
     public init(
         tableHash: String = "", requestsInFlight: [String: Int] = [:], requestsHeld: [String: Int] = [:],
         requestsTotal: [String: Int] = [:], wakeRequested: [String] = [], wakeSerial: Int = 0,
-        upstreams: [String: EdgeUpstreamStatus] = [:], accessLogDropped: Int = 0
+        upstreams: [String: EdgeUpstreamStatus] = [:], accessLogDropped: Int = 0,
+        certificates: [EdgeCertificateStatus]? = nil
     ) {
         self.tableHash = tableHash
         self.requestsInFlight = requestsInFlight
@@ -31,6 +34,7 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
         self.wakeSerial = wakeSerial
         self.upstreams = upstreams
         self.accessLogDropped = accessLogDropped
+        self.certificates = certificates
     }
 
     public init(from decoder: any Decoder) throws {
@@ -42,7 +46,8 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
             requestsTotal: try values.decode(.requestsTotal, or: [:]),
             wakeRequested: try values.decode(.wakeRequested, or: []),
             wakeSerial: try values.decode(.wakeSerial, or: 0), upstreams: try values.decode(.upstreams, or: [:]),
-            accessLogDropped: try values.decode(.accessLogDropped, or: 0))
+            accessLogDropped: try values.decode(.accessLogDropped, or: 0),
+            certificates: try values.decodeIfPresent([EdgeCertificateStatus].self, forKey: .certificates))
     }
 }
 

@@ -10,12 +10,15 @@ public struct EdgeTable: Codable, Sendable, Equatable {
     /// Networks (CIDR) or addresses of proxies in front of this edge. Only from them is `X-Forwarded-For` believed; the
     /// client is then its right-most address that is none of theirs. Nil or empty: nobody is believed.
     public var trustedProxies: [String]?
+    /// Certificates of the TLS listener, chosen by the name that a client asks for; nil for none.
+    public var certificates: [EdgeCertificate]?
 
     public init(
         routes: [EdgeRoute] = [], internalNames: [String: String] = [:], internalSuffix: String = "svc.internal",
-        upstreams: [EdgeUpstream] = [], trustedProxies: [String]? = nil
+        upstreams: [EdgeUpstream] = [], trustedProxies: [String]? = nil, certificates: [EdgeCertificate]? = nil
     ) {
         self.trustedProxies = trustedProxies
+        self.certificates = certificates
         self.routes = routes
         self.internalNames = internalNames
         self.internalSuffix = internalSuffix
@@ -139,6 +142,8 @@ public struct EdgeEndpoint: Codable, Sendable, Hashable {
 public struct EdgeListeners: Codable, Sendable, Equatable {
     /// Public front door, `host:port`.
     public var publicAddress: String
+    /// Public front door for TLS, `host:port`; nil for none.
+    public var tlsAddress: String?
     /// Internal proxy, loopback only, `host:port`; nil for none.
     public var internalAddress: String?
     /// DNS responder, loopback only, `host:port`; nil for none.
@@ -149,11 +154,16 @@ public struct EdgeListeners: Codable, Sendable, Equatable {
     public var tablePath: String
     /// Folder of the access log.
     public var logFolder: String
+    /// Folder with a file for each token of an ACME HTTP-01 challenge (RFC 8555 section 8.3), answered for any host in
+    /// clear text; nil for none.
+    public var challengeFolder: String?
 
     public init(
-        publicAddress: String, internalAddress: String?, dnsAddress: String?, controlSocket: String, tablePath: String,
-        logFolder: String
+        publicAddress: String, tlsAddress: String? = nil, internalAddress: String?, dnsAddress: String?,
+        controlSocket: String, tablePath: String, logFolder: String, challengeFolder: String? = nil
     ) {
+        self.tlsAddress = tlsAddress
+        self.challengeFolder = challengeFolder
         self.publicAddress = publicAddress
         self.internalAddress = internalAddress
         self.dnsAddress = dnsAddress

@@ -9,6 +9,7 @@ final class EdgeFixture: Sendable {
     let port: Int
     let internalPort: Int
     let dnsPort: Int
+    let tlsPort: Int
     let folder: String
     let control: EdgeControlClient
     let server: Task<Void, any Error>
@@ -16,7 +17,7 @@ final class EdgeFixture: Sendable {
     private init(listeners: EdgeListeners, ports: [Int], folder: String, limits: EdgeLimits) {
         self.listeners = listeners
         self.folder = folder
-        (port, internalPort, dnsPort) = (ports[0], ports[1], ports[2])
+        (port, internalPort, dnsPort, tlsPort) = (ports[0], ports[1], ports[2], ports[3])
         control = EdgeControlClient(socket: listeners.controlSocket)
         var logger = Logger(label: "edge")
         logger.logLevel = .error
@@ -29,11 +30,13 @@ final class EdgeFixture: Sendable {
         _ table: EdgeTable? = nil, limits: EdgeLimits = EdgeLimits(), _ body: (EdgeFixture) async throws -> Void
     ) async throws {
         let folder = try temporaryFolder()
-        let ports = try freePorts(3)
+        let ports = try freePorts(4)
         let listeners = EdgeListeners(
-            publicAddress: "127.0.0.1:\(ports[0])", internalAddress: "127.0.0.1:\(ports[1])",
+            publicAddress: "127.0.0.1:\(ports[0])", tlsAddress: "127.0.0.1:\(ports[3])",
+            internalAddress: "127.0.0.1:\(ports[1])",
             dnsAddress: "127.0.0.1:\(ports[2])", controlSocket: folder + "/edge.sock",
-            tablePath: folder + "/table.json", logFolder: folder + "/log")
+            tablePath: folder + "/table.json", logFolder: folder + "/log",
+            challengeFolder: folder + "/challenges")
         let fixture = EdgeFixture(listeners: listeners, ports: ports, folder: folder, limits: limits)
         do {
             try await fixture.waitUntilServing()

@@ -42,20 +42,30 @@ public struct EdgeServer: Sendable {
         let eventLoops = Array(group.makeIterator())
         let (publicSockets, internalSockets) = try ListeningSocket.openBoth(
             publicAddress: listeners.publicAddress, internalAddress: listeners.internalAddress, count: eventLoops.count)
+        let tlsSockets = try listeners.tlsAddress.map { address throws(Problem) in
+            try ListeningSocket.open(address, count: eventLoops.count, loopbackOnly: false)
+        }
         let registry = StateRegistry()
         let initial = startTable(registry)
         writer.start()
         let loops = eventLoops.map {
-            EdgeLoop(eventLoop: $0, table: initial, limits: limits, log: AccessLogBuffer(writer: writer))
+            EdgeLoop(
+                eventLoop: $0, table: initial, limits: limits, log: AccessLogBuffer(writer: writer),
+                challenges: listeners.challengeFolder.map { ChallengeFolder(path: $0) })
         }
         let zone = try makeZone()
+        let certificates = try tlsSockets.map { _ throws(Problem) in try makeCertificateStore() }
         let core = EdgeCore(
-            file: TableFile(path: listeners.tablePath), loops: loops, registry: registry, zone: zone, logger: logger,
-            initial: initial)
+            file: TableFile(path: listeners.tablePath), loops: loops, registry: registry, zone: zone,
+            certificates: certificates, logger: logger, initial: initial)
         var channels: [any Channel] = []
         for (index, loop) in loops.enumerated() {
             loop.start()
             channels.append(try await listen(publicSockets[index], loop, isInternal: false))
+            if let tlsSockets {
+                channels.append(
+                    try await listen(tlsSockets[index], loop, isInternal: false, certificates: certificates))
+            }
             if let internalSockets {
                 channels.append(try await listen(internalSockets[index], loop, isInternal: true))
             }
@@ -95,7 +105,16 @@ public struct EdgeServer: Sendable {
         }
     }
 
-    private func listen(_ descriptor: Int32, _ loop: EdgeLoop, isInternal: Bool) async throws -> any Channel {
+    /// Beside the table, so that a restart shows the same self-signed certificate.
+    private func makeCertificateStore() throws(Problem) -> CertificateStore {
+        let folder = listeners.tablePath.lastIndex(of: "/").map { String(listeners.tablePath[..<$0]) } ?? "."
+        let now = Timestamp(millisecondsSinceEpoch: AccessLogBuffer.wallMilliseconds())
+        return CertificateStore(fallback: try FallbackCertificate.load(folder: folder, now: now))
+    }
+
+    private func listen(
+        _ descriptor: Int32, _ loop: EdgeLoop, isInternal: Bool, certificates: CertificateStore? = nil
+    ) async throws -> any Channel {
         try await ServerBootstrap(group: loop.eventLoop, childGroup: loop.eventLoop)
             .serverChannelOption(.backlog, value: ListeningSocket.backlog)
             .serverChannelOption(.maxMessagesPerRead, value: 64)
@@ -108,6 +127,9 @@ public struct EdgeServer: Sendable {
             .childChannelOption(.writeBufferWaterMark, value: Self.waterMark)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let certificates {
+                        return try TLSHandshake.begin(channel, loop: loop, certificates: certificates)
+                    }
                     let client = ClientConnection(loop: loop, isInternal: isInternal, remote: channel.remoteAddress)
                     try channel.pipeline.syncOperations.addHandler(client)
                 }

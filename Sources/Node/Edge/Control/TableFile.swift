@@ -6,6 +6,8 @@ import Model
 struct TableFile: Sendable {
     static let bytesMax = 64 * 1024 * 1024
     let path: String
+    /// What the file holds, for people.
+    var content = "table"
 
     /// - Returns: nil when there is none yet.
     /// - Throws: `storage_failed` or `invalid` when there is one that cannot be read.
@@ -62,7 +64,7 @@ struct TableFile: Sendable {
 
     private func failure(_ what: String, _ code: Int32) -> Problem {
         Problem(
-            .storage, "The edge could not \(what) its table.",
+            .storage, "The edge could not \(what) its \(content).",
             context: "\(path): \(String(cString: strerror(code)))")
     }
 }

@@ -109,7 +109,7 @@ extension ClientConnection {
         } else {
             write(buffer)
         }
-        fileWasSent()
+        ownAnswerWasWritten()
     }
 
     private func send(_ file: StaticFolder.OpenedFile, _ conditions: StaticAnswer.Conditions) {
@@ -123,9 +123,10 @@ extension ClientConnection {
                 type: MediaTypes.type(ofFile: file.name)))
         guard request.method != .head, !answer.range.isEmpty else {
             Glibc.close(file.descriptor)
-            return fileWasSent()
+            return ownAnswerWasWritten()
         }
         phase = .sending
+        guard transport.sendsFiles else { return sendRead(file.descriptor, answer.range) }
         let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.descriptor)
         sendNext(handle, answer.range)
     }
@@ -152,7 +153,7 @@ extension ClientConnection {
     }
 
     /// A whole answer was written in one go, within the loop over what is buffered.
-    private func fileWasSent() {
+    func ownAnswerWasWritten() {
         settle()
         flush()
         guard phase == .head else { return }

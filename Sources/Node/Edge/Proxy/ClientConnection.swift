@@ -30,6 +30,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     let loop: EdgeLoop
     let isInternal: Bool
+    let transport: ClientTransport
     /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
     let forwardedLines: [UInt8]
     @exclusivity(unchecked) var context: ChannelHandlerContext?
@@ -60,11 +61,12 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     @exclusivity(unchecked) var logLine: [UInt8] = []
     var upstreamWritesPending = false
 
-    init(loop: EdgeLoop, isInternal: Bool, remote: SocketAddress?) {
+    init(loop: EdgeLoop, isInternal: Bool = false, transport: ClientTransport = .plain, remote: SocketAddress?) {
         self.loop = loop
         self.isInternal = isInternal
+        self.transport = transport
         let address = remote?.ipAddress ?? "127.0.0.1"
-        forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: http\r\n".utf8)
+        forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
     }
 
     var isWritable: Bool { context?.channel.isWritable ?? true }
@@ -287,7 +289,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func closeIfIdle() {
-        if phase == .head, inbound.readableBytes == 0 { closeNow() }
+        // A stream that is done is ended by its session, which knows whether its last frame is out.
+        if transport != .http2, phase == .head, inbound.readableBytes == 0 { closeNow() }
     }
 
     func timedOut(now: UInt64) {

@@ -19,6 +19,13 @@ public struct EdgeLimits: Sendable {
     /// How long requests under way may take to finish when the edge is stopped.
     public var drainTimeout = Duration.seconds(10)
 
+    /// From the connection to the end of its TLS handshake.
+    public var handshakeTimeout = Duration.seconds(10)
+    /// TLS handshakes under way on one event loop; more connections are closed at once.
+    public var handshakesMax = 2_000
+    /// Requests at once on one HTTP/2 connection.
+    public var concurrentStreamsMax = 128
+
     public init() {}
 }
 
@@ -39,6 +46,7 @@ struct LimitTimes {
     let tunnelIdleTimeout: UInt64
     let holdTimeout: UInt64
     let upstreamIdleTimeout: UInt64
+    let handshakeTimeout: UInt64
 
     init(_ limits: EdgeLimits) {
         requestHeadTimeout = limits.requestHeadTimeout.wholeNanoseconds
@@ -49,5 +57,6 @@ struct LimitTimes {
         tunnelIdleTimeout = limits.tunnelIdleTimeout.wholeNanoseconds
         holdTimeout = limits.holdTimeout.wholeNanoseconds
         upstreamIdleTimeout = limits.upstreamIdleTimeout.wholeNanoseconds
+        handshakeTimeout = limits.handshakeTimeout.wholeNanoseconds
     }
 }

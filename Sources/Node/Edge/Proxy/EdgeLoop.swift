@@ -29,10 +29,14 @@ final class EdgeLoop: @unchecked Sendable {
     /// Reused for the heads that go out whenever the last one has been written.
     @exclusivity(unchecked) private var scratch: ByteBuffer
     let files: StaticFileCache
+    let secure = SecureConnections()
+    let challenges: ChallengeFolder?
 
     init(
-        eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer
+        eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer,
+        challenges: ChallengeFolder? = nil
     ) {
+        self.challenges = challenges
         self.eventLoop = eventLoop
         self.table = table
         self.limits = limits
@@ -46,7 +50,7 @@ final class EdgeLoop: @unchecked Sendable {
         pools = table.endpoints.map { UpstreamPool(endpoint: $0) }
     }
 
-    var connectionCount: Int { connections.count }
+    var connectionCount: Int { connections.count + secure.sessionCount }
 
     /// Begins the half-second scan for what took too long.
     func start() {
@@ -59,6 +63,7 @@ final class EdgeLoop: @unchecked Sendable {
         ticks?.cancel()
         for pool in pools { pool.retire() }
         for connection in connections { connection.closeNow() }
+        secure.stop()
         log.handOver()
     }
 
@@ -66,6 +71,7 @@ final class EdgeLoop: @unchecked Sendable {
     func drain() {
         isDraining = true
         for connection in connections { connection.closeIfIdle() }
+        secure.drain()
     }
 
     /// Puts a table in force for every request from here on. Requests under way keep what they have.
@@ -177,6 +183,7 @@ final class EdgeLoop: @unchecked Sendable {
             if connections[index].deadline <= now { connections[index].timedOut(now: now) }
         }
         for pool in pools { pool.closeExpired(now: now) }
+        secure.closeExpired(now: now)
         log.handOver()
     }
 }

@@ -5,6 +5,8 @@ enum TableRules {
     static let routesMax = 200_000
     static let upstreamsMax = 100_000
     static let endpointsMax = 1_000
+    static let certificatesMax = 100_000
+    static let certificateNamesMax = 100
 
     static func check(_ table: EdgeTable) throws(Problem) {
         guard table.routes.count <= routesMax, table.upstreams.count <= upstreamsMax else {
@@ -28,10 +30,37 @@ enum TableRules {
         for (index, network) in (table.trustedProxies ?? []).enumerated() {
             try checkNetwork(network, at: "trusted_proxies/\(index)")
         }
+        try check(table.certificates ?? [])
         if let flaw = Names.hostnameFlaw(table.internalSuffix) { throw .invalid("internal_suffix", flaw) }
         for (name, id) in table.internalNames {
             if let flaw = Names.dnsLabelFlaw(name) { throw .invalid("internal_names/\(name)", flaw) }
             guard ids.contains(id) else { throw .invalid("internal_names/\(name)", "names no upstream of the table") }
+        }
+    }
+
+    private static func check(_ certificates: [EdgeCertificate]) throws(Problem) {
+        guard certificates.count <= certificatesMax else {
+            throw Problem(.tooLarge, "The edge takes at most \(certificatesMax) certificates.")
+        }
+        for (index, certificate) in certificates.enumerated() {
+            let path = "certificates/\(index)"
+            guard (1...certificateNamesMax).contains(certificate.names.count) else {
+                throw .invalid("\(path)/names", "must be 1 to \(certificateNamesMax)")
+            }
+            for (position, name) in certificate.names.enumerated() {
+                if let flaw = Names.hostnameFlaw(name, wildcard: true) {
+                    throw .invalid("\(path)/names/\(position)", flaw)
+                }
+                guard name == name.lowercased(), !name.hasSuffix(".") else {
+                    throw .invalid("\(path)/names/\(position)", "must be lower case without a trailing dot")
+                }
+            }
+            for (field, file) in [("certificate_path", certificate.certificatePath), ("key_path", certificate.keyPath)]
+            {
+                guard file.hasPrefix("/"), file.utf8.count <= 4096, !file.utf8.contains(0) else {
+                    throw .invalid("\(path)/\(field)", "must be an absolute path")
+                }
+            }
         }
     }
 

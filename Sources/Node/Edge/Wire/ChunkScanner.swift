@@ -24,6 +24,9 @@ struct ChunkScanner {
     private var remaining: UInt64 = 0
     private var side = 0
     private var trailerName: [UInt8] = []
+    /// Whether the lines after the last chunk, with the empty one at their end, are kept in `trailers`.
+    var keepsTrailers = false
+    private(set) var trailers: [UInt8] = []
     /// Bytes of the last buffer that belong to the body.
     private(set) var consumed = 0
 
@@ -104,6 +107,7 @@ struct ChunkScanner {
     private mutating func nextInTrailer(_ byte: UInt8) -> State {
         side += 1
         guard side <= Self.trailerBytesMax else { return .bad }
+        if keepsTrailers { trailers.append(byte) }
         switch state {
         case .trailerFirst:
             if byte == ByteClass.cr { return .lastLF }

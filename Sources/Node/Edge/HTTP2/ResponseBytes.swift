@@ -1,0 +1,122 @@
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+
+/// Reads HTTP/1.1 responses, as the edge writes them, into the payloads of frames.
+struct ResponseBytes {
+    enum Outcome {
+        case more
+        /// The last payload ends the stream.
+        case done
+        case bad
+    }
+
+    private enum State {
+        case head
+        case body(BodyFraming)
+        case done
+    }
+
+    private let secure: SecureConnections
+    private var state = State.head
+    private var head = ByteBuffer()
+    private var scanner = ChunkScanner()
+    var isHeadRequest = false
+
+    init(secure: SecureConnections) { self.secure = secure }
+
+    /// - Parameter emit: is given each payload, in order.
+    mutating func add(_ bytes: ByteBuffer, emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome {
+        var bytes = bytes
+        while case .head = state {
+            if head.readableBytes == 0 { head = bytes } else { head.writeBuffer(&bytes) }
+            switch readHead(emit) {
+            case .more?: return .more
+            case .bad?: return .bad
+            case .done?: return .done
+            case nil:
+                bytes = head
+                head = ByteBuffer()
+            }
+        }
+        return addBody(bytes, emit)
+    }
+
+    /// - Returns: nil to go on with what is left in `head`.
+    private mutating func readHead(_ emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome? {
+        let outcome = head.withUnsafeReadableBytes { raw in
+            raw.baseAddress.map {
+                ResponseHeadParser.parse(
+                    $0.assumingMemoryBound(to: UInt8.self), count: raw.count, into: &secure.responseHead)
+            } ?? .incomplete
+        }
+        guard outcome == .complete else { return outcome == .incomplete ? .more : .bad }
+        let status = secure.responseHead.status
+        // HTTP/2 knows no change of protocol.
+        guard status != 101 else { return .bad }
+        let headers = head.withUnsafeReadableBytes {
+            Self.headers($0.baseAddress!.assumingMemoryBound(to: UInt8.self), secure.responseHead)
+        }
+        head.moveReaderIndex(forwardBy: secure.responseHead.end)
+        if status < 200 {
+            emit(.headers(.init(headers: headers, endStream: false)))
+            return head.readableBytes == 0 ? .more : nil
+        }
+        let framing = secure.responseHead.framing
+        let hasNoBody = isHeadRequest || status == 204 || status == 304 || framing == .none
+        emit(.headers(.init(headers: headers, endStream: hasNoBody)))
+        if hasNoBody {
+            state = .done
+            return .done
+        }
+        if framing == .chunked { scanner.keepsTrailers = true }
+        state = .body(framing)
+        return nil
+    }
+
+    private static func headers(_ bytes: UnsafePointer<UInt8>, _ head: borrowing ResponseHead) -> HPACKHeaders {
+        var headers = HPACKHeaders()
+        headers.reserveCapacity(head.fieldCount + 1)
+        headers.add(name: ":status", value: String(head.status))
+        for index in 0..<head.fieldCount {
+            let field = head.fields[index]
+            guard !field.isHopByHop, field.id != .transferEncoding else { continue }
+            headers.add(name: bytes.string(field.name).lowercased(), value: bytes.string(field.value))
+        }
+        return headers
+    }
+
+    private mutating func addBody(_ bytes: ByteBuffer, _ emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome {
+        guard case .body(let framing) = state else { return bytes.readableBytes == 0 ? .more : .bad }
+        guard bytes.readableBytes > 0 else { return .more }
+        switch framing {
+        case .length(let remaining):
+            let count = UInt64(bytes.readableBytes)
+            guard count <= remaining else { return .bad }
+            emit(.data(.init(data: .byteBuffer(bytes), endStream: count == remaining)))
+            state = count == remaining ? .done : .body(.length(remaining - count))
+            return count == remaining ? .done : .more
+        case .chunked: return addChunks(bytes, emit)
+        case .none, .untilClose: return .bad
+        }
+    }
+
+    private mutating func addChunks(_ bytes: ByteBuffer, _ emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome {
+        var parts: [ByteBuffer] = []
+        let outcome = bytes.withUnsafeReadableBytes { raw in
+            scanner.scan(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count) { offset, length in
+                parts.append(bytes.getSlice(at: bytes.readerIndex + offset, length: length)!)
+            }
+        }
+        guard outcome != .bad else { return .bad }
+        let trailers = outcome == .done ? HTTP2Fields.trailers(scanner.trailers) : [:]
+        // The last part ends the stream, unless trailers do.
+        let last = outcome == .done && trailers.isEmpty ? parts.popLast() ?? ByteBuffer() : nil
+        for part in parts { emit(.data(.init(data: .byteBuffer(part)))) }
+        if let last { emit(.data(.init(data: .byteBuffer(last), endStream: true))) }
+        if !trailers.isEmpty { emit(.headers(.init(headers: trailers, endStream: true))) }
+        guard outcome == .done else { return .more }
+        state = .done
+        return .done
+    }
+}
