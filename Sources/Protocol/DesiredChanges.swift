@@ -79,7 +79,10 @@ public enum DesiredChanges {
     }
 
     private static func build(_ service: DesiredService) -> [String] {
-        let fetch = "fetch \(commit(service.commit)) from \(service.gitUrl)"
+        let fetch =
+            service.isUpload
+            ? "fetch upload \(service.commit.prefix(12)) from the hub"
+            : "fetch \(commit(service.commit)) from \(service.gitUrl)"
         return service.buildCommand.map { [fetch, "build it: \($0)"] } ?? [fetch]
     }
 
@@ -100,7 +103,8 @@ public enum DesiredChanges {
 
     /// What a release is made from: without a build command the environment has no part in it.
     private static func isSameRelease(_ old: DesiredService, _ new: DesiredService) -> Bool {
-        old.gitUrl == new.gitUrl && old.commit == new.commit && old.buildCommand == new.buildCommand
+        old.gitUrl == new.gitUrl && old.commit == new.commit && old.isUpload == new.isUpload
+            && old.buildCommand == new.buildCommand
             && (new.buildCommand == nil || old.env == new.env)
     }
 
