@@ -166,7 +166,8 @@ let package = Package(
         tests("ModelTests", "Tests/Model", ["Model"]),
         tests("NodeTests", "Tests/Node", ["Model", "Host", "AgentProtocol", "Node", crypto]),
         tests("FirewallTests", "Tests/Firewall", ["Model", "NodeFirewall"]),
-        tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
+        tests(
+            "SimulationTests", "Tests/Simulation", ["Model", "Host", "ResourceKit", "HubStore", "HubCore", "Node"]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
         tests(

@@ -1,5 +1,7 @@
 import HubCore
+import HubStore
 import Model
+import ResourceKit
 import TestSupport
 import Testing
 
