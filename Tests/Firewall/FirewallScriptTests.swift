@@ -12,7 +12,8 @@ import Testing
         for mode in FirewallRules.Mode.allCases {
             let script = try lines(FirewallRules(mode: mode, sshAllow: ["192.0.2.0/24"], publicPorts: [80]))
             #expect(script.prefix(2) == ["table inet roost", "delete table inet roost"])
-            #expect(script.filter { $0.hasPrefix("table") || $0.contains("flush") || $0.hasPrefix("delete") }.count == 3)
+            #expect(
+                script.filter { $0.hasPrefix("table") || $0.contains("flush") || $0.hasPrefix("delete") }.count == 3)
             #expect(!script.contains { $0.contains("hook output") }, "nothing outbound is ever closed")
             #expect(script.contains("ct state established,related accept"))
         }

@@ -64,7 +64,9 @@ struct FirewallTests {
 
         /// Those of the ports that answer somebody in the network.
         func reachable(_ ports: String) async throws -> String {
-            let command = ["python3", "\(bench.path)/client.py", FirewallTests.address] + ports.split(separator: " ")
+            let command =
+                ["python3", "\(bench.path)/client.py", FirewallTests.address]
+                + ports.split(separator: " ")
                 .map(String.init)
             return try await bench.run(host.labCommand(command)).filter { $0 != "\n" }
         }

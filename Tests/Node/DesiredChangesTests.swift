@@ -7,7 +7,8 @@ import Testing
 @Suite struct DesiredChangesTests {
     private static let service = DesiredService(
         id: "s1", name: "web", kind: "process", deploymentId: "d1", gitUrl: "https://git.example.org/a.git",
-        commit: String(repeating: "a", count: 40), isUpload: false, gitSshKey: nil, buildCommand: "make", buildTimeoutMs: 1000,
+        commit: String(repeating: "a", count: 40), isUpload: false, gitSshKey: nil, buildCommand: "make",
+        buildTimeoutMs: 1000,
         buildMemoryMaxBytes: nil, runCommand: "./web", publicFolder: nil, port: nil, path: "/", stripPath: false,
         hostnames: [], env: ["A": "1"],
         healthCheck: DesiredHealthCheck(

@@ -137,7 +137,8 @@ actor FirewallDirector {
             return "Security mode daemon-port is in force: open are SSH from \(ssh)"
                 + (ports.isEmpty ? "." : ", and the ports \(ports).")
         case .blocked where rules.sshAllow.isEmpty:
-            return "Warning: security mode blocked is in force and ssh_allow is empty, so nobody reaches the server from"
+            return
+                "Warning: security mode blocked is in force and ssh_allow is empty, so nobody reaches the server from"
                 + " outside, by SSH neither. It is still managed through the hub."
         case .blocked: return "Security mode blocked is in force: open is SSH from \(networks)."
         }
