@@ -9,7 +9,7 @@ import Testing
     static func service(_ change: (inout DesiredService) -> Void = { _ in }) -> DesiredService {
         var service = DesiredService(
             id: "1", name: "web", kind: "process", deploymentId: "d1", gitUrl: "https://git.example.org/web.git",
-            commit: String(repeating: "a", count: 40), gitSshKey: nil, buildCommand: "make", buildTimeoutMs: 1000,
+            commit: String(repeating: "a", count: 40), isUpload: false, gitSshKey: nil, buildCommand: "make", buildTimeoutMs: 1000,
             buildMemoryMaxBytes: nil, runCommand: "./serve", publicFolder: nil, port: nil, path: "/", stripPath: false,
             hostnames: [], env: [:],
             healthCheck: DesiredHealthCheck(
