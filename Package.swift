@@ -120,9 +120,10 @@ let package = Package(
         library("CertificateEncoding", "Sources/Node/CertificateEncoding", ["Model", crypto]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
+        library("NodeFirewall", "Sources/Node/Firewall", ["Model"]),
         library(
             "LinuxHost", "Sources/Node/LinuxHost",
-            ["Model", "Host", "AgentProtocol", "Supervisor", "CRoost", crypto]),
+            ["Model", "Host", "AgentProtocol", "NodeFirewall", "Supervisor", "CRoost", crypto]),
         library(
             "Node", "Sources/Node/Reconciler",
             [
@@ -172,7 +173,9 @@ let package = Package(
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
         tests("ModelTests", "Tests/Model", ["Model"]),
         tests("NodeTests", "Tests/Node", ["Model", "Host", "AgentProtocol", "Node", crypto]),
-        tests("SimulationTests", "Tests/Simulation", ["Model", "Host", "HubCore", "Node"]),
+        tests("FirewallTests", "Tests/Firewall", ["Model", "NodeFirewall"]),
+        tests(
+            "SimulationTests", "Tests/Simulation", ["Model", "Host", "ResourceKit", "HubStore", "HubCore", "Node"]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
         tests(

@@ -22,6 +22,7 @@ public enum StackCompilation {
                 bind: proxy?["bind"]?.stringValue ?? "0.0.0.0", port: Int(proxy?["port"]?.intValue ?? 80)),
             dns: DesiredDNS(suffix: stack.spec["dns"]?["suffix"]?.stringValue ?? "svc.internal"),
             securityMode: stack.spec["security_mode"]?.stringValue ?? "open",
+            sshAllow: (stack.spec["ssh_allow"]?.arrayValue ?? []).compactMap(\.stringValue),
             peers: services.compactMap { $0.spec["name"]?.stringValue }.sorted(),
             services: desired.sorted { $0.name < $1.name })
     }

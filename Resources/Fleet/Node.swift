@@ -18,6 +18,9 @@ public let nodeKind = ResourceKind(
         Field("generation", .integer(0...Int64.max), "Version of the stack that it has taken."),
         Field("is_converged", .boolean, "Whether all that should run there was observed to run."),
         Field("machine", .json, "Load, memory, disk and versions."),
+        Field("security_mode", .line, "The security mode that is in force there."),
+        Field("security_problem", .line, "Why what the stack asks for is not in force there."),
+        Field("exposure", .json, "Ports that programs there listen on, but for loopback."),
         Field("services", .json, "State of each service there."),
     ],
     claims: { ["node/\($0.spec["name"]?.stringValue ?? "")"] },
@@ -27,12 +30,15 @@ public let nodeKind = ResourceKind(
 struct NodeBehaviour: KindBehaviour {
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
         // Its key goes with the record, in the same transaction: the next request of the agent is refused.
+        let mode = record.state["security_mode"]?.stringValue ?? "open"
+        let firewall =
+            mode == "open" ? "" : " Its firewall stays \(mode) until `roost agent leave` is run on it."
         try transaction.emit(
             HubEvent(
                 time: transaction.now, kind: "security", nodeId: record.id,
                 stackId: record.spec["stack_id"]?.stringValue,
-                message:
-                    "Server \(record.spec["name"]?.stringValue ?? record.id) was removed; its credentials are void."))
+                message: "Server \(record.spec["name"]?.stringValue ?? record.id) was removed; its credentials are void."
+                    + firewall))
         return true
     }
 }

@@ -68,9 +68,25 @@ public protocol Probes: Sendable {
     func freePort(excluding taken: Set<Int>) async throws -> Int
 }
 
+/// Which inbound connections this machine accepts.
+public protocol Firewall: Sendable {
+    /// Puts exactly these rules in force, checked before and in one step, beside the rules of others. Nothing outbound is
+    /// ever closed: the agent must reach its hub.
+    /// - Throws: `unavailable` with the reason, where this machine cannot have a firewall.
+    func apply(_ rules: FirewallRules) async throws
+    /// Takes all rules of ours back; fine when there are none.
+    func remove() async throws
+    /// Our rules as they are in force, as text that is equal exactly when they are; nil when there are none.
+    func content() async throws -> String?
+    /// TCP ports of the machine's SSH server.
+    func sshPorts() async throws -> [Int]
+}
+
 /// What the machine says about itself.
 public protocol Facts: Sendable {
     func machine() async throws -> MachineFacts
+    /// Ports that can be reached from outside, as far as no firewall is in the way.
+    func listeningPorts() async throws -> [ListeningPort]
 }
 
 /// A snapshot of a machine.

@@ -12,6 +12,7 @@ public struct Host: Sendable {
     public var edge: any EdgeControl
     public var accounts: any Accounts
     public var names: any InternalNames
+    public var firewall: any Firewall
     public var probes: any Probes
     public var facts: any Facts
     public var clock: any HostClock
@@ -21,8 +22,8 @@ public struct Host: Sendable {
 
     public init(
         files: any Files, git: any Git, archives: any Archives, supervisor: any UnitSupervisor, edge: any EdgeControl,
-        accounts: any Accounts,
-        names: any InternalNames, probes: any Probes, facts: any Facts, clock: any HostClock,
+        accounts: any Accounts, names: any InternalNames, firewall: any Firewall, probes: any Probes, facts: any Facts,
+        clock: any HostClock,
         random: any RandomSource, effects: any EffectGate
     ) {
         self.files = files
@@ -32,6 +33,7 @@ public struct Host: Sendable {
         self.edge = edge
         self.accounts = accounts
         self.names = names
+        self.firewall = firewall
         self.probes = probes
         self.facts = facts
         self.clock = clock

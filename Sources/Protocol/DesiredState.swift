@@ -11,6 +11,8 @@ public struct DesiredState: Codable, Sendable, Equatable {
     public var dns: DesiredDNS
     /// `open`, `daemon-port` or `blocked`.
     public var securityMode: String
+    /// Networks that may reach SSH, in CIDR notation; nil in documents of hubs that do not say.
+    public var sshAllow: [String]?
     /// Names of all services of the stack, also of those that have no commit yet: each gets a `SERVICE_<NAME>_URL`.
     public var peers: [String]
     /// Sorted by name.
@@ -18,7 +20,8 @@ public struct DesiredState: Codable, Sendable, Equatable {
 
     public init(
         nodeId: String, stackId: String, stackName: String, generation: Int64, pollIntervalMs: Int,
-        proxy: DesiredProxy, dns: DesiredDNS, securityMode: String, peers: [String], services: [DesiredService]
+        proxy: DesiredProxy, dns: DesiredDNS, securityMode: String, sshAllow: [String]? = nil, peers: [String],
+        services: [DesiredService]
     ) {
         self.nodeId = nodeId
         self.stackId = stackId
@@ -28,6 +31,7 @@ public struct DesiredState: Codable, Sendable, Equatable {
         self.proxy = proxy
         self.dns = dns
         self.securityMode = securityMode
+        self.sshAllow = sshAllow
         self.peers = peers
         self.services = services
     }

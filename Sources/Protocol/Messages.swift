@@ -106,6 +106,22 @@ public struct DeploymentReport: Codable, Sendable, Equatable {
     }
 }
 
+/// What a machine accepts from outside.
+public struct SecurityReport: Codable, Sendable, Equatable {
+    /// The mode that is in force: `open`, `daemon-port` or `blocked`.
+    public var mode: String
+    /// Why what the stack asks for is not in force; nil when it is.
+    public var problem: String?
+    /// Ports that programs listen on, but for loopback.
+    public var exposure: [ListeningPort]
+
+    public init(mode: String, problem: String?, exposure: [ListeningPort]) {
+        self.mode = mode
+        self.problem = problem
+        self.exposure = exposure
+    }
+}
+
 /// `POST /api/v1/agent/heartbeat`: a full snapshot, so that a lost one costs nothing.
 public struct Heartbeat: Codable, Sendable, Equatable {
     /// Grows with every heartbeat of an agent; the hub drops one that is older than what it has.
@@ -124,10 +140,13 @@ public struct Heartbeat: Codable, Sendable, Equatable {
     public var eventsPending: Int
     /// Requests that the edge answered since its start, by service id.
     public var requests: [String: Int]
+    /// Nil from an agent that does not say.
+    public var security: SecurityReport?
 
     public init(
         sequence: Int64, agentVersion: String, protocolVersion: Int, generation: Int64, hash: String, converged: Bool,
-        services: [ServiceReport], machine: JSONValue, eventsPending: Int, requests: [String: Int] = [:]
+        services: [ServiceReport], machine: JSONValue, eventsPending: Int, requests: [String: Int] = [:],
+        security: SecurityReport? = nil
     ) {
         self.sequence = sequence
         self.agentVersion = agentVersion
@@ -139,6 +158,7 @@ public struct Heartbeat: Codable, Sendable, Equatable {
         self.machine = machine
         self.eventsPending = eventsPending
         self.requests = requests
+        self.security = security
     }
 }
 

@@ -34,6 +34,21 @@ extension AgentCommand {
             say("The agent runs. Its log: journalctl -u roost-agent")
         }
 
+        /// Stops the agent and takes its unit away; fine where there is none.
+        static func uninstall() async throws {
+            guard access(unitPath, F_OK) == 0 else { return }
+            let stopped = try await LiveCommands().run(
+                Command(["systemctl", "disable", "--now", "roost-agent.service"], timeout: .seconds(60)))
+            guard stopped.succeeded else {
+                throw Problem(.commandFailed, "systemctl disable failed.", hint: stopped.errorText)
+            }
+            try await LiveFiles().remove(unitPath)
+            let reloaded = try await LiveCommands().run(Command(["systemctl", "daemon-reload"], timeout: .seconds(60)))
+            guard reloaded.succeeded else {
+                throw Problem(.commandFailed, "systemctl daemon-reload failed.", hint: reloaded.errorText)
+            }
+        }
+
         /// Only the agent's own process is ended on a stop: applications and edge are units of their own.
         private func unit(_ program: String) -> String {
             """

@@ -36,7 +36,7 @@ struct AgentProcess: Sendable {
             files: LiveFiles(), git: LiveGit(dataFolder: options.dataFolder), archives: LiveArchives(),
             supervisor: liveSupervisor(root: options.dataFolder, binary: options.program),
             edge: EdgeControlClient(socket: AgentPaths(root: options.dataFolder).edgeSocket),
-            accounts: LiveAccounts(), names: LiveNames(), probes: LiveProbes(),
+            accounts: LiveAccounts(), names: LiveNames(), firewall: LiveFirewall(), probes: LiveProbes(),
             facts: LiveFacts(dataFolder: options.dataFolder), clock: LiveClock(), random: LiveRandom(),
             effects: FaultGate.fromEnvironment())
     }
@@ -71,6 +71,7 @@ struct AgentProcess: Sendable {
         }
         if units.contains("edge") { try await host.supervisor.stop("edge") }
         try await host.names.remove()
+        try await Leaving.openFirewall(host)
     }
 }
 

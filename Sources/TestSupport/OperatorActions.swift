@@ -1,6 +1,7 @@
 public import HubCore
 import HubStore
 public import Model
+import ResourceKit
 
 /// What an operator does to a world, through the same calls as API and CLI.
 extension World {
@@ -39,6 +40,30 @@ extension World {
         try await withHub { hub in
             _ = try await hub.update(
                 hub.kind("service")!, id: id, body: .object(changes), options: MutationOptions(), as: .local)
+        }
+    }
+
+    /// Changes fields of a stack.
+    public func updateStack(_ id: String, _ changes: [String: JSONValue]) async throws {
+        try await withHub { hub in
+            _ = try await hub.update(
+                hub.kind("stack")!, id: id, body: .object(changes), options: MutationOptions(), as: .local)
+        }
+    }
+
+    /// The servers of all stacks, as clients see them.
+    public func nodes() async throws -> [JSONValue] {
+        try await withHub { hub in
+            try await hub.list(hub.kind("node")!, .init(limit: 200), as: .local).items
+        }
+    }
+
+    /// What was told so far, oldest first.
+    public func events(ofKind kind: String) async throws -> [String] {
+        try await withHub { hub in
+            try await hub.read { transaction in
+                try transaction.events(EventFilter(afterId: 0, limit: 1000)).filter { $0.kind == kind }.map(\.message)
+            }
         }
     }
 

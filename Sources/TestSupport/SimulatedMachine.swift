@@ -18,6 +18,9 @@ public final class SimulatedMachine: Sendable {
         var nextPort = 20_000
         var accounts: Set<String> = []
         var names: [String] = []
+        var firewall: FirewallRules?
+        /// Why the machine cannot have a firewall.
+        var firewallFlaw: String?
         var violations: [String] = []
         /// Upstreams that have served; from then on they must always have someone to answer.
         var hasServed: Set<String> = []
@@ -42,7 +45,8 @@ public final class SimulatedMachine: Sendable {
         Host(
             files: disk, git: SimulatedGit(source: source, disk: disk, clock: clock),
             archives: SimulatedArchives(disk: disk, clock: clock), supervisor: self, edge: self, accounts: self,
-            names: self, probes: self, facts: self, clock: clock, random: random, effects: gate)
+            names: self, firewall: SimulatedFirewall(machine: self), probes: self, facts: self, clock: clock,
+            random: random, effects: gate)
     }
 
     public var violations: [String] { state.withLock { $0.violations } }
@@ -62,6 +66,18 @@ public final class SimulatedMachine: Sendable {
                 state.units.removeValue(forKey: unit)
             }
             state.table = EdgeTable()
+            state.firewall = nil
+        }
+    }
+
+    /// The rules that are in force.
+    public var firewall: FirewallRules? { state.withLock { $0.firewall } }
+
+    /// From now on the machine has no firewall, for this reason.
+    public func breakFirewall(_ why: String?) {
+        state.withLock { state in
+            state.firewallFlaw = why
+            if why != nil { state.firewall = nil }
         }
     }
 
@@ -181,6 +197,10 @@ extension SimulatedMachine: Accounts, InternalNames, Probes, Facts {
             state.units.values.contains { self.port($0) == port && isListening($0, now) }
         }
         guard isUp else { throw Problem(.unavailable, "the port does not answer") }
+    }
+
+    public func listeningPorts() async throws -> [ListeningPort] {
+        [ListeningPort(protocol: "tcp", address: "0.0.0.0", port: 80)]
     }
 
     public func freePort(excluding taken: Set<Int>) async throws -> Int {

@@ -188,6 +188,13 @@ public final class World: Sendable {
     /// Kills an agent, as `kill -9` does; it is back a second later.
     public func killAgent(_ machine: SimulatedMachine) { state.withLock { $0.agents[machine.name] }?.gate.cut() }
 
+    /// Ends an agent in order; it does not come back.
+    public func stopAgent(_ machine: SimulatedMachine) async {
+        let running = state.withLock { $0.agents.removeValue(forKey: machine.name) }
+        running?.task.cancel()
+        await running?.task.value
+    }
+
     /// Labels of the effects of the agent that runs.
     public func effects(_ machine: SimulatedMachine) -> [EffectLabel] {
         state.withLock { $0.agents[machine.name] }?.gate.labels ?? []

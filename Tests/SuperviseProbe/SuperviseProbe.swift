@@ -5,8 +5,8 @@ import Model
 import Supervisor
 
 /// Supervisor and internal names on a command line, for tests: `start ROOT` (specs as a JSON list on stdin),
-/// `stop ROOT ID…`, `list ROOT`, `names SUFFIX ADDRESS DNS NAME…` (without a name: takes them back), and the
-/// shim itself.
+/// `stop ROOT ID…`, `list ROOT`, `names SUFFIX ADDRESS DNS NAME…` (without a name: takes them back), `firewall
+/// apply|remove|content|ports` (rules as JSON on stdin), and the shim itself.
 /// `ROOST_PROBE_SUPERVISOR` is `built-in` or `systemd`.
 @main
 struct SuperviseProbe {
@@ -34,6 +34,7 @@ struct SuperviseProbe {
             try await setNames(Array(arguments.dropFirst(4)), arguments[1], arguments[2], arguments[3])
             return .object([:])
         }
+        if arguments[0] == "firewall" { return try await firewall(arguments[1]) }
         let supervisor = try supervisor(root: arguments[1])
         switch arguments[0] {
         case "start":
@@ -62,6 +63,27 @@ struct SuperviseProbe {
         let live = LiveNames()
         if names.isEmpty { return try await live.remove() }
         try await live.apply(names: names, suffix: suffix, address: address, dnsAddress: dnsAddress)
+    }
+
+    private static func firewall(_ verb: String) async throws -> JSONValue {
+        let live = LiveFirewall()
+        switch verb {
+        case "apply": try await live.apply(try rules(try JSONParser.parse(standardInput())))
+        case "remove": try await live.remove()
+        case "ports": return .array(try await live.sshPorts().map { .int(Int64($0)) })
+        default: return try await live.content().map { .string($0) } ?? .null
+        }
+        return .object([:])
+    }
+
+    private static func rules(_ json: JSONValue) throws -> FirewallRules {
+        guard let mode = json["mode"]?.stringValue.flatMap({ FirewallRules.Mode(rawValue: $0) }) else {
+            throw Problem.invalid("mode", "is not known")
+        }
+        func numbers(_ name: String) -> [Int] { (json[name]?.arrayValue ?? []).compactMap { $0.intValue.map(Int.init) } }
+        return FirewallRules(
+            mode: mode, sshAllow: (json["ssh_allow"]?.arrayValue ?? []).compactMap(\.stringValue),
+            sshPorts: numbers("ssh_ports"), publicPorts: numbers("public_ports"))
     }
 
     private static func supervisor(root: String) throws -> any UnitSupervisor {

@@ -127,6 +127,7 @@ struct KindVerbs {
         if invocation.wantsJSON { return terminal.line(plan.prettyText()) }
         let changes = try await directory.titled(try PlannedChange.read(plan))
         for line in PlanRendering.lines(changes, terminal) { terminal.line(line) }
+        for line in NodeSteps.lines(NodeSteps.read(plan)) { terminal.line(line) }
     }
 
     /// Follows the work that an answer speaks of, and shows what came of it.

@@ -143,7 +143,11 @@ enum OpenAPIDocument {
                         "type": "object", "additionalProperties": ["type": "object", "required": ["from", "to"]],
                     ],
                 ]),
-            ]
+            ],
+            "nodes": [
+                "type": "array", "description": "What each server of the stack will do.",
+                "items": members(["id": text, "name": text, "steps": ["type": "array", "items": text]]),
+            ],
         ]),
         "event": members([
             "id": ["type": "integer"], "time": ["type": "string", "format": "date-time"], "kind": text,

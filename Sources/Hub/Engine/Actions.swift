@@ -29,6 +29,9 @@ extension Hub {
         return try await mutate(mutation) {
             try await admit(kind, "write", id: id, as: principal)
             let arguments = try Self.arguments(body, action)
+            if kind.name == "service", action.name == "deploy" {
+                return try await plannedDeploy(serviceId: id, by: principal.name)
+            }
             return { [self] transaction in
                 let record = try changeable(kind, id, mutation, transaction)
                 return try acted(action, arguments, kind, record, principal, transaction)

@@ -43,6 +43,7 @@ struct MutationOutcome: Sendable {
 /// Carries a plan out of a transaction that is rolled back.
 private struct PlanResult: Error {
     var changes: JSONValue
+    var nodes: JSONValue
 }
 
 extension Hub {
@@ -124,11 +125,12 @@ extension Hub {
             try await store.write { [self] transaction in
                 let recording = RecordingTransaction(transaction, keepsImages: true)
                 _ = try body(recording)
-                throw PlanResult(changes: .array(recording.images.compactMap(planned)))
+                let nodes = try NodePlan(images: recording.images, transaction: transaction).entries()
+                throw PlanResult(changes: .array(recording.images.compactMap(planned)), nodes: .array(nodes))
             }
             throw Problem(.internalError, "A plan was committed.")
         } catch let result as PlanResult {
-            return MutationAnswer(code: 200, body: ["plan": result.changes])
+            return MutationAnswer(code: 200, body: ["plan": result.changes, "nodes": result.nodes])
         }
     }
 

@@ -31,15 +31,37 @@ extension Hub {
             throw problem
         }
         let reason = expectedCommit == nil ? "deploy" : "push"
-        let record = try await write { transaction -> ResourceRecord in
-            guard let service = try transaction.get("service", serviceId) else {
-                throw Problem(.notFound, "There is no service \(serviceId).")
-            }
-            if let last = try Self.running(.commit(commit), service, transaction) { return last }
-            return try Deployments.start(of: service, .commit(commit), reason: reason, by: actor, transaction)
+        let record = try await write { transaction in
+            try Self.deploy(serviceId, commit: commit, reason: reason, by: actor, transaction)
         }
         guard let kind = kind("deployment") else { throw Problem(.internalError, "There is no kind deployment.") }
         return MutationAnswer(code: 202, body: rendered(record, kind))
+    }
+
+    /// Starts a deployment of a commit, or finds the one that has brought it, or is about to.
+    private static func deploy(
+        _ serviceId: String, commit: String, reason: String, by actor: String, _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        guard let service = try transaction.get("service", serviceId) else {
+            throw Problem(.notFound, "There is no service \(serviceId).")
+        }
+        if let last = try running(.commit(commit), service, transaction) { return last }
+        return try Deployments.start(of: service, .commit(commit), reason: reason, by: actor, transaction)
+    }
+
+    /// The body of a planned deploy: the reference is resolved as for a real one, and nothing is kept.
+    func plannedDeploy(
+        serviceId: String, by actor: String
+    ) async throws -> @Sendable (RecordingTransaction) throws -> MutationOutcome {
+        guard let service = try await store.read({ try $0.get("service", serviceId) }) else {
+            throw Problem(.notFound, "There is no service \(serviceId).")
+        }
+        let snapshot = Deployments.snapshot(service.spec)
+        let commit = try await resolve(snapshot, key: service.state["deploy_key_private"])
+        return { transaction in
+            _ = try Self.deploy(serviceId, commit: commit, reason: "deploy", by: actor, transaction)
+            return MutationOutcome(id: serviceId, answer: MutationAnswer(code: 202, body: .null))
+        }
     }
 
     private func resolve(_ snapshot: [String: JSONValue], key: JSONValue?) async throws -> String {

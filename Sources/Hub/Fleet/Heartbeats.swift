@@ -7,6 +7,7 @@ import ResourceKit
 extension Hub {
     /// Takes a node's snapshot. A late one, older than what is known, changes nothing.
     public func heartbeat(_ beat: Heartbeat, nodeId: String) async throws {
+        let exposure = try beat.security.map { JSONValue.array(try $0.exposure.map { try WireCoding.encode($0) }) }
         let services = JSONValue.array(try beat.services.map { try WireCoding.encode($0) })
         let changedStack = try await write { transaction -> String? in
             guard var node = try transaction.get("node", nodeId) else {
@@ -14,7 +15,10 @@ extension Hub {
             }
             guard beat.sequence > node.state["heartbeat_sequence"]?.intValue ?? 0 else { return nil }
             let wasSilent = node.state["is_silent"]?.boolValue ?? false
-            let settled: [JSONValue?] = [node.state["services"], node.state["generation"], node.state["is_converged"]]
+            let settled: [JSONValue?] = [
+                node.state["services"], node.state["generation"], node.state["is_converged"],
+                node.state["security_problem"],
+            ]
             node.state["heartbeat_sequence"] = .int(beat.sequence)
             node.state["last_heartbeat_at"] = .string(transaction.now.rfc3339)
             node.state["agent_version"] = .string(String(beat.agentVersion.prefix(100)))
@@ -24,6 +28,10 @@ extension Hub {
             node.state["machine"] = beat.machine
             node.state["services"] = services
             node.state["requests"] = .object(beat.requests.mapValues { .int(Int64($0)) })
+            let problem = beat.security?.problem.map { JSONValue.string(String($0.prefix(500))) }
+            node.state["security_mode"] = beat.security.map { .string(String($0.mode.prefix(40))) }
+            node.state["security_problem"] = problem
+            node.state["exposure"] = exposure
             node.status = .active
             node.statusMessage = nil
             _ = try transaction.put(node)
@@ -34,7 +42,7 @@ extension Hub {
                         stackId: node.spec["stack_id"]?.stringValue,
                         message: "Server \(node.spec["name"]?.stringValue ?? nodeId) is heard of again."))
             }
-            let isNews = wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged)]
+            let isNews = wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged), problem]
             return isNews ? node.spec["stack_id"]?.stringValue : nil
         }
         if let changedStack { dirtyStacks.mark(changedStack) }

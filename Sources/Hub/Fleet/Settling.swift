@@ -13,6 +13,8 @@ enum Settling {
         /// By service id; members of `ServiceReport`, read in place: decoding thousands of them would cost more than
         /// all else here.
         var reports: [String: JSONValue]
+        /// Why the stack's security mode is not in force there.
+        var securityProblem: String?
     }
 
     private struct Progress {
@@ -35,11 +37,19 @@ enum Settling {
         try put(stack, transaction) { stack in
             let waiting = nodes.filter { $0.generation < version }.map(\.name)
             stack.status = waiting.isEmpty ? .active : .provisioning
-            let mode = stack.spec["security_mode"]?.stringValue ?? "open"
-            let settled = mode == "open" ? nil : "Security mode \(mode) is recorded; this version does not enforce it."
             stack.statusMessage =
-                waiting.isEmpty ? settled : "Waiting for \(waiting.prefix(5).joined(separator: ", "))."
+                waiting.isEmpty
+                ? unenforced(stack, nodes) : "Waiting for \(waiting.prefix(5).joined(separator: ", "))."
         }
+    }
+
+    /// What of the stack's security mode does not hold, and where.
+    private static func unenforced(_ stack: ResourceRecord, _ nodes: [NodeView]) -> String? {
+        let bad = nodes.filter { $0.securityProblem != nil }
+        guard let first = bad.first, let why = first.securityProblem else { return nil }
+        let mode = stack.spec["security_mode"]?.stringValue ?? "open"
+        let others = bad.count > 1 ? " and \(bad.count - 1) more" : ""
+        return "Security mode \(mode) is not enforced on \(first.name)\(others): \(why)\(why.hasSuffix(".") ? "" : ".")"
     }
 
     /// Servers that are heard of; a silent one holds nobody up.
@@ -53,7 +63,8 @@ enum Settling {
                 return NodeView(
                     name: node.spec["name"]?.stringValue ?? node.id,
                     generation: node.state["generation"]?.intValue ?? 0,
-                    reports: Dictionary(reports, uniquingKeysWith: { $1 }))
+                    reports: Dictionary(reports, uniquingKeysWith: { $1 }),
+                    securityProblem: node.state["security_problem"]?.stringValue)
             }
     }
 

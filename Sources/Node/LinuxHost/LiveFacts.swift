@@ -1,6 +1,6 @@
 import Glibc
 public import Host
-import Model
+public import Model
 import Supervisor
 
 /// Facts from /proc, /etc/os-release and statvfs.
@@ -33,6 +33,10 @@ public struct LiveFacts: Facts {
                 supervisor: SystemdPresence.isManager && geteuid() == 0 ? "systemd" : "built-in",
                 uptimeSeconds: Int64(uptime) ?? 0)
         }
+    }
+
+    public func listeningPorts() async throws -> [ListeningPort] {
+        try await BlockingThreads.shared.run { try ListeningPorts.all() }
     }
 
     private static func operatingSystem() throws -> String {

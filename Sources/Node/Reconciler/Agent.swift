@@ -16,8 +16,10 @@ public final class Agent: Sendable {
     let outbox: Outbox
     let edge: EdgeDirector
     let shipper: LogShipper
+    let firewall: FirewallDirector
     let changed = Signal()
     private let documentChanged = Signal()
+    let firewallChanged = Signal()
     let logger: Logger
     private let parts: WorkerParts
     private let workers = Mutex<[String: ServiceWorker]>([:])
@@ -34,6 +36,7 @@ public final class Agent: Sendable {
         outbox = Outbox(host: host, path: paths.outbox)
         edge = EdgeDirector(host: host, suffix: "svc.internal", logFolder: paths.unitLog("edge"))
         shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs, memory: paths.logPositions)
+        firewall = FirewallDirector(host: host, path: paths.firewall, logger: logger)
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox,
             uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host),
@@ -47,6 +50,8 @@ public final class Agent: Sendable {
     public func run() async throws {
         try await outbox.load()
         try await loadDocument()
+        // Before anything listens, and before the hub is asked: a machine that was closed is closed after its reboot.
+        await keepFirewall()
         let memories = try await loadMemories()
         if options.edgeAddress != nil || memories.contains(where: { $0.serving != nil }) { try await startEdge() }
         for memory in memories { await noteEdge(memory) }
@@ -54,6 +59,7 @@ public final class Agent: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise(memories) }
             group.addTask { await self.healEdge() }
+            group.addTask { await self.watchFirewall() }
             group.addTask { await self.poll() }
             group.addTask { await self.beat(heartbeats) }
             group.addTask { await self.deliverEvents() }
@@ -175,7 +181,10 @@ public final class Agent: Sendable {
     }
 
     /// Wakes the supervision of workers, after a new document.
-    func redistribute() { documentChanged.notify() }
+    func redistribute() {
+        documentChanged.notify()
+        firewallChanged.notify()
+    }
 }
 
 /// What a document asks of the machine as a whole.

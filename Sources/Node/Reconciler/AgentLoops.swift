@@ -68,7 +68,8 @@ extension Agent {
                     sequence: sequence.next(), agentVersion: options.agentVersion, protocolVersion: protocolVersion,
                     generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
                     converged: isConverged(document), services: reports, machine: machine,
-                    eventsPending: await outbox.pending, requests: await edge.requests)
+                    eventsPending: await outbox.pending, requests: await edge.requests,
+                    security: try await securityReport())
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)
@@ -129,11 +130,13 @@ extension Agent {
         }
     }
 
+    func frontDoor(_ document: DesiredState?) -> String {
+        options.edgeAddress ?? "\(document?.proxy.bind ?? "0.0.0.0"):\(document?.proxy.port ?? 80)"
+    }
+
     /// The edge is a unit like the applications, so that it outlives the agent.
     func startEdge() async throws {
-        let document = await keeper.current
-        let proxy = document?.proxy
-        let address = options.edgeAddress ?? "\(proxy?.bind ?? "0.0.0.0"):\(proxy?.port ?? 80)"
+        let address = frontDoor(await keeper.current)
         let internalAddress = "\(options.internalHost):\(options.internalPort)"
         let listeners = EdgeListeners(
             publicAddress: address, internalAddress: internalAddress,

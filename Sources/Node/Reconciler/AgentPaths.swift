@@ -14,6 +14,8 @@ public struct AgentPaths: Sendable, Equatable {
     public var edgeConfiguration: String { "\(root)/edge/config.json" }
     public var edgeSocket: String { "\(root)/edge/control.sock" }
     public var edgeTable: String { "\(root)/edge/table.json" }
+    /// The firewall rules that were put in force last.
+    var firewall: String { "\(root)/firewall.json" }
     public var logs: String { "\(root)/logs" }
     /// How far the logs of units were sent.
     var logPositions: String { "\(root)/log-positions.json" }
