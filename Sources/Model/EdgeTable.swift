@@ -41,7 +41,7 @@ public struct EdgeRoute: Codable, Sendable, Equatable {
     public var access: EdgeAccess?
     /// How much one client or all of them may ask; nil for no limit.
     public var limits: EdgeRouteLimits?
-    /// Where requests are sent on to instead of being served; nil for nowhere.
+    /// Where requests are sent on to instead of being served; nil when they are served.
     public var redirect: EdgeRedirect?
     /// Header fields that are set and removed; nil leaves all as they are.
     public var headers: EdgeHeaderRules?

@@ -26,11 +26,16 @@ import Testing
                 "stack": ["name": "x"],
                 "service": ["name": "web", "git_url": "https://git.example.org/x.git", "run_command": "run"],
                 "api-key": ["name": "k", "scopes": ["*:read"], "brands": ["*"]], "user": ["email": "u@example.org"],
-                "install-token": ["stack_id": .string(stack)],
+                "install-token": ["stack_id": .string(stack)], "preview": ["branch": "b", "hostname": "b.example.org"],
             ]
+            let service = try await server.make(
+                "stacks/\(stack)/services",
+                ["name": "base", "git_url": "https://git.example.org/x.git", "run_command": "x"])
+            let parents = ["stack": "stacks/\(stack)", "service": "services/\(service)"]
             var count = 0
             for kind in server.hub.kinds where kind.verbs.contains(.create) {
-                let path = kind.parent == nil ? kind.plural : "stacks/\(stack)/\(kind.plural)"
+                let parent = kind.parent.flatMap { parents[$0.kind] }
+                let path = parent.map { "\($0)/\(kind.plural)" } ?? kind.plural
                 for field in kind.fields {
                     for value in Self.values {
                         var body = good[kind.name] ?? [:]

@@ -80,7 +80,9 @@ struct SuperviseProbe {
         guard let mode = json["mode"]?.stringValue.flatMap({ FirewallRules.Mode(rawValue: $0) }) else {
             throw Problem.invalid("mode", "is not known")
         }
-        func numbers(_ name: String) -> [Int] { (json[name]?.arrayValue ?? []).compactMap { $0.intValue.map(Int.init) } }
+        func numbers(_ name: String) -> [Int] {
+            (json[name]?.arrayValue ?? []).compactMap { $0.intValue.map(Int.init) }
+        }
         return FirewallRules(
             mode: mode, sshAllow: (json["ssh_allow"]?.arrayValue ?? []).compactMap(\.stringValue),
             sshPorts: numbers("ssh_ports"), publicPorts: numbers("public_ports"))
