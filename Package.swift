@@ -98,7 +98,8 @@ let package = Package(
             "HubAPI", "Sources/Hub/API",
             [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-                hummingbird, product("HummingbirdCore", "hummingbird"), httpClient, nioCore, nioPosix, nioHTTP1,
+                hummingbird, product("HummingbirdCore", "hummingbird"),
+                product("HummingbirdTLS", "hummingbird"), nioSSL, httpClient, nioCore, nioPosix, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras"),
             ]),
         library(
@@ -145,7 +146,7 @@ let package = Package(
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
                 "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird,
                 httpClient,
-                nioCore, nioPosix, product("ArgumentParser", "swift-argument-parser"),
+                nioCore, nioPosix, nioSSL, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
                 product("UnixSignals", "swift-service-lifecycle"), "ResourceKit",
                 product("HTTPTypes", "swift-http-types"),

@@ -149,7 +149,7 @@ extension Hub {
                 }
                 switch outcome {
                 case .success(let commit): try Deployments.resolved(current, .commit(commit), transaction)
-                case .failure(let problem): try Deployments.fail(current, problem.message, transaction)
+                case .failure(let problem): try Deployments.fail(current, problem.description, transaction)
                 }
             }
         } catch {
