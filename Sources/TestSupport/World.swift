@@ -188,6 +188,26 @@ public final class World: Sendable {
     /// Kills an agent, as `kill -9` does; it is back a second later.
     public func killAgent(_ machine: SimulatedMachine) { state.withLock { $0.agents[machine.name] }?.gate.cut() }
 
+    /// Pulls a machine's network cable, and plugs it in again.
+    public func setCable(_ machine: SimulatedMachine, isIn: Bool) {
+        if isIn { network.heal(machine.name) } else { network.cut(machine.name) }
+    }
+
+    /// From now on requests and answers get lost with this probability, and requests come twice with the same.
+    public func setLoss(_ probability: Double) {
+        network.setWeather(.init(lossProbability: probability, repeatProbability: probability))
+    }
+
+    /// A log as the hub has it.
+    public func log(_ source: String, _ id: String, of node: String) async throws -> String {
+        try await withHub { hub in
+            try await hub.read { transaction in
+                let name = LogName(source: source, id: id, nodeId: node)
+                return try transaction.log(name, from: 0, bytesMax: 4_194_304).text
+            }
+        }
+    }
+
     /// Ends an agent in order; it does not come back.
     public func stopAgent(_ machine: SimulatedMachine) async {
         let running = state.withLock { $0.agents.removeValue(forKey: machine.name) }
