@@ -5,7 +5,7 @@ public import HubCore
 import HubStore
 import Logging
 public import Model
-import Node
+public import Node
 import ResourceKit
 import Synchronization
 
@@ -157,12 +157,7 @@ public final class World: Sendable {
                 guard let identity = try await Joining.identity(dataFolder: "/roost", host: host) else {
                     fatalError("\(machine.name) has not joined")
                 }
-                let agent = Agent(
-                    options: AgentOptions(
-                        dataFolder: "/roost", program: "/usr/bin/roost", edgeAddress: nil, agentVersion: "1"),
-                    identity: identity, host: host, link: SimulatedLink(network: network, machine: machine.name),
-                    logger: Self.silent)
-                try await agent.run()
+                try await agent(machine, identity, host).run()
             } catch is PowerCut {
                 // It is started again by whoever cut the power.
             } catch is CancellationError {
@@ -171,6 +166,23 @@ public final class World: Sendable {
             }
         }
         state.withLock { $0.agents[machine.name] = Running(gate: gate, task: task) }
+    }
+
+    private func agent(_ machine: SimulatedMachine, _ identity: AgentIdentity, _ host: Host) -> Agent {
+        Agent(
+            options: AgentOptions(
+                dataFolder: "/roost", program: "/usr/bin/roost", edgeAddress: nil, agentVersion: "1"),
+            identity: identity, host: host, link: SimulatedLink(network: network, machine: machine.name),
+            logger: Self.silent)
+    }
+
+    /// What `roost agent plan` says on a machine: a second agent looks, beside the one that may run.
+    public func plan(_ machine: SimulatedMachine) async throws -> AgentPlan {
+        let host = machine.host(gate: LookOnlyGate())
+        guard let identity = try await Joining.identity(dataFolder: "/roost", host: host) else {
+            throw Problem(.notFound, "\(machine.name) has not joined.")
+        }
+        return try await agent(machine, identity, host).plan()
     }
 
     private func agentDied(_ machine: SimulatedMachine) {

@@ -21,7 +21,7 @@ public final class Agent: Sendable {
     private let documentChanged = Signal()
     let firewallChanged = Signal()
     let logger: Logger
-    private let parts: WorkerParts
+    let parts: WorkerParts
     private let workers = Mutex<[String: ServiceWorker]>([:])
     private let applied = Mutex<NodeWish?>(nil)
     /// In memory alone: what it tells of is often a disk that takes nothing.
@@ -79,7 +79,7 @@ public final class Agent: Sendable {
         if let document = await keeper.current { await edge.setSuffix(document.dns.suffix) }
     }
 
-    private func loadMemories() async throws -> [ServiceMemory] {
+    func loadMemories() async throws -> [ServiceMemory] {
         var memories: [ServiceMemory] = []
         for name in try await host.files.list(paths.services) {
             if let memory = try await JSONFile.read(ServiceMemory.self, paths.service(name).memory, host.files) {

@@ -146,14 +146,16 @@ extension Agent {
         options.edgeAddress ?? "\(document?.proxy.bind ?? "0.0.0.0"):\(document?.proxy.port ?? 80)"
     }
 
-    /// The edge is a unit like the applications, so that it outlives the agent.
-    func startEdge() async throws {
-        let address = frontDoor(await keeper.current)
-        let internalAddress = "\(options.internalHost):\(options.internalPort)"
-        let listeners = EdgeListeners(
-            publicAddress: address, internalAddress: internalAddress,
+    func edgeListeners(_ document: DesiredState?) -> EdgeListeners {
+        EdgeListeners(
+            publicAddress: frontDoor(document), internalAddress: "\(options.internalHost):\(options.internalPort)",
             dnsAddress: "\(options.internalHost):\(options.dnsPort)", controlSocket: paths.edgeSocket,
             tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"))
+    }
+
+    /// The edge is a unit like the applications, so that it outlives the agent.
+    func startEdge() async throws {
+        let listeners = edgeListeners(await keeper.current)
         let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
         if before != listeners {
             try await host.effect("edge.configure") { [host, paths] in

@@ -49,6 +49,15 @@ actor FirewallDirector {
         }
     }
 
+    /// What ``keep(_:tell:)`` would do.
+    func steps(to wish: FirewallRules) async throws -> [String] {
+        try await load()
+        let found = try await contentHash(wish)
+        if wish.isEmpty { return found == nil ? [] : ["remove the rules"] }
+        guard applied?.rules == wish else { return ["put security mode \(wish.mode.rawValue) in force"] }
+        return applied?.contentHash == found ? [] : ["put the rules back: they were changed"]
+    }
+
     private func load() async throws {
         guard !isLoaded else { return }
         do {
