@@ -135,7 +135,7 @@ extension WorkerRun {
         let (host, folder, prefix) = (host, worker.parts.paths.logs, AgentPaths.buildLogPrefix(memory.name))
         var unsent = 0
         for name in try await host.files.list(folder) where name.hasPrefix(prefix) && "\(folder)/\(name)" != current {
-            if try await current != nil && !worker.parts.shipper.hasShipped(name) {
+            if current != nil, try await !worker.parts.shipper.hasShipped(name) {
                 unsent += 1
                 if unsent <= Self.unsentLogsMax { continue }
             }
