@@ -28,14 +28,7 @@ extension AgentCommand {
             var logger = Logger(label: "plan")
             logger.logLevel = .critical
             let process = try await AgentProcess.open(options, logger: logger)
-            let outcome: Result<AgentPlan, any Error>
-            do {
-                outcome = .success(try await process.plan())
-            } catch {
-                outcome = .failure(error)
-            }
-            try await process.client.shutdown()
-            try show(try outcome.get())
+            try show(try await process.plan())
         }
 
         private func show(_ plan: AgentPlan) throws {

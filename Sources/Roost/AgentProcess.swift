@@ -69,7 +69,14 @@ struct AgentProcess: Sendable {
         let agent = Agent(
             options: options, identity: identity, host: host,
             link: HTTPHubLink(client: client, base: identity.hubUrl), logger: logger)
-        return try await agent.plan()
+        let outcome: Result<AgentPlan, any Error>
+        do {
+            outcome = .success(try await agent.plan())
+        } catch {
+            outcome = .failure(error)
+        }
+        try await client.shutdown()
+        return try outcome.get()
     }
 
     /// Stops every application and then the edge; for `roost up`, which ends with all that it began.

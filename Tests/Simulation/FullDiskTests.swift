@@ -42,7 +42,7 @@ import Testing
         }
         #expect(full[0] == "provisioning")
         let sentence = "The disk that holds /roost/desired.json is full."
-        #expect(full[1]??.stringValue?.hasSuffix("On server node-1: \(sentence)") == true, "\(full)")
+        #expect(full[1]?.stringValue?.hasSuffix("On server node-1: \(sentence)") == true, "\(full)")
         #expect(full[2] == .string("Waiting for node-1. \(sentence)"))
         #expect(full[3] == .string(sentence))
         #expect(healed[0] == "active")
