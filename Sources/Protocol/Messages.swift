@@ -216,8 +216,8 @@ public struct LogChunk: Codable, Sendable, Equatable {
     public var source: String
     /// Deployment id or service id.
     public var id: String
-    /// Where in the stream this text begins, in bytes. Text that the hub has already is dropped. Without a stream it is the
-    /// place in the log, and -1 appends.
+    /// Where in the stream this text begins, in bytes. Text that the hub has already is dropped. Without a stream it is
+    /// the place in the log, and -1 appends.
     public var offset: Int64
     public var text: String
     /// Names what the offset counts in: several instances of a service share its log, and so do several attempts of a

@@ -11,8 +11,8 @@ extension AgentCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show what the agent of this machine still has to do.",
             discussion: """
-                Reads what the agent keeps and looks at units, releases, routes and firewall; nothing is changed, and an \
-                agent that runs is not disturbed. Give it the same --data and --edge as the agent.
+                Reads what the agent keeps and looks at units, releases, routes and firewall; nothing is changed, and \
+                an agent that runs is not disturbed. Give it the same --data and --edge as the agent.
                 """)
         @OptionGroup var shared: Shared
         @Option(help: "Public front door as HOST:PORT; without it, as the stack says.")

@@ -80,7 +80,8 @@ extension Hub {
     private static let streamLifetime: Duration = .seconds(30 * 86_400)
 
     private static func isStreamName(_ text: String) -> Bool {
-        (1...64).contains(text.utf8.count) && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
 
     /// Appends what is new of a stream. How far it has come is stored with the text, in one transaction: a piece whose

@@ -44,7 +44,8 @@ extension Hub {
                         stackId: node.spec["stack_id"]?.stringValue,
                         message: "Server \(node.spec["name"]?.stringValue ?? nodeId) is heard of again."))
             }
-            let isNews = wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged), problem, hindrance]
+            let isNews =
+                wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged), problem, hindrance]
             return isNews ? node.spec["stack_id"]?.stringValue : nil
         }
         if let changedStack { dirtyStacks.mark(changedStack) }

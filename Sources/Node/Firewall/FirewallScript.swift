@@ -52,7 +52,8 @@ public enum FirewallScript {
     /// tracked.
     private static let essentials = [
         "icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept",
-        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request } accept",
+        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept",
+        "icmpv6 type echo-request accept",
         "icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept",
         "udp sport 67 udp dport 68 accept", "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept",
     ]

@@ -33,8 +33,8 @@ public struct LookOnlyGate: EffectGate {
 }
 
 extension Agent {
-    /// Reads what the agent keeps and looks at the machine. Works beside an agent that runs: it changes nothing, and asks
-    /// each instance once whether it is well.
+    /// Reads what the agent keeps and looks at the machine. Works beside an agent that runs: it changes nothing, and
+    /// asks each instance once whether it is well.
     ///
     /// - Throws: `untrusted` when the kept document is not the hub's; whatever cannot be read.
     public func plan() async throws -> AgentPlan {

@@ -3,7 +3,8 @@ import Host
 import Logging
 import Model
 
-/// Keeps the firewall as the document says: put in force at a change, looked at now and then, put back when it is another.
+/// Keeps the firewall as the document says: put in force at a change, looked at now and then, put back when it is
+/// another.
 actor FirewallDirector {
     /// Kept on disk, so that a later agent knows whether what it finds is what an earlier one left.
     struct Applied: Codable, Sendable, Equatable {

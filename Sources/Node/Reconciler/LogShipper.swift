@@ -13,9 +13,9 @@ struct LogSource: Sendable, Hashable {
     func id(of folder: String) -> String { id ?? String(folder.dropFirst(unitPrefix.count)) }
 }
 
-/// Sends what builds and services print to the hub as it appears. What it sends, the hub takes once: every piece says which
-/// stream it is of and where in it. The files on the server are complete (within their rotation); the hub's copy is bounded
-/// in rate and size.
+/// Sends what builds and services print to the hub as it appears. What it sends, the hub takes once: every piece says
+/// which stream it is of and where in it. The files on the server are complete (within their rotation); the hub's copy
+/// is bounded in rate and size.
 actor LogShipper {
     private static let chunkBytesMax = 65_536
     private static let pause: Duration = .milliseconds(150)
@@ -24,8 +24,8 @@ actor LogShipper {
     private static let keepingPause: Duration = .seconds(2)
 
     private struct Position: Codable, Equatable {
-        /// Names one life of a log folder: one that was removed and made again is another stream. Nil in files of versions
-        /// that had no streams.
+        /// Names one life of a log folder: one that was removed and made again is another stream. Nil in files of
+        /// versions that had no streams.
         var stream: String?
         var fileOffset: Int64 = 0
         var streamOffset: Int64 = 0
