@@ -48,7 +48,7 @@ public enum FirewallScript {
     }
 
     /// Without these a machine loses its address, its neighbours or its paths (RFC 4890 sections 4.3 and 4.4, RFC 2131
-    /// section 4.1, RFC 9915 section 7.2). They come before the drop of invalid packets: neighbour discovery is not
+    /// section 4.1, RFC 8415 section 7.2). They come before the drop of invalid packets: neighbour discovery is not
     /// tracked.
     private static let essentials = [
         "icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept",
