@@ -18,6 +18,8 @@ public let deploymentKind = ResourceKind(
         Field(
             "durations_ms", .map(key: { _ in nil }, value: .integer(0...Int64.max), countMax: 20),
             "Time per phase on the slowest server."),
+        Field("files", .integer(0...Int64.max), "Files of the release, on the server where there are most."),
+        Field("bytes", .integer(0...Int64.max), "Bytes of the release, on the server where there are most."),
         Field("nodes", .map(key: { _ in nil }, value: .line, countMax: 10_000), "Phase per server."),
     ],
     actions: [

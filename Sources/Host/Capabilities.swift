@@ -70,8 +70,8 @@ public protocol Probes: Sendable {
 
 /// Which inbound connections this machine accepts.
 public protocol Firewall: Sendable {
-    /// Puts exactly these rules in force, checked before and in one step, beside the rules of others. Nothing outbound is
-    /// ever closed: the agent must reach its hub.
+    /// Puts exactly these rules in force, checked before and in one step, beside the rules of others. Nothing outbound
+    /// is ever closed: the agent must reach its hub.
     /// - Throws: `unavailable` with the reason, where this machine cannot have a firewall.
     func apply(_ rules: FirewallRules) async throws
     /// Takes all rules of ours back; fine when there are none.

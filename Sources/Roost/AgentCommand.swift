@@ -14,7 +14,7 @@ import ServiceLifecycle
 struct AgentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent", abstract: "The server agent: run it, or join a hub.",
-        subcommands: [Run.self, Join.self, Install.self, Leave.self], defaultSubcommand: Run.self)
+        subcommands: [Run.self, Plan.self, Join.self, Install.self, Leave.self], defaultSubcommand: Run.self)
 
     struct Shared: ParsableArguments {
         @Option(help: "Folder of everything that the agent keeps.")

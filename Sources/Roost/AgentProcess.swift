@@ -62,6 +62,23 @@ struct AgentProcess: Sendable {
         try await client.shutdown()
     }
 
+    /// What the agent still has to do; changes nothing.
+    func plan() async throws -> AgentPlan {
+        var host = host
+        host.effects = LookOnlyGate()
+        let agent = Agent(
+            options: options, identity: identity, host: host,
+            link: HTTPHubLink(client: client, base: identity.hubUrl), logger: logger)
+        let outcome: Result<AgentPlan, any Error>
+        do {
+            outcome = .success(try await agent.plan())
+        } catch {
+            outcome = .failure(error)
+        }
+        try await client.shutdown()
+        return try outcome.get()
+    }
+
     /// Stops every application and then the edge; for `roost up`, which ends with all that it began.
     func stopUnits() async throws {
         let units = try await host.supervisor.list().map(\.id)

@@ -8,6 +8,7 @@ final class SimulatedDisk: Files {
     private struct State {
         var files: [String: [UInt8]] = [:]
         var folders: Set<String> = ["/"]
+        var isFull = false
     }
 
     private let state = Mutex(State())
@@ -25,7 +26,16 @@ final class SimulatedDisk: Files {
 
     func digest(_ path: String) async throws -> String? { state.withLock { $0.files[path].map { sha256Hex($0) } } }
 
-    func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws { put(path, bytes) }
+    func setFull(_ isFull: Bool) { state.withLock { $0.isFull = isFull } }
+
+    private func checkRoom(_ path: String) throws {
+        if state.withLock({ $0.isFull }) { throw Problem(.storage, "The disk that holds \(path) is full.") }
+    }
+
+    func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws {
+        try checkRoom(path)
+        put(path, bytes)
+    }
 
     func put(_ path: String, _ bytes: [UInt8]) {
         state.withLock { state in
@@ -35,6 +45,7 @@ final class SimulatedDisk: Files {
     }
 
     func append(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws {
+        try checkRoom(path)
         state.withLock { state in
             Self.makeParents(of: path, &state)
             state.files[path, default: []] += bytes
@@ -77,6 +88,13 @@ final class SimulatedDisk: Files {
 
     func isFolder(_ path: String, below base: String) async throws -> Bool {
         state.withLock { $0.folders.contains(path) && (path == base || path.hasPrefix(base + "/")) }
+    }
+
+    func measure(_ folder: String) async throws -> TreeSize {
+        state.withLock { state in
+            let files = state.files.filter { $0.key.hasPrefix(folder + "/") }
+            return TreeSize(files: files.count, bytes: files.values.reduce(0) { $0 + Int64($1.count) })
+        }
     }
 
     func space(_ path: String) async throws -> (freeBytes: Int64, totalBytes: Int64) { (1 << 40, 1 << 41) }

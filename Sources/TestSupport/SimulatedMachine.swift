@@ -58,6 +58,16 @@ public final class SimulatedMachine: Sendable {
     /// and generated ids are left out by naming files only.
     public var files: [String] { disk.paths(below: "/roost/services") }
 
+    /// An application prints something.
+    public func print(_ text: String, unit: String) async throws {
+        let folder = state.withLock { $0.units[unit]?.spec.logFolder }
+        guard let folder else { return }
+        try await disk.append("\(folder)/current.log", Array(text.utf8), mode: 0o644)
+    }
+
+    /// From now on the agent's disk takes nothing, or does again.
+    public func setDiskFull(_ isFull: Bool) { disk.setFull(isFull) }
+
     /// Things go wrong behind the agent's back: a unit vanishes, the edge forgets its table.
     public func drift() {
         state.withLock { state in

@@ -17,7 +17,7 @@ extension Hub {
             let wasSilent = node.state["is_silent"]?.boolValue ?? false
             let settled: [JSONValue?] = [
                 node.state["services"], node.state["generation"], node.state["is_converged"],
-                node.state["security_problem"],
+                node.state["security_problem"], node.state["problem"],
             ]
             node.state["heartbeat_sequence"] = .int(beat.sequence)
             node.state["last_heartbeat_at"] = .string(transaction.now.rfc3339)
@@ -32,8 +32,10 @@ extension Hub {
             node.state["security_mode"] = beat.security.map { .string(String($0.mode.prefix(40))) }
             node.state["security_problem"] = problem
             node.state["exposure"] = exposure
+            let hindrance = beat.problem.map { JSONValue.string(String($0.prefix(500))) }
+            node.state["problem"] = hindrance
             node.status = .active
-            node.statusMessage = nil
+            node.statusMessage = hindrance?.stringValue
             _ = try transaction.put(node)
             if wasSilent {
                 try transaction.emit(
@@ -42,7 +44,8 @@ extension Hub {
                         stackId: node.spec["stack_id"]?.stringValue,
                         message: "Server \(node.spec["name"]?.stringValue ?? nodeId) is heard of again."))
             }
-            let isNews = wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged), problem]
+            let isNews =
+                wasSilent || settled != [services, .int(beat.generation), .bool(beat.converged), problem, hindrance]
             return isNews ? node.spec["stack_id"]?.stringValue : nil
         }
         if let changedStack { dirtyStacks.mark(changedStack) }

@@ -21,9 +21,11 @@ public final class Agent: Sendable {
     private let documentChanged = Signal()
     let firewallChanged = Signal()
     let logger: Logger
-    private let parts: WorkerParts
+    let parts: WorkerParts
     private let workers = Mutex<[String: ServiceWorker]>([:])
     private let applied = Mutex<NodeWish?>(nil)
+    /// In memory alone: what it tells of is often a disk that takes nothing.
+    let hindrance = Mutex<String?>(nil)
 
     public init(options: AgentOptions, identity: AgentIdentity, host: Host, link: any HubLink, logger: Logger) {
         self.host = host
@@ -40,8 +42,7 @@ public final class Agent: Sendable {
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox,
             uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host),
-            builds: Slots(2),
-            changed: changed, internalPort: options.internalPort, logger: logger)
+            builds: Slots(2), changed: changed, shipper: shipper, internalPort: options.internalPort, logger: logger)
     }
 
     /// Runs until cancelled. Applications and edge are left as they are.
@@ -78,7 +79,7 @@ public final class Agent: Sendable {
         if let document = await keeper.current { await edge.setSuffix(document.dns.suffix) }
     }
 
-    private func loadMemories() async throws -> [ServiceMemory] {
+    func loadMemories() async throws -> [ServiceMemory] {
         var memories: [ServiceMemory] = []
         for name in try await host.files.list(paths.services) {
             if let memory = try await JSONFile.read(ServiceMemory.self, paths.service(name).memory, host.files) {
@@ -170,13 +171,11 @@ public final class Agent: Sendable {
 
     private func logSources() -> [LogSource] {
         workers.withLock { $0.values.compactMap(\.report) }.flatMap { report -> [LogSource] in
-            var sources: [LogSource] = []
-            if let deployment = report.deployment {
-                sources.append(
-                    LogSource(source: "build", id: deployment.deploymentId, unitPrefix: "build.\(report.name)."))
-            }
-            sources.append(LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."))
-            return sources
+            [
+                // Also those of earlier builds, until they are sent to their end.
+                LogSource(source: "build", id: nil, unitPrefix: AgentPaths.buildLogPrefix(report.name)),
+                LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."),
+            ]
         }
     }
 

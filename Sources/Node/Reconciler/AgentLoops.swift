@@ -2,6 +2,7 @@ import AgentProtocol
 import Host
 import Logging
 import Model
+import Synchronization
 
 /// What the agent does with the hub: ask, report, deliver. Each loop goes on by itself when the hub is away.
 extension Agent {
@@ -32,11 +33,13 @@ extension Agent {
                 default: throw SignedHub.problem(reply)
                 }
                 failures = 0
+                note(hindrance: nil)
             } catch is CancellationError {
                 return
             } catch {
                 failures += 1
                 let problem = Problem(wrapping: error, doing: "Asking the hub")
+                if problem.code == .storage { note(hindrance: problem.message) }
                 if problem.code == .untrusted || problem.code == .forbidden, problem.message != lastRefusal {
                     lastRefusal = problem.message
                     await tell("security", "The hub's answer was refused: \(problem.message)")
@@ -47,6 +50,15 @@ extension Agent {
                 await pause(afterFailures: failures)
             }
         }
+    }
+
+    /// Tells the hub what keeps its document from being taken, or that nothing does.
+    private func note(hindrance message: String?) {
+        let isNews = hindrance.withLock { now in
+            defer { now = message }
+            return now != message
+        }
+        if isNews { changed.notify() }
     }
 
     /// Backoff with jitter, so that a thousand agents do not come back in one instant.
@@ -69,7 +81,7 @@ extension Agent {
                     generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
                     converged: isConverged(document), services: reports, machine: machine,
                     eventsPending: await outbox.pending, requests: await edge.requests,
-                    security: try await securityReport())
+                    security: try await securityReport(), problem: hindrance.withLock { $0 })
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)
@@ -134,14 +146,16 @@ extension Agent {
         options.edgeAddress ?? "\(document?.proxy.bind ?? "0.0.0.0"):\(document?.proxy.port ?? 80)"
     }
 
-    /// The edge is a unit like the applications, so that it outlives the agent.
-    func startEdge() async throws {
-        let address = frontDoor(await keeper.current)
-        let internalAddress = "\(options.internalHost):\(options.internalPort)"
-        let listeners = EdgeListeners(
-            publicAddress: address, internalAddress: internalAddress,
+    func edgeListeners(_ document: DesiredState?) -> EdgeListeners {
+        EdgeListeners(
+            publicAddress: frontDoor(document), internalAddress: "\(options.internalHost):\(options.internalPort)",
             dnsAddress: "\(options.internalHost):\(options.dnsPort)", controlSocket: paths.edgeSocket,
             tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"))
+    }
+
+    /// The edge is a unit like the applications, so that it outlives the agent.
+    func startEdge() async throws {
+        let listeners = edgeListeners(await keeper.current)
         let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
         if before != listeners {
             try await host.effect("edge.configure") { [host, paths] in

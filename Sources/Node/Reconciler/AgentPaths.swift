@@ -27,6 +27,11 @@ public struct AgentPaths: Sendable, Equatable {
     func service(_ name: String) -> ServicePaths { ServicePaths(root: "\(services)/\(name)", logRoot: logs) }
     /// Folder of a unit's log.
     public func unitLog(_ id: String) -> String { "\(logs)/\(id)" }
+    /// Each deployment has a build log of its own, also when it builds the same release again.
+    func buildLog(_ name: String, _ deploymentId: String) -> String {
+        "\(logs)/\(Self.buildLogPrefix(name))\(deploymentId)"
+    }
+    static func buildLogPrefix(_ name: String) -> String { "build.\(name)." }
 }
 
 /// Where one service lives.

@@ -5,6 +5,15 @@ import Synchronization
 
 private let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/// Written last into a release: what it is, and how much.
+struct ReleaseSeal: Codable, Sendable, Equatable {
+    var commit: String
+    var sealedAt: String
+    /// Nil in seals of versions that did not measure.
+    var files: Int?
+    var bytes: Int64?
+}
+
 /// Brings a release into being: objects, tree, build, seal.
 extension WorkerRun {
     mutating func makeRelease(_ desired: DesiredService) async throws {
@@ -28,9 +37,12 @@ extension WorkerRun {
         if let command = desired.buildCommand {
             guard try await build(desired, command, release: release) else { return }
         }
-        let seal = paths.seal(release)
-        let note: JSONValue = ["commit": .string(desired.commit), "sealed_at": .string(host.clock.now().rfc3339)]
-        try await host.effect("release.seal") { try await host.files.write(seal, note.canonicalBytes, mode: 0o600) }
+        let size = try await host.files.measure(tree)
+        let seal = ReleaseSeal(
+            commit: desired.commit, sealedAt: host.clock.now().rfc3339, files: size.files, bytes: size.bytes)
+        let path = paths.seal(release)
+        try await host.effect("release.seal") { try await JSONFile.write(seal, path, host.files) }
+        noteSize(seal, desired)
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
     }
 
@@ -53,6 +65,20 @@ extension WorkerRun {
             try await host.archives.unpack(archive, to: tree, timeout: .seconds(600))
         }
         try await host.effect("upload.archive.remove") { try await host.files.remove(archive) }
+    }
+
+    /// Puts the size of the release into the deployment's report.
+    private mutating func noteSize(_ seal: ReleaseSeal, _ desired: DesiredService) {
+        guard memory.report?.deploymentId == desired.deploymentId else { return }
+        memory.report?.files = seal.files
+        memory.report?.bytes = seal.bytes
+    }
+
+    /// The same for a release that was built for an earlier deployment.
+    mutating func noteSize(of release: String, _ desired: DesiredService) async throws {
+        if let seal = try await JSONFile.read(ReleaseSeal.self, paths.seal(release), host.files) {
+            noteSize(seal, desired)
+        }
     }
 
     private static let diskFreeBytesMin: Int64 = 1_048_576
@@ -82,15 +108,9 @@ extension WorkerRun {
         enter("building", desired)
         let unit = Keys.buildUnit(desired, release: release)
         let spec = buildSpec(desired, command, unit: unit, tree: paths.release(release))
-        let (host, logs) = (host, worker.parts.paths.unitLog(unit))
-        if let old = memory.build, old.unitId != unit {
-            let oldLogs = worker.parts.paths.unitLog(old.unitId)
-            try await host.effect("build.log.remove.old") { try await host.files.remove(oldLogs) }
-        }
+        let (host, logs) = (host, worker.parts.paths.buildLog(desired.name, desired.deploymentId))
+        try await removeOldBuildLogs(except: logs)
         try await host.effect("build.log.clear") { try await host.files.remove(logs) }
-        try await remember("build.remember") {
-            $0.build = BuildLogRecord(deploymentId: desired.deploymentId, unitId: unit)
-        }
         try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
         try await host.effect("build.start") { try await host.supervisor.start(spec) }
         let outcome = try await awaitBuild(unit, desired)
@@ -105,6 +125,22 @@ extension WorkerRun {
         let what = (outcome.lastError ?? "ended without a result") + (isFull ? "; the disk of the server is full" : "")
         try await fail(desired, "The build \(what)." + (tail.isEmpty ? "" : "\n\(tail)"))
         return false
+    }
+
+    /// Logs of earlier builds that the hub has not seen to their end; the hub may be away for long.
+    private static let unsentLogsMax = 5
+
+    /// Removes logs of earlier builds, but for the newest that still have to be sent.
+    func removeOldBuildLogs(except current: String?) async throws {
+        let (host, folder, prefix) = (host, worker.parts.paths.logs, AgentPaths.buildLogPrefix(memory.name))
+        var unsent = 0
+        for name in try await host.files.list(folder) where name.hasPrefix(prefix) && "\(folder)/\(name)" != current {
+            if current != nil, try await !worker.parts.shipper.hasShipped(name) {
+                unsent += 1
+                if unsent <= Self.unsentLogsMax { continue }
+            }
+            try await host.effect("build.log.remove.old") { try await host.files.remove("\(folder)/\(name)") }
+        }
     }
 
     private func removeTree(_ release: String) async throws {
@@ -149,7 +185,8 @@ extension WorkerRun {
             id: unit, argv: ["/bin/sh", "-ec", command],
             environment: baseEnvironment(service).merging(["CI": "true"]) { $1 }, workingDirectory: tree,
             user: memory.account, restart: .never, stopGraceMs: 2000, memoryMaxBytes: service.buildMemoryMaxBytes,
-            tasksMax: 4096, timeLimitMs: service.buildTimeoutMs, logFolder: worker.parts.paths.unitLog(unit),
+            tasksMax: 4096, timeLimitMs: service.buildTimeoutMs,
+            logFolder: worker.parts.paths.buildLog(service.name, service.deploymentId),
             logSizeMaxBytes: 4_194_304, logFilesMax: 2)
     }
 

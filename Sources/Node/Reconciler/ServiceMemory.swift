@@ -19,7 +19,6 @@ struct ServiceMemory: Codable, Sendable, Equatable {
     var account: String?
     /// Progress of the deployment under way or last finished.
     var report: DeploymentReport?
-    var build: BuildLogRecord?
 }
 
 /// A process of a release.
@@ -51,10 +50,4 @@ struct Serving: Codable, Sendable, Equatable {
 struct FailedDeployment: Codable, Sendable, Equatable {
     var deploymentId: String
     var message: String
-}
-
-/// Where the output of the last build is.
-struct BuildLogRecord: Codable, Sendable, Equatable {
-    var deploymentId: String
-    var unitId: String
 }

@@ -118,6 +118,8 @@ struct WorkerRun {
         let problem = Problem(wrapping: error, doing: "Reconciling \(memory.name)")
         guard problem.message != lastProblem else { return }
         lastProblem = problem.message
+        // At once, and without the next turn: it may fail before it comes to its report.
+        worker.report(problem.message, memory)
         worker.parts.logger.warning(
             "service turn failed",
             metadata: ["service": "\(memory.name)", "error": "\(problem)", "context": "\(problem.context ?? "")"])

@@ -102,6 +102,7 @@ extension WorkerRun {
         if desired.kind == "static" { try await checkFolder(desired, release) }
         guard memory.failed?.deploymentId != desired.deploymentId else { return }
         enter("switching", desired)
+        try await noteSize(of: release, desired)
         let runKey = Keys.run(desired)
         let units =
             desired.kind == "static"
@@ -162,10 +163,10 @@ extension WorkerRun {
         try await host.effect("unit.stop") { try await host.supervisor.stop(unit) }
         _ = try await worker.parts.units.all(isFresh: true)
         try await remember("instance.forget") { $0.instances.removeAll { $0.unitId == unit } }
+        // The log of a build outlives its unit.
+        guard unit.hasPrefix("app.") else { return }
         let logs = worker.parts.paths.unitLog(unit)
-        if unit != memory.build?.unitId {
-            try await host.effect("unit.log.remove") { try await host.files.remove(logs) }
-        }
+        try await host.effect("unit.log.remove") { try await host.files.remove(logs) }
     }
 
     private mutating func removeRelease(_ release: String) async throws {
@@ -180,10 +181,7 @@ extension WorkerRun {
         if let account = memory.account {
             try await host.effect("account.remove") { try await host.accounts.remove(account) }
         }
-        if let unit = memory.build?.unitId {
-            let logs = worker.parts.paths.unitLog(unit)
-            try await host.effect("build.log.remove") { try await host.files.remove(logs) }
-        }
+        try await removeOldBuildLogs(except: nil)
         try await tell("run", "\(name): removed.")
         try await host.effect("service.remove") { try await host.files.remove(root) }
         isForgotten = true
