@@ -11,6 +11,7 @@ extension WorkerRun {
         let release = Keys.release(desired)
         let tree = paths.release(release)
         enter("fetching", desired)
+        if desired.usesContainers, try await engineClient(desired) == nil { return }
         try await clearHalf(release, desired)
         let host = host
         do {
@@ -26,11 +27,18 @@ extension WorkerRun {
             try await host.effect("release.give") { try await host.files.give(tree, to: account) }
         }
         if let command = desired.buildCommand {
-            guard try await build(desired, command, release: release) else { return }
+            let spec = buildSpec(desired, command, unit: Keys.buildUnit(desired, release: release), tree: tree)
+            guard try await build(desired, spec, release: release) else { return }
         }
-        let seal = paths.seal(release)
-        let note: JSONValue = ["commit": .string(desired.commit), "sealed_at": .string(host.clock.now().rfc3339)]
-        try await host.effect("release.seal") { try await host.files.write(seal, note.canonicalBytes, mode: 0o600) }
+        var note: [String: JSONValue] = [
+            "commit": .string(desired.commit), "sealed_at": .string(host.clock.now().rfc3339),
+        ]
+        if desired.usesContainers {
+            guard let images = try await buildImages(desired, release: release) else { return }
+            note.merge(images) { $1 }
+        }
+        let (seal, content) = (paths.seal(release), JSONValue.object(note).canonicalBytes)
+        try await host.effect("release.seal") { try await host.files.write(seal, content, mode: 0o600) }
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
     }
 
@@ -74,30 +82,44 @@ extension WorkerRun {
         try await host.effect("git.prune") { try await host.git.prune(cache: cache) }
     }
 
+    /// Runs one step of a build. All steps of a build have the same unit and write to the same log, one after the other.
+    ///
+    /// - Parameter isOfEngine: whether the container engine does the work: when it went away meanwhile, that is not the
+    ///   build's failure, and it is tried again.
     /// - Returns: false when the build failed, or was given up for a newer deployment.
-    private mutating func build(_ desired: DesiredService, _ command: String, release: String) async throws -> Bool {
+    mutating func build(
+        _ desired: DesiredService, _ spec: UnitSpec, release: String, isOfEngine: Bool = false
+    ) async throws -> Bool {
+        let isFirst =
+            memory.build?.deploymentId != desired.deploymentId || memory.build?.unitId != spec.id
+            || !isOfEngine
         enter("queued", desired)
         await worker.parts.builds.take()
         defer { worker.parts.builds.give() }
         enter("building", desired)
-        let unit = Keys.buildUnit(desired, release: release)
-        let spec = buildSpec(desired, command, unit: unit, tree: paths.release(release))
+        let unit = spec.id
         let (host, logs) = (host, worker.parts.paths.unitLog(unit))
         if let old = memory.build, old.unitId != unit {
             let oldLogs = worker.parts.paths.unitLog(old.unitId)
             try await host.effect("build.log.remove.old") { try await host.files.remove(oldLogs) }
         }
-        try await host.effect("build.log.clear") { try await host.files.remove(logs) }
-        try await remember("build.remember") {
-            $0.build = BuildLogRecord(deploymentId: desired.deploymentId, unitId: unit)
+        if isFirst {
+            try await host.effect("build.log.clear") { try await host.files.remove(logs) }
+            try await remember("build.remember") {
+                $0.build = BuildLogRecord(deploymentId: desired.deploymentId, unitId: unit)
+            }
+            try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
         }
-        try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
         try await host.effect("build.start") { try await host.supervisor.start(spec) }
         let outcome = try await awaitBuild(unit, desired)
         try await host.effect("build.stop") { try await host.supervisor.stop(unit) }
         guard let outcome else { return false }
         if outcome.exitCode == 0 { return true }
         let tail = await LogTail.lastLines(logs, host.files)
+        if isOfEngine {
+            _ = try await host.containers.client()
+            try await clearImages(release: release)
+        }
         // A full disk has no room for the build's own words about it, so it is looked for while the tree is there.
         let isFull = try await host.facts.machine().diskFreeBytes < Self.diskFreeBytesMin
         // The tree goes first: a build that filled the disk must not keep its failure from being recorded.

@@ -59,6 +59,8 @@ class World:
         self.processes = []
         self.names = []
         self.mounts = []
+        # Programs that Roost is not to find.
+        self.hidden = []
         self.notes = []
         # Internal names go into a hosts file of this world's own, so that worlds do not write over each other's.
         self.hosts = f"{self.root}/hosts"
@@ -92,7 +94,8 @@ class World:
         """Roost with these arguments, in a mount namespace whose /etc/hosts is this world's."""
         command = [PROGRAM, *arguments]
         if isolated and os.geteuid() == 0:
-            inside = 'mount --bind "$0" /etc/hosts && exec "$@"'
+            hiding = "".join(f"mount --bind /dev/null {path} && " for path in self.hidden)
+            inside = f'mount --bind "$0" /etc/hosts && {hiding}exec "$@"'
             command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, self.hosts, *command]
         with open(self.path(log), "ab") as out:
             process = subprocess.Popen(
