@@ -73,7 +73,10 @@ struct ComposeModel {
         let images = builtImages(service)
         let parts = services.map { name, old -> (String, JSONValue) in
             var part: [String: JSONValue] = ["labels": label]
-            part["image"] = images[name].map { .string($0) }
+            if let image = images[name] {
+                part["image"] = .string(image)
+                part["build"] = ["labels": label]
+            }
             if old["logging"]?.objectValue == nil { part["logging"] = ["driver": "local"] }
             return (name, .object(part))
         }
