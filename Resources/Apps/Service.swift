@@ -138,7 +138,7 @@ private let healthFields: [Field] = [
     for name in spec["env"]?.objectValue?.keys.sorted() ?? [] {
         if name == "PORT" || isPeerURL(name) { flaws.add("env.\(name)", "is set by Roost") }
         if kind == "container" || kind == "compose", steersDocker(name) {
-            flaws.add("env.\(name)", "would steer the docker program itself; set it in the Dockerfile or compose file")
+            flaws.add("env.\(name)", "would steer the docker program; set it in the Dockerfile or compose file")
         }
     }
 }

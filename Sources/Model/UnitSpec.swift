@@ -23,7 +23,7 @@ public struct UnitSpec: Codable, Sendable, Equatable {
     /// Run to its end after the last run, when nothing of the unit is left; also for a unit whose shim was killed.
     public var cleanupArgv: [String]?
     /// `prepareArgv` and `cleanupArgv` are killed after this time.
-    public var helperTimeLimitMs: Int
+    public var hookTimeLimitMs: Int
     /// First pause before a restart; doubles with each failure up to `backoffMax`, and starts over after a run of
     /// `stableAfter`.
     public var backoffFirstMs: Int
@@ -52,7 +52,7 @@ public struct UnitSpec: Codable, Sendable, Equatable {
         stableAfterMs: Int = 10_000, crashLoopAfter: Int = 5, stopSignal: String = "TERM", stopGraceMs: Int = 10_000,
         memoryMaxBytes: Int64? = nil, cpuQuota: Double? = nil, tasksMax: Int? = nil, timeLimitMs: Int? = nil,
         logFolder: String, logSizeMaxBytes: Int = 10_485_760, logFilesMax: Int = 5,
-        prepareArgv: [String]? = nil, cleanupArgv: [String]? = nil, helperTimeLimitMs: Int = 30_000
+        prepareArgv: [String]? = nil, cleanupArgv: [String]? = nil, hookTimeLimitMs: Int = 30_000
     ) {
         self.id = id
         self.argv = argv
@@ -75,7 +75,7 @@ public struct UnitSpec: Codable, Sendable, Equatable {
         self.logFilesMax = logFilesMax
         self.prepareArgv = prepareArgv
         self.cleanupArgv = cleanupArgv
-        self.helperTimeLimitMs = helperTimeLimitMs
+        self.hookTimeLimitMs = hookTimeLimitMs
     }
 }
 

@@ -132,7 +132,8 @@ import Testing
         let model = try Self.model(
             """
             {"services": {"web": {"build": {"context": "."}}, "db": {"image": "postgres:17"}},
-             "volumes": {"data": {"name": "p_data"}, "own": {"name": "mine"}, "there": {"name": "p_there", "external": true}}}
+             "volumes": {"data": {"name": "p_data"}, "own": {"name": "mine"},
+                         "there": {"name": "p_there", "external": true}}}
             """)
         let additions = model.additions(Self.service)
         #expect(additions["volumes"]?.objectValue?.keys.sorted() == ["data"])
@@ -161,12 +162,12 @@ import Testing
     }
 
     @Test func `a file that two releases could not run side by side is refused`() throws {
-        let placeholder = String(ComposeModel.placeholderPort)
-        #expect(try Self.model(Self.published(placeholder)).flaw(port: nil) == nil)
+        let standIn = String(ComposeModel.standInPort)
+        #expect(try Self.model(Self.published(standIn)).flaw(port: nil) == nil)
         #expect(try Self.model(Self.published("8080")).flaw(port: nil)?.contains("fixed port 8080") == true)
         #expect(try Self.model(Self.published("8080")).flaw(port: 8080) == nil)
         #expect(try Self.model(Self.published("8081")).flaw(port: 8080)?.contains("8080") == true)
-        let named = Self.published(placeholder, #", "container_name": "shop""#)
+        let named = Self.published(standIn, #", "container_name": "shop""#)
         #expect(try Self.model(named).flaw(port: nil)?.contains("container_name shop") == true)
         #expect(try Self.model(#"{"services": {"web": {"image": "x"}}}"#).flaw(port: nil)?.contains("${PORT}") == true)
         #expect(

@@ -8,7 +8,7 @@ struct ComposeModel {
     /// Beside the files of the release.
     static let additionsFile = ".roost-compose.json"
     /// Stands for the port that is assigned later, while the file is looked at.
-    static let placeholderPort = 64_999
+    static let standInPort = 64_999
 
     private let services: [String: JSONValue]
     private let volumes: [String: JSONValue]
@@ -44,7 +44,7 @@ struct ComposeModel {
     /// Why two releases of this file could not run beside each other, or could not be reached; nil when all is well.
     func flaw(port: Int?) -> String? {
         guard !services.isEmpty else { return "The compose file has no services." }
-        let wanted = String(port ?? Self.placeholderPort)
+        let wanted = String(port ?? Self.standInPort)
         var isReachable = false
         for (name, service) in services.sorted(by: { $0.key < $1.key }) {
             if service["network_mode"]?.stringValue == "host" { isReachable = true }

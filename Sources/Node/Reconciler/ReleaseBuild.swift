@@ -82,7 +82,7 @@ extension WorkerRun {
         try await host.effect("git.prune") { try await host.git.prune(cache: cache) }
     }
 
-    /// Runs one step of a build. All steps of a build have the same unit and write to the same log, one after the other.
+    /// Runs one step of a build. All steps of a build have the same unit and write to the same log, in turn.
     ///
     /// - Parameter isOfEngine: whether the container engine does the work: when it went away meanwhile, that is not the
     ///   build's failure, and it is tried again.

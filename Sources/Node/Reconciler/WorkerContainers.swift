@@ -48,7 +48,7 @@ extension WorkerRun {
         }
         let project = "roost-\(Keys.engineName(desired.name, id: desired.id))"
         var environment = client.environment.merging(containerEnvironment(desired)) { $1 }
-        environment["PORT"] = String(desired.port ?? ComposeModel.placeholderPort)
+        environment["PORT"] = String(desired.port ?? ComposeModel.standInPort)
         let check = DockerCommands.compose(project: project, files: ["\(tree)/\(file)"], ["config", "--quiet"])
         guard try await engineStep(check, desired, client, environment, release: release) else { return nil }
         let model = try await readModel("\(tree)/\(file)", project: project, environment)
@@ -152,7 +152,7 @@ extension WorkerRun {
             stopSignal: service.stopSignal, stopGraceMs: service.stopGraceMs + (isCompose ? 5000 : 1000),
             tasksMax: DockerCommands.processesMax, logFolder: worker.parts.paths.unitLog(record.unitId),
             prepareArgv: [client.program] + remove, cleanupArgv: [client.program] + remove,
-            helperTimeLimitMs: 30_000 + service.stopGraceMs)
+            hookTimeLimitMs: 30_000 + service.stopGraceMs)
     }
 
     /// Label by which everything that an instance started is found in the engine.

@@ -126,7 +126,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
     private static func cleanUp(_ folder: UnitFolder) -> Bool {
         let record = folder.readRecord()
         guard folder.killOrphans(record) else { return false }
-        UnitHelper.cleanUp(folder)
+        UnitHook.cleanUp(folder)
         if let group = record?.processGroup, group.hasSuffix("/\(folder.groupName)") { removeGroups(folder, group) }
         folder.remove()
         return true

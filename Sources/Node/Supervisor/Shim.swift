@@ -100,7 +100,7 @@ struct Shim {
             if appEnded != nil, mode == .running || mode == .stopping { applicationEnded() }
             if recordIsDirty { save() }
         }
-        help(spec.cleanupArgv)
+        runHook(spec.cleanupArgv)
         group?.remove()
         save()
     }

@@ -7,7 +7,7 @@ extension Shim {
     mutating func start() {
         killReason = nil
         appEnded = nil
-        help(spec.prepareArgv)
+        runHook(spec.prepareArgv)
         startedMs = Self.nowMs()
         memoryKillsBefore = group?.memoryKills ?? 0
         do throws(Problem) {

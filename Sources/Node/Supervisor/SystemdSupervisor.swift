@@ -37,7 +37,7 @@ public struct SystemdSupervisor: UnitSupervisor {
             removeFiles(unit.status.id)
             let folder = UnitFolder(root: root, id: unit.status.id)
             try await BlockingThreads.wait {
-                UnitHelper.cleanUp(folder)
+                UnitHook.cleanUp(folder)
                 folder.remove()
             }
         }
@@ -166,7 +166,7 @@ public struct SystemdSupervisor: UnitSupervisor {
         guard FileContents.exists(folder.path) else { return }
         for _ in 0..<400 {
             if let lock = try folder.tryLock() {
-                UnitHelper.cleanUp(folder)
+                UnitHook.cleanUp(folder)
                 folder.remove()
                 close(lock)
                 return

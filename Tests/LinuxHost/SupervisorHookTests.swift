@@ -7,11 +7,11 @@ import Testing
 
 extension Supervision {
     /// Commands before each start and after the end. They stand for what lives outside of the unit's processes: here a
-    /// file, which the application makes and nobody but a helper removes.
-    @Suite struct Helpers {}
+    /// file, which the application makes and nobody but a hook removes.
+    @Suite struct Hooks {}
 }
 
-extension Supervision.Helpers {
+extension Supervision.Hooks {
     /// An application that refuses to start while the file of an earlier run is there.
     private static func spec(_ rig: Rig, _ name: String, then rest: String) -> UnitSpec {
         let file = "\(rig.root)/\(name).left"
@@ -116,7 +116,7 @@ extension Supervision.Helpers {
         var spec = rig.shell("slow", "echo runs; exec sleep \(rig.mark)")
         spec.prepareArgv = ["sh", "-c", "echo cannot clear; exec sleep 9\(rig.mark)"]
         spec.cleanupArgv = ["/no/such/program"]
-        spec.helperTimeLimitMs = 400
+        spec.hookTimeLimitMs = 400
         try await rig.start(spec)
         try await eventually("it runs all the same") { try await rig.count(rig.mark) == 1 }
         let log = try await rig.log("slow")

@@ -3,7 +3,7 @@ import Glibc
 import Model
 
 /// Runs a unit's `prepareArgv` and `cleanupArgv`: as its account and in its environment, for a limited time.
-enum UnitHelper {
+enum UnitHook {
     /// Most output that is kept.
     private static let outputBytesMax = 16_384
 
@@ -34,7 +34,7 @@ enum UnitHelper {
         do throws(Spawn.Failure) {
             let pid = try plan.run()
             close(ends[1])
-            return finish(pid, argv[0], output: ends[0], limitMs: spec.helperTimeLimitMs)
+            return finish(pid, argv[0], output: ends[0], limitMs: spec.hookTimeLimitMs)
         } catch {
             close(ends[1])
             return "\(argv[0]): \(error.reason)\n"
@@ -86,9 +86,9 @@ enum UnitHelper {
 }
 
 extension Shim {
-    /// Runs a helper, whose words go to the log when it fails.
-    mutating func help(_ argv: [String]?) {
-        guard let argv, let words = UnitHelper.run(argv, of: spec, folder, join: group?.joinFiles ?? []) else { return }
+    /// Runs a hook, whose words go to the log when it fails.
+    mutating func runHook(_ argv: [String]?) {
+        guard let argv, let words = UnitHook.run(argv, of: spec, folder, join: group?.joinFiles ?? []) else { return }
         Array(words.utf8).withUnsafeBytes { log.write($0) }
     }
 }
