@@ -117,18 +117,18 @@ def crash(world, up, engine, service):
     wait_for("one container is left", lambda: len(engine.containers(service)) == 1, 40)
     [name] = engine.containers(service)
     engine.ask("kill", name)
-    wait_for("the crash is told", lambda: any("137" in event["message"] for event in up.hub.events(kind="crash")), 30)
+    wait_for("the crash is told", lambda: any("137" in event["message"] for event in up.hub.events()), 30)
     wait_for("it serves again", lambda: up.serves("/box/version.txt", "version=1"), 30)
     for victims in (lambda: list(clients(world)), lambda: shims(world) + list(clients(world))):
-        before = engine.inspect(engine.containers(service)[0])["Id"]
+        before = engine.ids(service)
         pids = victims()
         expect(pids, "there is no process to kill")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
 
         def replaced():
-            names = engine.containers(service)
-            return len(names) == 1 and engine.inspect(names[0])["Id"] != before
+            now = engine.ids(service)
+            return len(now) == 1 and not before & now
 
         wait_for("another container has taken its place", replaced, 30)
         wait_for("it serves again", lambda: up.serves("/box/version.txt", "version=1"), 30)
@@ -253,10 +253,12 @@ def composed(world):
             load.end_without_failure()
         wait_for("the old containers are gone", lambda: len(engine.containers(service)) == 2, 60)
         equal(len(engine.images(service)), 2, "images that are kept for a rollback")
+        before = engine.ids(service)
         for pid in shims(world) + list(clients(world)):
             os.kill(pid, signal.SIGKILL)
-        wait_for("it serves again", lambda: up.serves("/shop/cgi-bin/append", "after"), 60)
+        wait_for("others have taken their place", lambda: not before & engine.ids(service), 60)
         wait_for("nothing is there twice", lambda: len(engine.containers(service)) == 2, 40)
+        wait_for("it serves again", lambda: up.serves("/shop/cgi-bin/append", "after"), 60)
         broken = compose()["compose.yaml"].replace("${PORT}", "8099")
         repository.commit({"compose.yaml": broken})
         up.hub.deploy(service["id"])

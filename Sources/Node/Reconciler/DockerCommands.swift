@@ -70,13 +70,13 @@ enum DockerCommands {
     /// What an exit code of `docker run` means, where it is more than the application's own; see docker-run(1).
     static func explain(exitCode: Int?, _ service: DesiredService) -> String? {
         switch exitCode {
-        case 125: "not started by Docker (exit code 125); the log says why"
-        case 126: "its command cannot be run in the image (exit code 126)"
-        case 127: "its command is not in the image (exit code 127)"
+        case 125: "was not started by Docker (exit code 125); the log says why"
+        case 126: "has a command that cannot be run in its image (exit code 126)"
+        case 127: "has a command that is not in its image (exit code 127)"
         case 137:
             service.memoryMaxBytes.map {
-                "killed (exit code 137), as is whatever goes above its memory limit of \(ByteCount.text($0))"
-            } ?? "killed (exit code 137)"
+                "was killed (exit code 137), as is whatever goes above its memory limit of \(ByteCount.text($0))"
+            } ?? "was killed (exit code 137)"
         default: nil
         }
     }

@@ -184,6 +184,10 @@ class Engine:
         label = f"label=roost.service={service['id']}"
         return sorted(self.ask("ps", "--all", "--filter", label, "--format", "{{.Names}}").stdout.split())
 
+    def ids(self, service):
+        label = f"label=roost.service={service['id']}"
+        return set(self.ask("ps", "--all", "--quiet", "--filter", label).stdout.split())
+
     def images(self, service):
         out = self.ask("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
         return sorted(name for name in out if name.startswith(f"roost/{service['name']}-"))

@@ -36,7 +36,9 @@ COMPOSE = f"""services:
       TOKEN: ${{TOKEN:?}}
     volumes: ["data:/data"]
     depends_on: [store]
+    init: true
   store:
+    init: true
     image: {IMAGE}
     command: httpd -f -p 8080 -h /data
     volumes: ["data:/data"]
