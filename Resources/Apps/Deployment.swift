@@ -99,7 +99,8 @@ public enum Deployments {
     /// Fields whose change needs new instances. All others reach running instances through routes and checks.
     static let snapshotFields: Set<String> = [
         "kind", "git_url", "git_ref", "build_command", "build_timeout", "build_memory_max", "run_command",
-        "public_folder", "port", "env", "memory_max", "cpu_quota", "instances", "stop_signal", "stop_grace",
+        "dockerfile", "compose_file", "public_folder", "port", "env", "memory_max", "cpu_quota", "instances",
+        "stop_signal", "stop_grace",
     ]
 
     /// The fields of a service that a deployment is made from.

@@ -64,6 +64,9 @@ public protocol Probes: Sendable {
     /// - Throws: `timeout`, `unavailable` with the reason.
     func http(host: String, port: Int, path: String, timeout: Duration) async throws -> Int
     func tcp(host: String, port: Int, timeout: Duration) async throws
+    /// As `tcp`, for a port that a forwarder opens before the application behind it listens: the connection must also
+    /// stay open for a moment.
+    func steadyTCP(host: String, port: Int, timeout: Duration) async throws
     /// A TCP port on loopback that nobody listens on and that is not in `taken`.
     func freePort(excluding taken: Set<Int>) async throws -> Int
 }

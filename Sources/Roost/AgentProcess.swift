@@ -38,7 +38,7 @@ struct AgentProcess: Sendable {
             edge: EdgeControlClient(socket: AgentPaths(root: options.dataFolder).edgeSocket),
             accounts: LiveAccounts(), names: LiveNames(), firewall: LiveFirewall(), probes: LiveProbes(),
             facts: LiveFacts(dataFolder: options.dataFolder), clock: LiveClock(), random: LiveRandom(),
-            effects: FaultGate.fromEnvironment())
+            effects: FaultGate.fromEnvironment(), containers: LiveContainers())
     }
 
     static func makeClient() -> HTTPClient {

@@ -213,6 +213,10 @@ extension SimulatedMachine: Accounts, InternalNames, Probes, Facts {
         [ListeningPort(protocol: "tcp", address: "0.0.0.0", port: 80)]
     }
 
+    public func steadyTCP(host: String, port: Int, timeout: Duration) async throws {
+        try await tcp(host: host, port: port, timeout: timeout)
+    }
+
     public func freePort(excluding taken: Set<Int>) async throws -> Int {
         state.withLock { state in
             repeat { state.nextPort += 1 } while taken.contains(state.nextPort)

@@ -12,6 +12,10 @@ struct ReleaseSeal: Codable, Sendable, Equatable {
     /// Nil in seals of versions that did not measure.
     var files: Int?
     var bytes: Int64?
+    /// Images that the container engine must have for it to run.
+    var images: [String]?
+    /// Of a compose service, relative to the tree.
+    var composeFile: String?
 }
 
 /// Brings a release into being: objects, tree, build, seal.
@@ -20,6 +24,7 @@ extension WorkerRun {
         let release = Keys.release(desired)
         let tree = paths.release(release)
         enter("fetching", desired)
+        if desired.usesContainers, try await engineClient(desired) == nil { return }
         try await clearHalf(release, desired)
         let host = host
         do {
@@ -34,12 +39,20 @@ extension WorkerRun {
         if let account = try await ensureAccount(desired) {
             try await host.effect("release.give") { try await host.files.give(tree, to: account) }
         }
+        if desired.buildCommand != nil || desired.usesContainers { try await beginBuildLog(desired, release: release) }
         if let command = desired.buildCommand {
-            guard try await build(desired, command, release: release) else { return }
+            let spec = buildSpec(desired, command, unit: Keys.buildUnit(desired, release: release), tree: tree)
+            guard try await build(desired, spec, release: release) else { return }
+        }
+        var images: EngineImages?
+        if desired.usesContainers {
+            images = try await buildImages(desired, release: release)
+            if images == nil { return }
         }
         let size = try await host.files.measure(tree)
         let seal = ReleaseSeal(
-            commit: desired.commit, sealedAt: host.clock.now().rfc3339, files: size.files, bytes: size.bytes)
+            commit: desired.commit, sealedAt: host.clock.now().rfc3339, files: size.files, bytes: size.bytes,
+            images: images?.names, composeFile: images?.composeFile)
         let path = paths.seal(release)
         try await host.effect("release.seal") { try await JSONFile.write(seal, path, host.files) }
         noteSize(seal, desired)
@@ -100,24 +113,38 @@ extension WorkerRun {
         try await host.effect("git.prune") { try await host.git.prune(cache: cache) }
     }
 
-    /// - Returns: false when the build failed, or was given up for a newer deployment.
-    private mutating func build(_ desired: DesiredService, _ command: String, release: String) async throws -> Bool {
-        enter("queued", desired)
-        await worker.parts.builds.take()
-        defer { worker.parts.builds.give() }
-        enter("building", desired)
-        let unit = Keys.buildUnit(desired, release: release)
-        let spec = buildSpec(desired, command, unit: unit, tree: paths.release(release))
+    /// One log for all steps of a build.
+    private func beginBuildLog(_ desired: DesiredService, release: String) async throws {
         let (host, logs) = (host, worker.parts.paths.buildLog(desired.name, desired.deploymentId))
         try await removeOldBuildLogs(except: logs)
         try await host.effect("build.log.clear") { try await host.files.remove(logs) }
         try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
+    }
+
+    /// Runs one step of a build. All steps of a build have the same unit and write to the same log, in turn.
+    ///
+    /// - Parameter isOfEngine: whether the container engine does the work: when it went away meanwhile, that is not the
+    ///   build's failure, and it is tried again.
+    /// - Returns: false when the build failed, or was given up for a newer deployment.
+    mutating func build(
+        _ desired: DesiredService, _ spec: UnitSpec, release: String, isOfEngine: Bool = false
+    ) async throws -> Bool {
+        enter("queued", desired)
+        await worker.parts.builds.take()
+        defer { worker.parts.builds.give() }
+        enter("building", desired)
+        let unit = spec.id
+        let (host, logs) = (host, spec.logFolder)
         try await host.effect("build.start") { try await host.supervisor.start(spec) }
         let outcome = try await awaitBuild(unit, desired)
         try await host.effect("build.stop") { try await host.supervisor.stop(unit) }
         guard let outcome else { return false }
         if outcome.exitCode == 0 { return true }
         let tail = await LogTail.lastLines(logs, host.files)
+        if isOfEngine {
+            _ = try await host.containers.client()
+            try await clearImages(release: release)
+        }
         // A full disk has no room for the build's own words about it, so it is looked for while the tree is there.
         let isFull = try await host.facts.machine().diskFreeBytes < Self.diskFreeBytesMin
         // The tree goes first: a build that filled the disk must not keep its failure from being recorded.

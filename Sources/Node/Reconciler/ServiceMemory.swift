@@ -19,6 +19,8 @@ struct ServiceMemory: Codable, Sendable, Equatable {
     var account: String?
     /// Progress of the deployment under way or last finished.
     var report: DeploymentReport?
+    /// Whether the container engine may hold something of the service.
+    var usesContainers: Bool?
 }
 
 /// A process of a release.
@@ -31,6 +33,8 @@ struct InstanceRecord: Codable, Sendable, Equatable {
     var port: Int
     /// What events have said of it, so that each transition is told once, also one that an agent's own end hid.
     var told: ToldState?
+    /// Label that everything of the instance has in the container engine, `name=value`; nil for a process.
+    var engineLabel: String?
 }
 
 struct ToldState: Codable, Sendable, Equatable {

@@ -81,6 +81,7 @@ enum ServicePlan {
         // Routes go first, so that no request finds a stopped instance.
         var steps: [ServiceStep] = memory.serving == nil ? [] : [.switchOver(release: "")]
         steps += observed.units.keys.sorted().map { .drainAndStop(unit: $0) }
+        steps += leftovers(kept: [], memory, observed).map { .stop(unit: $0) }
         return steps + [.forget]
     }
 
@@ -100,7 +101,7 @@ enum ServicePlan {
         }
         let wanted = (0..<desired.instances).map { Keys.instanceUnit(desired, runKey: runKey, index: $0) }
         let missing = wanted.filter { observed.units[$0] == nil }
-        if desired.port != nil, !isServing || !missing.isEmpty {
+        if desired.fixedPort != nil, !isServing || !missing.isEmpty {
             steps += makeRoom(for: wanted, memory, observed)
         }
         steps += missing.map { .start(unit: $0) }
@@ -134,7 +135,7 @@ enum ServicePlan {
     ) -> [ServiceStep] {
         var steps: [ServiceStep] = []
         let missing = serving.unitIds.filter { observed.units[$0] == nil }
-        if serving.service.port != nil, !missing.isEmpty {
+        if serving.service.fixedPort != nil, !missing.isEmpty {
             steps += observed.units.keys.filter { $0.hasPrefix("app.") && !serving.unitIds.contains($0) }.sorted()
                 .map { .stop(unit: $0) }
         }
@@ -157,6 +158,7 @@ enum ServicePlan {
         }
         let surplus = observed.units.keys.filter { !kept.contains($0) }.sorted()
         var steps: [ServiceStep] = surplus.map { $0.hasPrefix("app.") ? .drainAndStop(unit: $0) : .stop(unit: $0) }
+        steps += leftovers(kept: kept, memory, observed).map { .stop(unit: $0) }
         let current = [memory.serving?.release, hasFailed ? nil : Keys.release(desired)].compactMap { $0 }
         let newest = memory.releases.filter { observed.sealed.contains($0) }.suffix(max(desired.retain, 1))
         let keptReleases = Set(current).union(newest)
@@ -164,6 +166,14 @@ enum ServicePlan {
         let halves = observed.halves.subtracting(hasFailed ? [] : [Keys.release(desired)]).sorted()
         steps += (old + halves).map { .removeRelease($0) }
         return steps
+    }
+
+    /// Units that are gone, though not what they may have left in the container engine.
+    private static func leftovers(
+        kept: Set<String>, _ memory: ServiceMemory, _ observed: ServiceObservation
+    ) -> [String] {
+        memory.instances.filter { $0.engineLabel != nil }.map(\.unitId)
+            .filter { observed.units[$0] == nil && !kept.contains($0) }.sorted()
     }
 
     private static func verdict(_ unit: String, _ observed: ServiceObservation) -> HealthVerdict {

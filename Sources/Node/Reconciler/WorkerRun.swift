@@ -56,6 +56,7 @@ struct WorkerRun {
         let own = ["app.\(memory.name).", "build.\(memory.name)."]
         var observed = ServiceObservation()
         observed.units = all.filter { entry in own.contains { entry.key.hasPrefix($0) } }
+        explainContainers(&observed.units, desired)
         for name in try await host.files.list(paths.releases) {
             if name.hasSuffix(".json") {
                 observed.sealed.insert(String(name.dropLast(5)))
@@ -96,7 +97,12 @@ struct WorkerRun {
                     host: "127.0.0.1", port: instance.port, path: path, timeout: timeout)
                 return (200..<400).contains(status) ? nil : "GET \(path) answered \(status)"
             }
-            try await host.probes.tcp(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            // The engine opens a container's port before anything in the container listens.
+            if instance.engineLabel != nil {
+                try await host.probes.steadyTCP(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            } else {
+                try await host.probes.tcp(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            }
             return nil
         } catch {
             return Problem(wrapping: error, doing: "The health check").message

@@ -58,22 +58,27 @@ extension WorkerRun {
         let isOld = memory.serving?.unitIds.contains(unit) == true
         guard let service = isOld ? memory.serving?.service : desired else { return }
         enter("starting", desired)
-        let account = try await ensureAccount(service)
+        let account = service.usesContainers ? nil : try await ensureAccount(service)
         if !memory.instances.contains(where: { $0.unitId == unit }) {
             let taken = Set(memory.instances.map(\.port))
             let port: Int
-            if let fixed = service.port {
+            if let fixed = service.fixedPort {
                 port = fixed
             } else {
                 port = try await host.probes.freePort(excluding: taken)
             }
+            let (runKey, index) = (Keys.run(service), Int(unit.split(separator: ".").last ?? "") ?? 0)
             let record = InstanceRecord(
-                unitId: unit, deploymentId: service.deploymentId, release: Keys.release(service),
-                runKey: Keys.run(service), index: Int(unit.split(separator: ".").last ?? "") ?? 0, port: port)
+                unitId: unit, deploymentId: service.deploymentId, release: Keys.release(service), runKey: runKey,
+                index: index, port: port, engineLabel: Self.engineLabel(service, runKey: runKey, index: index))
             try await remember("instance.remember") { $0.instances.append(record) }
         }
         guard let record = memory.instances.first(where: { $0.unitId == unit }) else { return }
-        let spec = instanceSpec(service, record, account: account)
+        let isOfEngine = service.usesContainers
+        let made =
+            isOfEngine
+            ? try await engineSpec(service, record) : instanceSpec(service, record, account: account)
+        guard let spec = made else { return }
         let host = host
         try await host.effect("unit.start") { try await host.supervisor.start(spec) }
         // The next look must see it, or it would be started again and again.
@@ -162,6 +167,9 @@ extension WorkerRun {
         let host = host
         try await host.effect("unit.stop") { try await host.supervisor.stop(unit) }
         _ = try await worker.parts.units.all(isFresh: true)
+        if let label = memory.instances.first(where: { $0.unitId == unit })?.engineLabel {
+            try await clearEngine(label: label)
+        }
         try await remember("instance.forget") { $0.instances.removeAll { $0.unitId == unit } }
         // The log of a build outlives its unit.
         guard unit.hasPrefix("app.") else { return }
@@ -171,6 +179,7 @@ extension WorkerRun {
 
     private mutating func removeRelease(_ release: String) async throws {
         let (host, seal, tree) = (host, paths.seal(release), paths.release(release))
+        if memory.usesContainers == true { try await clearImages(release: release) }
         try await host.effect("release.unseal") { try await host.files.remove(seal) }
         try await host.effect("release.remove") { try await host.files.remove(tree) }
         try await remember("release.forget") { $0.releases.removeAll { $0 == release } }
@@ -182,6 +191,10 @@ extension WorkerRun {
             try await host.effect("account.remove") { try await host.accounts.remove(account) }
         }
         try await removeOldBuildLogs(except: nil)
+        if memory.usesContainers == true {
+            try await clearEngine(label: "\(DockerCommands.serviceLabel)=\(memory.serviceId)")
+            try await clearImages()
+        }
         try await tell("run", "\(name): removed.")
         try await host.effect("service.remove") { try await host.files.remove(root) }
         isForgotten = true

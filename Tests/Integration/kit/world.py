@@ -63,6 +63,8 @@ class World:
         self.processes = []
         self.names = []
         self.mounts = []
+        # Programs that Roost is not to find.
+        self.hidden = []
         self.notes = []
         # Internal names go into a hosts file of this world's own, so that worlds do not write over each other's.
         self.hosts = f"{self.root}/hosts"
@@ -146,6 +148,7 @@ class World:
         mounts = 'mount --bind "$0" /etc/hosts && '
         if os.path.exists(self.authorities):
             mounts += f"mount --bind {self.authorities} {AUTHORITIES} && "
+        mounts += "".join(f"mount --bind /dev/null {path} && " for path in self.hidden)
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts + 'exec "$@"', self.hosts, *command]
 
     def log(self, name):
