@@ -26,7 +26,9 @@ struct HubCommand: AsyncParsableCommand {
     var tlsCertificate: String?
     @Option(help: "Key of the certificate in PEM.")
     var tlsKey: String?
-    @Option(help: "Address by which servers and browsers reach the hub, e.g. https://hub.example.org.")
+    @Option(
+        name: .customLong("public-url"),
+        help: "Address by which servers and browsers reach the hub, e.g. https://hub.example.org.")
     var publicURL: String?
     @OptionGroup var log: LogOptions
 

@@ -60,7 +60,7 @@ import Testing
             return try await world.plan(machine)
         }
         let steps = Self.steps(plan)
-        #expect(steps.first == "web: fetch commit bbbbbbbbbbbb")
+        #expect(steps.first == "web: fetch bbbbbbbbbbbb")
         #expect(steps.contains { $0.hasPrefix("web: build release bbbbbbbb-") })
         #expect(steps.contains { $0.hasPrefix("web: switch requests to release bbbbbbbb-") })
     }

@@ -100,8 +100,8 @@ extension WorkerRun {
         let spec = UnitSpec(
             id: unit, argv: [client.program] + arguments, environment: environment,
             workingDirectory: paths.release(release), restart: .never, stopGraceMs: 2000,
-            timeLimitMs: desired.buildTimeoutMs, logFolder: worker.parts.paths.buildLog(desired.name, desired.deploymentId),
-            logSizeMaxBytes: 4_194_304, logFilesMax: 2)
+            timeLimitMs: desired.buildTimeoutMs,
+            logFolder: worker.parts.paths.buildLog(desired.name, desired.deploymentId), logSizeMaxBytes: 4_194_304, logFilesMax: 2)
         return try await build(desired, spec, release: release, isOfEngine: true)
     }
 
