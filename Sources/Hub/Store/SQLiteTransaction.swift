@@ -42,7 +42,7 @@ struct SQLiteTransaction: StoreTransaction {
         )
     }
 
-    /// The kind is written out: SQLite would compile a statement with `kind = ?` anew for each call, to see which of the
+    /// The kind is written out: SQLite would compile a statement with `kind = ?` anew for each call, to see which
     /// indexes of single kinds fit.
     private func records(_ condition: String, _ arguments: StatementArguments) throws -> [ResourceRecord] {
         let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM resources WHERE \(condition)")
