@@ -42,7 +42,7 @@ extension Hub {
             throw problem
         }
         if let later = stored.laterSequence {
-            return contacts.raise(later, nodeId: nodeId, stackId: stored.stackId)
+            return contacts.raise(later, nodeId: nodeId, stackId: stored.stackId, at: world.clock.monotonic())
         }
         contacts.stored(
             report, sighting.sequence, nodeId: nodeId, stackId: stored.stackId, at: world.clock.monotonic())
@@ -112,8 +112,9 @@ extension Hub {
         return record
     }
 
-    /// Marks servers that missed three heartbeats.
-    func markSilentNodes() async throws {
+    /// Marks servers that missed three heartbeats. Those that other hubs hear of, and all when this one starts, get a
+    /// minute more, since that is how late the store may know of a heartbeat.
+    package func markSilentNodes() async throws {
         if contacts.isListDue(at: world.clock.monotonic()) { try await expectAllNodes() }
         let intervals = try await store.read { transaction in
             Dictionary(
@@ -151,7 +152,8 @@ extension Hub {
         }
         let stackId = node.spec["stack_id"]?.stringValue ?? ""
         // It may have been heard of since, and then goes on as it is.
-        guard contacts.markSilent(id, after: limit(stackId), at: world.clock.monotonic()),
+        let sequence = node.state["heartbeat_sequence"]?.intValue ?? 0
+        guard contacts.markSilent(id, sequence: sequence, after: limit(stackId), at: world.clock.monotonic()),
             node.state["is_silent"] != true
         else { return nil }
         node = current(node)
@@ -180,6 +182,7 @@ extension Hub {
         for node in nodes {
             contacts.expect(
                 node.id, stackId: node.spec["stack_id"]?.stringValue ?? "",
+                sequence: node.state["heartbeat_sequence"]?.intValue ?? 0,
                 isSilent: node.state["is_silent"]?.boolValue ?? false, at: now)
         }
     }

@@ -4,6 +4,9 @@ import Synchronization
 
 /// What every server said last. Most heartbeats say what the one before said; those end here, in memory, and the store
 /// gets one a minute. Lost with the process: a hub that starts gives each server the time to be heard of again.
+///
+/// Several hubs may share a database, and each hears some of the servers. What another hub hears shows in the store, as
+/// a higher number of the last heartbeat, once per ``storePause``: such a server is waited for that much longer.
 final class NodeContacts: Sendable {
     /// What a heartbeat says that is more than a sign of life.
     struct Report: Equatable, Sendable {
@@ -41,6 +44,10 @@ final class NodeContacts: Sendable {
         /// When it was heard of, or from when on it is waited for.
         var heardAt: Duration
         var sighting: Sighting?
+        /// The number of the last heartbeat, here or in the store.
+        var sequence: Int64 = 0
+        /// Heard by another hub, or by this one before it started, and so only as often as the store gets to know.
+        var isHeardElsewhere = false
         /// What the store says; nil while that is being changed, or is not known.
         var stored: Report?
         var storedAt: Duration = .zero
@@ -63,12 +70,15 @@ final class NodeContacts: Sendable {
     func take(_ sighting: Sighting, _ report: Report, nodeId: String, at now: Duration) -> Verdict {
         state.withLock { state in
             guard var contact = state.contacts[nodeId] else {
-                state.contacts[nodeId] = Contact(stackId: "", heardAt: now, sighting: sighting)
+                state.contacts[nodeId] = Contact(
+                    stackId: "", heardAt: now, sighting: sighting, sequence: sighting.sequence)
                 return .news
             }
-            guard sighting.sequence > contact.sighting?.sequence ?? 0 else { return .late }
+            guard sighting.sequence > contact.sequence else { return .late }
             contact.sighting = sighting
+            contact.sequence = sighting.sequence
             contact.heardAt = now
+            contact.isHeardElsewhere = false
             let isKnown = contact.stored == report && now - contact.storedAt < Self.storePause
             if !isKnown { contact.stored = nil }
             state.contacts[nodeId] = contact
@@ -79,7 +89,7 @@ final class NodeContacts: Sendable {
     /// Notes that the store has a report, unless a later heartbeat came meanwhile.
     func stored(_ report: Report, _ sequence: Int64, nodeId: String, stackId: String, at now: Duration) {
         state.withLock { state in
-            guard state.contacts[nodeId]?.sighting?.sequence == sequence else { return }
+            guard state.contacts[nodeId]?.sequence == sequence else { return }
             state.contacts[nodeId]!.stackId = stackId
             state.contacts[nodeId]!.stored = report
             state.contacts[nodeId]!.storedAt = now
@@ -87,21 +97,43 @@ final class NodeContacts: Sendable {
         }
     }
 
-    /// Notes what the store has from an earlier life or from another program, when it is later than what is known here.
-    func raise(_ sequence: Int64, nodeId: String, stackId: String) {
+    /// Notes a heartbeat that only the store knew of: it was taken by another hub, or by this one before it started.
+    func raise(_ sequence: Int64, nodeId: String, stackId: String, at now: Duration) {
         state.withLock { state in
-            state.contacts[nodeId]?.stackId = stackId
-            if sequence > state.contacts[nodeId]?.sighting?.sequence ?? 0 {
-                state.contacts[nodeId]?.sighting?.sequence = sequence
-            }
+            guard state.contacts[nodeId] != nil else { return }
+            state.contacts[nodeId]!.stackId = stackId
+            Self.raise(sequence, &state.contacts[nodeId]!, at: now)
         }
     }
 
-    /// Waits for a server from now on, if it is not waited for already.
-    func expect(_ nodeId: String, stackId: String, isSilent: Bool = false, at now: Duration) {
+    /// - Returns: whether the store knew of a later one.
+    @discardableResult
+    private static func raise(_ sequence: Int64, _ contact: inout Contact, at now: Duration) -> Bool {
+        guard sequence > contact.sequence else { return false }
+        contact.sequence = sequence
+        contact.heardAt = now
+        contact.isHeardElsewhere = true
+        contact.stored = nil
+        return true
+    }
+
+    /// Waits for a server that joined here.
+    func expect(_ nodeId: String, stackId: String, at now: Duration) {
         state.withLock { state in
             guard state.contacts[nodeId] == nil else { return }
-            state.contacts[nodeId] = Contact(stackId: stackId, heardAt: now, isSilent: isSilent)
+            state.contacts[nodeId] = Contact(stackId: stackId, heardAt: now)
+        }
+    }
+
+    /// Waits for a server as the store has it.
+    func expect(_ nodeId: String, stackId: String, sequence: Int64, isSilent: Bool, at now: Duration) {
+        state.withLock { state in
+            guard state.contacts[nodeId] != nil else {
+                state.contacts[nodeId] = Contact(
+                    stackId: stackId, heardAt: now, sequence: sequence, isHeardElsewhere: true, isSilent: isSilent)
+                return
+            }
+            if Self.raise(sequence, &state.contacts[nodeId]!, at: now) { state.contacts[nodeId]!.isSilent = isSilent }
         }
     }
 
@@ -120,17 +152,25 @@ final class NodeContacts: Sendable {
     /// Servers that were not heard of for longer than the limit of their stack and are not marked yet, sorted.
     func overdue(_ limit: (_ stackId: String) -> Duration, at now: Duration) -> [String] {
         state.withLock { state in
-            state.contacts.filter { !$0.value.isSilent && now - $0.value.heardAt > limit($0.value.stackId) }.keys
-                .sorted()
+            state.contacts.filter { _, contact in
+                !contact.isSilent && Self.isOverdue(contact, limit(contact.stackId), at: now)
+            }.keys.sorted()
         }
+    }
+
+    private static func isOverdue(_ contact: Contact, _ limit: Duration, at now: Duration) -> Bool {
+        now - contact.heardAt > limit + (contact.isHeardElsewhere ? storePause : .zero)
     }
 
     /// Marks a server as silent if it still is, so that its next heartbeat is news.
     ///
+    /// - Parameter sequence: the number of the last heartbeat that the store has.
     /// - Returns: whether it was marked.
-    func markSilent(_ nodeId: String, after limit: Duration, at now: Duration) -> Bool {
+    func markSilent(_ nodeId: String, sequence: Int64, after limit: Duration, at now: Duration) -> Bool {
         state.withLock { state in
-            guard let contact = state.contacts[nodeId], now - contact.heardAt > limit else { return false }
+            guard state.contacts[nodeId] != nil, !Self.raise(sequence, &state.contacts[nodeId]!, at: now),
+                Self.isOverdue(state.contacts[nodeId]!, limit, at: now)
+            else { return false }
             state.contacts[nodeId]!.isSilent = true
             state.contacts[nodeId]!.stored = nil
             return true
