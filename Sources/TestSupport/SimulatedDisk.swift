@@ -9,6 +9,32 @@ final class SimulatedDisk: Files {
         var files: [String: [UInt8]] = [:]
         var folders: Set<String> = ["/"]
         var isFull = false
+        /// Names in each folder, of files and of folders.
+        var names: [String: Set<String>] = [:]
+
+        mutating func addName(_ path: String) {
+            var path = path[...]
+            while let slash = path.lastIndex(of: "/") {
+                let isNew = names[String(path[..<slash]), default: []].insert(String(path[path.index(after: slash)...]))
+                    .inserted
+                guard isNew else { return }
+                path = path[..<slash]
+            }
+        }
+
+        mutating func removeName(_ path: String) {
+            guard let slash = path.lastIndex(of: "/") else { return }
+            names[String(path[..<slash])]?.remove(String(path[path.index(after: slash)...]))
+        }
+
+        mutating func removeAll(below folder: String) {
+            for name in names.removeValue(forKey: folder) ?? [] {
+                let path = "\(folder)/\(name)"
+                files.removeValue(forKey: path)
+                folders.remove(path)
+                removeAll(below: path)
+            }
+        }
     }
 
     private let state = Mutex(State())
@@ -53,14 +79,7 @@ final class SimulatedDisk: Files {
     }
 
     func list(_ folder: String) async throws -> [String] {
-        let prefix = folder + "/"
-        return state.withLock { state in
-            var names: Set<String> = []
-            for path in Array(state.files.keys) + Array(state.folders) where path.hasPrefix(prefix) {
-                names.insert(String(path.dropFirst(prefix.count).prefix { $0 != "/" }))
-            }
-            return names.sorted()
-        }
+        state.withLock { $0.names[folder]?.sorted() ?? [] }
     }
 
     func makeFolder(_ path: String, mode: UInt16) async throws {
@@ -71,17 +90,20 @@ final class SimulatedDisk: Files {
     }
 
     func remove(_ path: String) async throws {
-        let prefix = path + "/"
         state.withLock { state in
             state.files.removeValue(forKey: path)
             state.folders.remove(path)
-            for key in state.files.keys where key.hasPrefix(prefix) { state.files.removeValue(forKey: key) }
-            state.folders = state.folders.filter { !$0.hasPrefix(prefix) }
+            state.removeName(path)
+            state.removeAll(below: path)
         }
     }
 
     func move(_ path: String, to target: String) async throws {
-        state.withLock { $0.files[target] = $0.files.removeValue(forKey: path) }
+        state.withLock { state in
+            state.files[target] = state.files.removeValue(forKey: path)
+            state.removeName(path)
+            state.addName(target)
+        }
     }
 
     func give(_ path: String, to user: String) async throws {}
@@ -111,6 +133,7 @@ final class SimulatedDisk: Files {
     }
 
     private static func makeParents(of path: String, _ state: inout State) {
+        state.addName(path)
         var parent = path[...]
         while let slash = parent.lastIndex(of: "/"), slash > parent.startIndex {
             parent = parent[..<slash]

@@ -14,7 +14,11 @@ public final class SimulatedMachine: Sendable {
 
     struct State {
         var units: [String: Unit] = [:]
-        var table = EdgeTable()
+        var table = EdgeTable() {
+            didSet { tableHash = nil }
+        }
+        /// Of the table, once somebody has asked for it.
+        var tableHash: String?
         var nextPort = 20_000
         var accounts: Set<String> = []
         var names: [String] = []
@@ -177,7 +181,11 @@ extension SimulatedMachine: EdgeControl {
     }
 
     public func status() async throws -> EdgeStatus {
-        EdgeStatus(tableHash: sha256Hex(try WireCoding.encode(table).canonicalBytes))
+        let (known, table) = state.withLock { ($0.tableHash, $0.table) }
+        if let known { return EdgeStatus(tableHash: known) }
+        let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
+        state.withLock { state in if state.table == table { state.tableHash = hash } }
+        return EdgeStatus(tableHash: hash)
     }
 }
 

@@ -9,6 +9,7 @@ struct SQLiteTransaction: StoreTransaction {
     let now: Timestamp
     let random: any RandomSource
     let kinds: [String: ResourceKind]
+    let parsed: ParsedRecords
 
     static let columns = """
         seq, kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state, version, created_at, \
@@ -27,33 +28,42 @@ struct SQLiteTransaction: StoreTransaction {
         try db.cachedStatement(sql: sql).execute(arguments: arguments)
     }
 
-    static func record(_ row: Row) throws -> ResourceRecord {
-        guard let status = ResourceStatus(rawValue: row[6]), let spec = try json(row[8]).objectValue,
-            let state = try json(row[9]).objectValue
+    func record(_ row: Row) throws -> ResourceRecord {
+        guard let status = ResourceStatus(rawValue: row[6]),
+            let members = try parsed.members(of: row[0], spec: row[8], state: row[9])
         else {
             throw Problem(
                 .storage, "A stored resource cannot be read.", context: "\(row[1] as String)/\(row[2] as String)")
         }
         return ResourceRecord(
             kind: row[1], id: row[2], parentId: row[3], brandId: row[4], tenantId: row[5], status: status,
-            statusMessage: row[7], spec: spec, state: state, version: row[10],
+            statusMessage: row[7], spec: members.spec, state: members.state, version: row[10],
             createdAt: Timestamp(millisecondsSinceEpoch: row[11]), updatedAt: Timestamp(millisecondsSinceEpoch: row[12])
         )
+    }
+
+    /// The kind is written out: SQLite would compile a statement with `kind = ?` anew for each call, to see which
+    /// indexes of single kinds fit.
+    private func records(_ condition: String, _ arguments: StatementArguments) throws -> [ResourceRecord] {
+        let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM resources WHERE \(condition)")
+        // A cursor reads in place; fetched rows would each be copied first.
+        let cursor = try Row.fetchCursor(statement, arguments: arguments)
+        var records: [ResourceRecord] = []
+        while let row = try cursor.next() { records.append(try record(row)) }
+        return records
     }
 
     static func json(_ text: String) throws -> JSONValue { try JSONParser.parse(text) }
 
     func get(_ kind: String, _ id: String) throws -> ResourceRecord? {
-        try row("SELECT \(Self.columns) FROM resources WHERE kind = ? AND id = ?", [kind, id]).map(Self.record)
+        guard kinds[kind] != nil else { return nil }
+        return try records("kind = '\(kind)' AND id = ?", [id]).first
     }
 
     func all(_ kind: String, parentId: String?) throws -> [ResourceRecord] {
-        let base = "SELECT \(Self.columns) FROM resources"
-        guard let parentId else {
-            return try rows("\(base) WHERE kind = ? ORDER BY created_at, seq", [kind]).map(Self.record)
-        }
-        return try rows("\(base) WHERE kind = ? AND parent_id = ? ORDER BY created_at, seq", [kind, parentId])
-            .map(Self.record)
+        guard kinds[kind] != nil else { return [] }
+        guard let parentId else { return try records("kind = '\(kind)' ORDER BY created_at, seq", []) }
+        return try records("kind = '\(kind)' AND parent_id = ? ORDER BY created_at, seq", [parentId])
     }
 
     func put(_ record: ResourceRecord) throws -> ResourceRecord {
@@ -62,14 +72,40 @@ struct SQLiteTransaction: StoreTransaction {
         }
         var stored = record
         stored.updatedAt = now
+        let spec = JSONValue.object(stored.spec).canonicalText
         let old = try row(
-            "SELECT seq, version, search_text FROM resources WHERE kind = ? AND id = ?", [record.kind, record.id])
+            """
+            SELECT seq, version, search_text, parent_id IS ? AND brand_id IS ? AND tenant_id IS ? AND status = ?
+            AND spec = ? AND created_at = ? FROM resources WHERE kind = '\(kind.name)' AND id = ?
+            """,
+            [
+                stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, spec,
+                stored.createdAt.millisecondsSinceEpoch, stored.id,
+            ])
         stored.version = (old?[1] ?? 0) + 1
         let text = Self.searchText(of: stored, kind)
-        let spec = JSONValue.object(stored.spec).canonicalText
-        let state = JSONValue.object(stored.state).canonicalText
         if let old {
-            let seq: Int64 = old[0]
+            try replace(old, stored, spec: spec, text)
+        } else {
+            try insert(stored, spec: spec, text)
+        }
+        try takeClaims(of: stored, kind)
+        return stored
+    }
+
+    private func replace(_ old: Row, _ stored: ResourceRecord, spec: String, _ text: String) throws {
+        let seq: Int64 = old[0]
+        let state = JSONValue.object(stored.state).canonicalText
+        if old[3] {
+            // SQLite writes an index anew for each column that a statement names, changed or not, so the usual change
+            // names few.
+            try execute(
+                """
+                UPDATE resources SET status_message = ?, state = ?, version = ?, updated_at = ?, search_text = ?
+                WHERE seq = ?
+                """,
+                [stored.statusMessage, state, stored.version, stored.updatedAt.millisecondsSinceEpoch, text, seq])
+        } else {
             try execute(
                 """
                 UPDATE resources SET parent_id = ?, brand_id = ?, tenant_id = ?, status = ?, status_message = ?,
@@ -77,28 +113,27 @@ struct SQLiteTransaction: StoreTransaction {
                 """,
                 [
                     stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage,
-                    spec,
-                    state, stored.version, stored.createdAt.millisecondsSinceEpoch,
+                    spec, state, stored.version, stored.createdAt.millisecondsSinceEpoch,
                     stored.updatedAt.millisecondsSinceEpoch, text, seq,
                 ])
-            if old[2] as String != text {
-                try execute("UPDATE resource_text SET text = ? WHERE rowid = ?", [text, seq])
-            }
-        } else {
-            try execute(
-                """
-                INSERT INTO resources (kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state,
-                version, created_at, updated_at, search_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """,
-                [
-                    stored.kind, stored.id, stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue,
-                    stored.statusMessage, spec, state, stored.version, stored.createdAt.millisecondsSinceEpoch,
-                    stored.updatedAt.millisecondsSinceEpoch, text,
-                ])
-            try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [db.lastInsertedRowID, text])
         }
-        try takeClaims(of: stored, kind)
-        return stored
+        if old[2] as String != text {
+            try execute("UPDATE resource_text SET text = ? WHERE rowid = ?", [text, seq])
+        }
+    }
+
+    private func insert(_ stored: ResourceRecord, spec: String, _ text: String) throws {
+        try execute(
+            """
+            INSERT INTO resources (kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state,
+            version, created_at, updated_at, search_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                stored.kind, stored.id, stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue,
+                stored.statusMessage, spec, JSONValue.object(stored.state).canonicalText, stored.version,
+                stored.createdAt.millisecondsSinceEpoch, stored.updatedAt.millisecondsSinceEpoch, text,
+            ])
+        try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [db.lastInsertedRowID, text])
     }
 
     func remove(_ kind: String, _ id: String) throws {

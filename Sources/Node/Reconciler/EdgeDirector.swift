@@ -18,6 +18,7 @@ actor EdgeDirector {
     private var contributions: [String: EdgeContribution] = [:]
     private var suffix: String
     private var applied: EdgeTable?
+    private var appliedHash = ""
     /// Requests answered per service, as the edge last said.
     private(set) var requests: [String: Int] = [:]
 
@@ -45,12 +46,11 @@ actor EdgeDirector {
 
     /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
     func heal() async throws {
-        guard let applied else { return }
-        let hash = sha256Hex(try WireCoding.encode(applied).canonicalBytes)
+        guard applied != nil else { return }
         let status = try await host.edge.status()
         requests = status.requestsTotal
-        guard status.tableHash != hash else { return }
-        self.applied = nil
+        guard status.tableHash != appliedHash else { return }
+        applied = nil
         try await apply()
     }
 
@@ -58,6 +58,7 @@ actor EdgeDirector {
         let table = self.table
         guard table != applied else { return }
         let host = host
+        let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
         do {
             try await host.effect("edge.apply") { try await host.edge.apply(table) }
         } catch let problem as Problem where problem.code == .unavailable {
@@ -65,6 +66,7 @@ actor EdgeDirector {
             throw Problem(.unavailable, "\(problem.message) \(reason)", hint: problem.hint, context: problem.context)
         }
         applied = table
+        appliedHash = hash
     }
 
     /// What an edge that keeps ending said last, such as that its port is taken.

@@ -14,6 +14,15 @@ struct WorkerRun {
     var phaseBegan: Duration?
     var drainBegan: [String: Duration] = [:]
     var lastProblem: String?
+    private var planned: Planned?
+
+    /// A plan with all that it follows from.
+    private struct Planned {
+        var target: DesiredService?
+        var memory: ServiceMemory
+        var observed: ServiceObservation
+        var steps: [ServiceStep]
+    }
 
     /// While steady, units are looked at this often.
     private static let steadyPause: Duration = .seconds(1)
@@ -35,7 +44,7 @@ struct WorkerRun {
         // Before the first document is known, what served goes on as it was.
         let target = isDecided ? desired : memory.serving?.service
         guard isDecided || target != nil else { return Self.steadyPause }
-        let steps = ServicePlan.steps(desired: target, memory: memory, observed: observed)
+        let steps = plan(target, observed)
         publish(observed, isConverged: steps.isEmpty)
         guard let step = steps.first else {
             try await refreshEdge(observed)
@@ -48,6 +57,16 @@ struct WorkerRun {
         let pause = try await perform(step, target, observed)
         publish(observed, isConverged: false)
         return pause
+    }
+
+    /// The steps that are left. While nothing changes, and most of the time nothing does, they are those of last time.
+    private mutating func plan(_ target: DesiredService?, _ observed: ServiceObservation) -> [ServiceStep] {
+        if let planned, planned.target == target, planned.memory == memory, planned.observed == observed {
+            return planned.steps
+        }
+        let steps = ServicePlan.steps(desired: target, memory: memory, observed: observed)
+        planned = Planned(target: target, memory: memory, observed: observed, steps: steps)
+        return steps
     }
 
     /// Looks at units, releases and ports.
