@@ -199,7 +199,7 @@ def engine_away(world):
         up = Up(world)
         repository = world.repository("box", container())
         service = up.live("box", repository, **spec("container"))
-        plain = up.live("plain", world.repository())
+        other = up.live("other", world.repository())
         engine.stop()
         try:
             repository.commit(release("2"))
@@ -211,9 +211,9 @@ def engine_away(world):
                 return mine and "Docker" in (mine[0].get("last_error") or "")
 
             wait_for("the server says that Docker does not answer", is_told, 60)
-            expect(up.serves("/plain", "version=1"), "another service is harmed")
+            expect(up.serves("/other", "version=1"), "another service is harmed")
             equal(up.hub.deployments(service["id"])[0]["status"], "provisioning", "status of the deployment")
-            up.hub.ok("DELETE", f"/services/{plain['id']}")
+            up.hub.ok("DELETE", f"/services/{other['id']}")
         finally:
             engine.start()
         up.hub.active(service["id"], 120)

@@ -167,6 +167,19 @@ extension WorkerRun {
         return "\(key)=\(Keys.engineRun(service, runKey: runKey, index: index))"
     }
 
+    /// Why a connection to the published port would say nothing yet; nil when all containers have been started. Until
+    /// then the engine takes connections and keeps them open.
+    func containersFlaw(_ label: String) async throws -> String? {
+        let result = try await host.containers.ask(
+            ["ps", "--all", "--filter", "label=\(label)", "--format", "{{.State}}"], environment: [:],
+            timeout: .seconds(20))
+        let states = result.outputText.split(separator: "\n")
+        guard result.succeeded, states.contains("running"), !states.contains("created") else {
+            return "its container is not running"
+        }
+        return nil
+    }
+
     /// The unit of a container is the engine's client: its memory says nothing, and its exit code needs translation.
     func explainContainers(_ units: inout [String: UnitStatus], _ desired: DesiredService?) {
         for record in memory.instances where record.engineLabel != nil {

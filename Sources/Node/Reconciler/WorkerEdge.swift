@@ -42,13 +42,14 @@ extension WorkerRun {
         let desired = worker.shared.withLock { $0.desired }
         let serving = memory.serving
         let units = (serving?.unitIds ?? []).compactMap { observed.units[$0] }
+        let memoryBytes = units.compactMap(\.memoryBytes)
         let report = ServiceReport(
             serviceId: memory.serviceId, name: memory.name, state: state(observed, desired),
             servingDeploymentId: serving?.service.deploymentId, commit: serving?.service.commit,
             release: serving?.release,
             ports: memory.instances.filter { serving?.unitIds.contains($0.unitId) == true }.map(\.port).sorted(),
             restarts: units.map(\.restarts).reduce(0, +), lastError: lastProblem ?? units.compactMap(\.lastError).first,
-            memoryBytes: units.isEmpty ? nil : units.compactMap(\.memoryBytes).reduce(0, +),
+            memoryBytes: memoryBytes.isEmpty ? nil : memoryBytes.reduce(0, +),
             deployment: deploymentReport(desired))
         let isChanged = worker.shared.withLock { shared in
             defer {

@@ -117,7 +117,8 @@ struct WorkerRun {
                 return (200..<400).contains(status) ? nil : "GET \(path) answered \(status)"
             }
             // The engine opens a container's port before anything in the container listens.
-            if instance.engineLabel != nil {
+            if let label = instance.engineLabel {
+                if let reason = try await containersFlaw(label) { return reason }
                 try await host.probes.steadyTCP(host: "127.0.0.1", port: instance.port, timeout: timeout)
             } else {
                 try await host.probes.tcp(host: "127.0.0.1", port: instance.port, timeout: timeout)

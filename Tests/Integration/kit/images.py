@@ -8,15 +8,15 @@ exec httpd -f -p "0.0.0.0:$PORT" -h /www
 """
 
 # Each answers as plain text.
-ENVIRONMENT = """printf 'Content-Type: text/plain\\n\\n'
+ENVIRONMENT = """printf 'Content-Type: text/plain\\r\\n\\r\\n'
 env
 """
 # Adds its query to a file of the volume, and shows the file.
-APPEND = """printf 'Content-Type: text/plain\\n\\n'
+APPEND = """printf 'Content-Type: text/plain\\r\\n\\r\\n'
 test -n "$QUERY_STRING" && echo "$QUERY_STRING" >> /data/list
 cat /data/list
 """
-PEER = """printf 'Content-Type: text/plain\\n\\n'
+PEER = """printf 'Content-Type: text/plain\\r\\n\\r\\n'
 wget -q -O - http://store:8080/list
 """
 
