@@ -80,6 +80,9 @@ private let serviceFields: [Field] = [
     Field(
         "stop_grace", .duration(.zero...(.seconds(3600))), "From the stop signal until it is killed.",
         default: "10s"),
+    Field(
+        "idle_timeout", .duration(.seconds(10)...(.seconds(2_592_000))),
+        "Instances are stopped after this long without a request, and started by the next one.", example: "30m"),
     Field("retain", .integer(1...100), "Releases kept for rollback.", default: 5),
     Field("auto_deploy", .boolean, "Whether a push webhook deploys.", default: true),
     Field(
@@ -105,7 +108,9 @@ private let healthFields: [Field] = [
     let isStatic = spec["kind"] == "static"
     if isStatic {
         if spec["run_command"].map({ !$0.isNull }) == true { flaws.add("run_command", "is not for a static service") }
-        if spec["port"].map({ !$0.isNull }) == true { flaws.add("port", "is not for a static service") }
+        for name in ["port", "idle_timeout"] where spec[name].map({ !$0.isNull }) == true {
+            flaws.add(name, "is not for a static service")
+        }
     } else {
         if spec["run_command"]?.stringValue?.isEmpty != false { flaws.add("run_command", "is required for a process") }
         if spec["public_folder"].map({ !$0.isNull }) == true {

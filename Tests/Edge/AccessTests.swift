@@ -12,7 +12,7 @@ struct AccessTests {
     static let tokenHash = "9dca666eb54730714630d1519264a7bf1eeaad00b8f2edc90d3ecbfad928d163"
     private static let annBasic = "Authorization: Basic YW5uOnNlc2FtZQ==\r\n"
 
-    private func table(_ port: Int, _ access: EdgeAccess, limits: EdgeRouteLimits? = nil) -> EdgeTable {
+    private func makeTable(_ port: Int, _ access: EdgeAccess, limits: EdgeRouteLimits? = nil) -> EdgeTable {
         var table = EdgeTable.single(port)
         table.routes[0].access = access
         table.routes[0].limits = limits
@@ -23,7 +23,7 @@ struct AccessTests {
 
     @Test func aPasswordOpensTheRoute() async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(table(upstream.port, EdgeAccess(basic: Self.ann))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: Self.ann))) { edge in
             let without = try await edge.get("/")
             #expect(without.status == 401)
             #expect(without.field("www-authenticate") == #"Basic realm="back office", charset="UTF-8""#)
@@ -46,7 +46,7 @@ struct AccessTests {
         // Of cost 12: a quarter of a second each.
         let hash = "$2b$12$abcdefghijklmnopqrstuuJkleeYqGi6JJcNM.d95WxQIKjR4lCny"
         let basic = EdgeBasicAuth(users: [EdgeUser(name: "ann", passwordHash: hash)])
-        try await EdgeFixture.with(table(upstream.port, EdgeAccess(basic: basic))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: basic))) { edge in
             let port = edge.port
             let clock = ContinuousClock()
             _ = try await edge.get("/", fields: Self.annBasic)
@@ -69,7 +69,7 @@ struct AccessTests {
 
     @Test func pipelinedRequestsWaitTheirTurn() async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(table(upstream.port, EdgeAccess(basic: Self.ann))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: Self.ann))) { edge in
             let port = edge.port
             try await blocking {
                 let client = try RawSocket(port: port)
@@ -90,7 +90,7 @@ struct AccessTests {
     ])
     func aTokenOpensTheRoute(field: String, status: Int) async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(table(upstream.port, EdgeAccess(tokenHashes: [Self.tokenHash]))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(tokenHashes: [Self.tokenHash]))) { edge in
             let answer = try await edge.get("/?token=correct-horse", fields: field + "\r\n")
             #expect(answer.status == status)
             #expect(upstream.requests.count == (status == 200 ? 1 : 0))
@@ -101,7 +101,7 @@ struct AccessTests {
     @Test func allThatIsAskedMustBeThere() async throws {
         let upstream = try RawUpstream()
         let access = EdgeAccess(basic: Self.ann, tokenHashes: [Self.tokenHash], passesCredentials: true)
-        try await EdgeFixture.with(table(upstream.port, access)) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, access)) { edge in
             #expect(try await edge.get("/", fields: Self.annBasic).status == 401)
             #expect(try await edge.get("/", fields: "X-Token: \(Self.token)\r\n").status == 401)
             #expect(try await edge.get("/", fields: Self.annBasic + "X-Token: \(Self.token)\r\n").status == 200)
@@ -128,13 +128,13 @@ struct AccessTests {
     func theFirstNetworkThatHoldsTheClientDecides(networks: Networks) async throws {
         let upstream = try RawUpstream()
         let rules = networks.rules.map { EdgeNetworkRule(network: $0.0, isAllowed: $0.1) }
-        try await EdgeFixture.with(table(upstream.port, EdgeAccess(networks: rules))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(networks: rules))) { edge in
             #expect(try await edge.get("/").status == (networks.passes ? 200 : 403))
         }
     }
 
     @Test func deniedIsToldInTheClientsLanguage() async throws {
-        try await EdgeFixture.with(table(1, EdgeAccess(isDenied: true))) { edge in
+        try await EdgeFixture.with(makeTable(1, EdgeAccess(isDenied: true))) { edge in
             let page = try await edge.get("/")
             #expect(page.status == 403)
             #expect(page.field("content-type") == "text/html; charset=utf-8")
@@ -147,7 +147,7 @@ struct AccessTests {
     @Test func aTrustedProxySaysWhoTheClientIs() async throws {
         let upstream = try RawUpstream()
         let access = EdgeAccess(networks: [EdgeNetworkRule(network: "198.51.100.0/24", isAllowed: true)])
-        var table = table(upstream.port, access)
+        var table = makeTable(upstream.port, access)
         try await EdgeFixture.with(table) { edge in
             let fields = "X-Forwarded-For: 198.51.100.7\r\n"
             #expect(try await edge.get("/", fields: fields).status == 403)
@@ -176,7 +176,7 @@ struct AccessTests {
             let status = isKnown ? passes : "302 Found\r\nLocation: /login\r\nSet-Cookie: a=b"
             try connection.send("HTTP/1.1 \(status)\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)")
         }
-        var table = table(
+        var table = makeTable(
             upstream.port,
             EdgeAccess(forward: EdgeForwardAuth(upstreamId: "judge", path: "/check?a=1", copiedHeaders: ["X-User"])))
         table.upstreams.append(
@@ -211,7 +211,7 @@ struct AccessTests {
             _ = try connection.receive()
         }
         let forward = EdgeForwardAuth(upstreamId: "judge", timeoutMs: 200)
-        var table = table(upstream.port, EdgeAccess(forward: forward))
+        var table = makeTable(upstream.port, EdgeAccess(forward: forward))
         for port in [silent.port, try EdgeFixture.freePorts(1)[0]] {
             table.upstreams = [table.upstreams[0]]
             table.upstreams.append(

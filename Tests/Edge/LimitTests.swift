@@ -5,7 +5,7 @@ import Testing
 /// How much clients may ask, where they are sent, and what fields they get.
 @Suite(.serialized, .exclusive)
 struct LimitTests {
-    private func table(_ port: Int, _ change: (inout EdgeRoute) -> Void) -> EdgeTable {
+    private func makeTable(_ port: Int, _ change: (inout EdgeRoute) -> Void) -> EdgeTable {
         var table = EdgeTable.single(port)
         change(&table.routes[0])
         return table
@@ -13,7 +13,7 @@ struct LimitTests {
 
     @Test func aClientThatAsksTooOftenIsToldWhenToComeBack() async throws {
         let upstream = try RawUpstream()
-        var table = table(upstream.port) { $0.limits = EdgeRouteLimits(requestsPerSecond: 0.2, burst: 3) }
+        var table = makeTable(upstream.port) { $0.limits = EdgeRouteLimits(requestsPerSecond: 0.2, burst: 3) }
         table.trustedProxies = ["127.0.0.1"]
         try await EdgeFixture.with(table) { edge in
             func ask(_ client: String) async throws -> RawResponse {
@@ -45,7 +45,7 @@ struct LimitTests {
             }
         }
         for limits in [EdgeRouteLimits(concurrentRequests: 2), EdgeRouteLimits(concurrentPerClient: 2)] {
-            try await EdgeFixture.with(table(upstream.port) { $0.limits = limits }) { edge in
+            try await EdgeFixture.with(makeTable(upstream.port) { $0.limits = limits }) { edge in
                 let waiting = try (0..<2).map { _ in try edge.connect() }
                 upstream.forget()
                 for socket in waiting { try socket.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n") }
@@ -69,7 +69,7 @@ struct LimitTests {
     ])
     func clientsAreSentOn(redirect: EdgeRedirect, host: String, path: String, location: String) async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(table(upstream.port) { $0.redirect = redirect }) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port) { $0.redirect = redirect }) { edge in
             let answer = try await edge.get(path, host: host)
             #expect(answer.status == 308)
             #expect(answer.field("location") == location)
@@ -81,7 +81,7 @@ struct LimitTests {
 
     @Test func whoIsRightStays() async throws {
         let upstream = try RawUpstream()
-        var table = table(upstream.port) { $0.redirect = EdgeRedirect(host: .www, https: true, status: 301) }
+        var table = makeTable(upstream.port) { $0.redirect = EdgeRedirect(host: .www, https: true, status: 301) }
         table.trustedProxies = ["127.0.0.1"]
         try await EdgeFixture.with(table) { edge in
             let secure = "X-Forwarded-Proto: https\r\n"
@@ -102,7 +102,7 @@ struct LimitTests {
             requestSet: [EdgeHeader(name: "X-Stage", value: "live")], requestRemove: ["X-Debug"],
             responseSet: [EdgeHeader(name: "X-Stage", value: "live")], responseRemove: ["X-Internal"],
             addsSecurityHeaders: true, hidesServer: true, hsts: EdgeHSTS(includesSubdomains: true))
-        var table = table(upstream.port) { $0.headers = rules }
+        var table = makeTable(upstream.port) { $0.headers = rules }
         table.trustedProxies = ["127.0.0.1"]
         try await EdgeFixture.with(table) { edge in
             let answer = try await edge.get("/", fields: "X-Debug: 1\r\nx_stage: dev\r\nX-Kept: 1\r\n")

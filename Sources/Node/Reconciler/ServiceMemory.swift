@@ -20,6 +20,16 @@ struct ServiceMemory: Codable, Sendable, Equatable {
     /// Progress of the deployment under way or last finished.
     var report: DeploymentReport?
     var build: BuildLogRecord?
+    /// Nil while it runs as usual.
+    var sleep: SleepState?
+}
+
+/// Of a service that is stopped when nobody asks for it. The edge holds requests in both states.
+enum SleepState: String, Codable, Sendable {
+    /// Its instances are stopped, or are about to be.
+    case asleep
+    /// Its instances are started, and get requests once they are healthy.
+    case waking
 }
 
 /// A process of a release.

@@ -14,6 +14,8 @@ struct WorkerRun {
     var phaseBegan: Duration?
     var drainBegan: [String: Duration] = [:]
     var lastProblem: String?
+    /// Since when requests could reach it, as far as this agent knows; idleness counts from there on.
+    var awakeSince: Duration
 
     /// While steady, units are looked at this often.
     private static let steadyPause: Duration = .seconds(1)
@@ -22,6 +24,7 @@ struct WorkerRun {
     init(worker: ServiceWorker, memory: ServiceMemory) {
         self.worker = worker
         self.memory = memory
+        awakeSince = worker.parts.host.clock.monotonic()
     }
 
     var host: Host { worker.parts.host }
@@ -65,6 +68,12 @@ struct WorkerRun {
         }
         observed.halves.subtract(observed.sealed)
         observed.health = await checkHealth(observed.units, desired)
+        if let timeout = desired?.idleTimeoutMs {
+            let traffic = worker.parts.traffic
+            observed.isWanted = traffic.isWanted(memory.serviceId)
+            observed.isIdle = traffic.isIdle(
+                memory.serviceId, for: .milliseconds(timeout), since: awakeSince, clock: host.clock)
+        }
         return observed
     }
 

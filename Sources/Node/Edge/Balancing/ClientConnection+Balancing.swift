@@ -73,8 +73,9 @@ extension ClientConnection {
     }
 
     /// Whether a request that got no byte of an answer may be asked of another endpoint.
-    func mayRetryElsewhere(_ plan: BalancePlan, _ failed: UpstreamConnection) -> Bool {
-        !failed.hasAnswered && request.method.isIdempotent && request.framing == .none && request.isSent
+    func mayRetryElsewhere(_ upstream: RoutingTable.Upstream, _ failed: UpstreamConnection) -> Bool {
+        guard let plan = upstream.plan, tried.count + 1 < upstream.endpoints.count else { return false }
+        return !failed.hasAnswered && request.method.isIdempotent && request.framing == .none && request.isSent
             && tried.count < plan.retries
     }
 
@@ -107,9 +108,11 @@ extension ClientConnection {
         }
         let secure = isSecure ? "; Secure" : ""
         var edits = HeaderEdits()
-        edits.added =
-            Array("Set-Cookie: ".utf8) + name + [UInt8(ascii: "=")] + plan.id(of: chosen)
-            + Array("; Path=/; HttpOnly; SameSite=Lax\(secure)\r\n".utf8)
+        edits.added += "Set-Cookie: ".utf8
+        edits.added += name
+        edits.added += "=".utf8
+        edits.added += plan.id(of: chosen)
+        edits.added += "; Path=/; HttpOnly; SameSite=Lax\(secure)\r\n".utf8
         return edits.apply(to: message, headBytes: headBytes)
     }
 }

@@ -14,7 +14,7 @@ extension ClientConnection {
         if let redirect = policy.redirect, redirects(redirect) { return false }
         guard let access = policy.access else { return true }
         if access.isDenied || !access.allows(clientAddress) { return refuse(403) }
-        let progress = progress(for: policy)
+        let progress = makeProgress(for: policy)
         progress.isSuspended = false
         progress.lines = []
         if let basic = access.basic, !passes(basic, access, progress) { return false }
@@ -23,7 +23,7 @@ extension ClientConnection {
         return true
     }
 
-    private func progress(for policy: RoutePolicy) -> PolicyProgress {
+    private func makeProgress(for policy: RoutePolicy) -> PolicyProgress {
         if let progress, progress.policy === policy { return progress }
         let fresh = PolicyProgress(policy)
         if let progress, let usage = progress.usage {
@@ -61,7 +61,7 @@ extension ClientConnection {
     }
 
     private func enter(_ usage: RouteUsage, _ policy: RoutePolicy) -> Bool {
-        if progress(for: policy).usage === usage { return true }
+        if makeProgress(for: policy).usage === usage { return true }
         guard let client = clientAddress else { return true }
         switch usage.enter(client, now: request.startedAt) {
         case .admitted:
@@ -127,7 +127,9 @@ extension ClientConnection {
         case .right:
             progress.verdict = .right
             let name = credentials.name.filter { $0 >= 0x20 && $0 != 0x7F }
-            progress.lines += Array("X-Forwarded-User: ".utf8) + name + Array("\r\n".utf8)
+            progress.lines += "X-Forwarded-User: ".utf8
+            progress.lines += name
+            progress.lines += "\r\n".utf8
             return true
         case .wrong: return refuse(401, fields: access.challenge)
         case .busy: return refuse(503, retryAfterSeconds: 2)
@@ -160,10 +162,13 @@ extension ClientConnection {
         resumeRead()
     }
 
-    /// A password was not checked in time.
+    /// A question was not answered in time.
     func policyTimedOut() {
         guard let progress else { return closeNow() }
         progress.verdict = progress.verdict ?? .busy
+        progress.question?.cancel()
+        progress.question = nil
+        progress.forwarded = progress.forwarded ?? .failed
         resume(progress)
     }
 
@@ -215,7 +220,10 @@ extension ClientConnection {
         var lines: [UInt8] = []
         for (name, value) in answer.fields
         where forward.copied.contains(where: { name.map(ByteClass.lower).elementsEqual($0) }) {
-            lines += name + [ByteClass.colon, ByteClass.space] + value + [ByteClass.cr, ByteClass.lf]
+            lines += name
+            lines += ": ".utf8
+            lines += value
+            lines += "\r\n".utf8
         }
         return lines
     }
@@ -227,7 +235,9 @@ extension ClientConnection {
             func copy(_ range: ByteRange) -> UnsafeBufferPointer<UInt8> {
                 UnsafeBufferPointer(start: bytes + range.start, count: range.count)
             }
-            var out: [UInt8] = Array("GET ".utf8) + forward.path + Array(" HTTP/1.1\r\nHost: ".utf8)
+            var out = Array("GET ".utf8)
+            out += forward.path
+            out += " HTTP/1.1\r\nHost: ".utf8
             out += copy(loop.requestHead.host)
             out += "\r\n".utf8
             for index in 0..<loop.requestHead.fieldCount {
@@ -259,7 +269,12 @@ extension ClientConnection {
         if !request.isSent { request.keepAlive = false }
         request.status = answer.status
         var out = Array("HTTP/1.1 \(answer.status) \(AnswerPage.reason(answer.status))\r\n".utf8)
-        for (name, value) in answer.fields { out += name + Array(": ".utf8) + value + Array("\r\n".utf8) }
+        for (name, value) in answer.fields {
+            out += name
+            out += ": ".utf8
+            out += value
+            out += "\r\n".utf8
+        }
         if answer.status != 204, answer.status != 304 { out += "Content-Length: \(answer.body.count)\r\n".utf8 }
         if !request.keepAlive || loop.isDraining {
             out += "Connection: close\r\n".utf8

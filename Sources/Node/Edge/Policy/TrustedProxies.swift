@@ -62,7 +62,9 @@ struct TrustedProxies: Sendable {
         var chain = Array(hops.joined(separator: ", ".utf8))
         if chain.count > chainBytesMax { chain = [] }
         if !chain.isEmpty { chain += ", ".utf8 }
-        return Array("X-Forwarded-For: ".utf8) + chain
-            + Array("\(peer.text)\r\nX-Forwarded-Proto: \(isSecure ? "https" : "http")\r\n".utf8)
+        var lines = Array("X-Forwarded-For: ".utf8)
+        lines += chain
+        lines += "\(peer.text)\r\nX-Forwarded-Proto: \(isSecure ? "https" : "http")\r\n".utf8
+        return lines
     }
 }

@@ -275,7 +275,7 @@ extension ClientConnection {
         }
         let failedEndpoint = endpoint?.state
         attemptFailed(failedEndpoint, upstream)
-        if let plan = upstream.plan, let failedEndpoint, mayRetryElsewhere(plan, failed) {
+        if let failedEndpoint, mayRetryElsewhere(upstream, failed) {
             releaseEndpoint()
             tried.append(failedEndpoint)
             series.add(.retries)

@@ -154,12 +154,12 @@ extension ClientConnection {
 
     /// Asks for the service to be started, and waits for the table that says where it is.
     private func wake(_ upstream: RoutingTable.Upstream) {
-        loop.table.wakes?.request(upstream.state.id)
         let showsPage = inbound.withUnsafeReadableBytes { raw in
             AnswerPage.acceptsHTML(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), loop.requestHead.end)
         }
         let limit = showsPage ? min(upstream.wake.pageAfterMs, upstream.wake.holdMs) : upstream.wake.holdMs
         hold(upstream, atMost: UInt64(limit) * 1_000_000)
+        loop.table.wakes?.request(upstream.state.id)
     }
 
     private func hold(_ upstream: RoutingTable.Upstream, atMost limit: UInt64) {
