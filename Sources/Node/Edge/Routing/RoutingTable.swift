@@ -105,7 +105,7 @@ final class RoutingTable: Sendable {
         upstreamById = byId
         (publicRoutes, hiddenRoutes) = Self.publicIndex(table, byId)
         var names = RouteIndex()
-        var keys = table.routes.map { Self.key($0, table.upstreams[byId[$0.upstreamId]!]) }
+        var keys = table.routes.map { RoutingTable.key($0, table.upstreams[byId[$0.upstreamId]!]) }
         for (name, id) in table.internalNames.sorted(by: { $0.key < $1.key }) {
             let host = Array("\(name).\(table.internalSuffix)".utf8)
             _ = names.insert(
