@@ -113,8 +113,8 @@ let package = Package(
         library(
             "Edge", "Sources/Node/Edge",
             [
-                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateEncoding", crypto, logging, nioCore,
-                nioPosix,
+                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateEncoding", "CRoost", crypto, logging,
+                nioCore, nioPosix,
                 nioSSL, product("NIOTLS", "swift-nio"), product("NIOHTTP2", "swift-nio-http2"),
                 product("NIOHPACK", "swift-nio-http2"), product("NIOConcurrencyHelpers", "swift-nio"),
             ]),

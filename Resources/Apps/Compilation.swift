@@ -56,7 +56,8 @@ public enum StackCompilation {
             stopSignal: snapshot["stop_signal"]?.stringValue ?? "TERM",
             stopGraceMs: milliseconds(snapshot["stop_grace"], default: 10_000),
             retain: Int(service.spec["retain"]?.intValue ?? 5),
-            restartGeneration: Int(deployment.state["restart_generation"]?.intValue ?? 0))
+            restartGeneration: Int(deployment.state["restart_generation"]?.intValue ?? 0),
+            idleTimeoutMs: service.spec["idle_timeout"].flatMap { Duration(json: $0) }.map { Int($0.milliseconds) })
         desired.dockerfile = text(snapshot["dockerfile"])
         desired.composeFile = text(snapshot["compose_file"])
         return desired

@@ -92,6 +92,9 @@ private let serviceFields: [Field] = [
     Field(
         "stop_grace", .duration(.zero...(.seconds(3600))), "From the stop signal until it is killed.",
         default: "10s"),
+    Field(
+        "idle_timeout", .duration(.seconds(10)...(.seconds(2_592_000))),
+        "Instances are stopped after this long without a request, and started by the next one.", example: "30m"),
     Field("retain", .integer(1...100), "Releases kept for rollback.", default: 5),
     Field("auto_deploy", .boolean, "Whether a push webhook deploys.", default: true),
     Field(
@@ -147,6 +150,7 @@ private let healthFields: [Field] = [
 private let fieldsOfKinds: [(field: String, kinds: [String])] = [
     ("run_command", ["process", "container"]), ("dockerfile", ["container"]), ("compose_file", ["compose"]),
     ("public_folder", ["static"]), ("port", ["process", "container", "compose"]),
+    ("idle_timeout", ["process", "container", "compose"]),
     ("memory_max", ["process", "static", "container"]), ("cpu_quota", ["process", "static", "container"]),
 ]
 

@@ -40,6 +40,11 @@ public protocol EdgeControl: Sendable {
     /// Puts a table in force; returns when every new request is served by it.
     func apply(_ table: EdgeTable) async throws
     func status() async throws -> EdgeStatus
+    /// The status as soon as a request waits for a service that is asleep, or after `wait`.
+    /// - Parameter serial: ``EdgeStatus/wakeSerial`` of the last status.
+    func status(afterWake serial: Int, wait: Duration) async throws -> EdgeStatus
+    /// The edge's counters in the text format of Prometheus.
+    func metrics() async throws -> String
 }
 
 /// System accounts of services.

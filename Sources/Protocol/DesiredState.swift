@@ -119,6 +119,8 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var retain: Int
     /// Grows when a restart is asked for.
     public var restartGeneration: Int
+    /// After this long without a request its instances are stopped; the next request starts them. Nil for never.
+    public var idleTimeoutMs: Int?
 
     public init(
         id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String, isUpload: Bool,
@@ -126,8 +128,9 @@ public struct DesiredService: Codable, Sendable, Equatable {
         runCommand: String?, publicFolder: String?, port: Int?, path: String?, stripPath: Bool, hostnames: [String],
         env: [String: String], healthCheck: DesiredHealthCheck, memoryMaxBytes: Int64?, cpuQuota: Double?,
         instances: Int, stopSignal: String, stopGraceMs: Int, retain: Int, restartGeneration: Int,
-        dockerfile: String? = nil, composeFile: String? = nil
+        dockerfile: String? = nil, composeFile: String? = nil, idleTimeoutMs: Int? = nil
     ) {
+        self.idleTimeoutMs = idleTimeoutMs
         self.id = id
         self.name = name
         self.kind = kind

@@ -57,7 +57,8 @@ public struct DesiredStateEnvelope: Sendable, Equatable {
 public struct ServiceReport: Codable, Sendable, Equatable {
     public var serviceId: String
     public var name: String
-    /// `pending`, `building`, `starting`, `running`, `unhealthy`, `crash_loop`, `backoff`, `stopped`, `failed`.
+    /// `pending`, `building`, `starting`, `running`, `unhealthy`, `crash_loop`, `backoff`, `asleep`,
+    /// `stopped`, `failed`.
     public var state: String
     /// The deployment whose release serves now; nil when none does.
     public var servingDeploymentId: String?

@@ -28,6 +28,10 @@ public final class SimulatedMachine: Sendable {
         var violations: [String] = []
         /// Upstreams that have served; from then on they must always have someone to answer.
         var hasServed: Set<String> = []
+        /// When each upstream was asked last, and which are waited for.
+        var askedAt: [String: Timestamp] = [:]
+        var wakeRequested: Set<String> = []
+        var wakeSerial = 0
     }
 
     public let name: String
@@ -176,16 +180,45 @@ extension SimulatedMachine: EdgeControl {
         state.withLock { state in
             state.table = table
             state.hasServed.formIntersection(table.upstreams.map(\.id))
+            state.wakeRequested.formIntersection(table.upstreams.filter { $0.mode == .wake }.map(\.id))
             checkServing(&state, "a new table")
         }
     }
 
     public func status() async throws -> EdgeStatus {
         let (known, table) = state.withLock { ($0.tableHash, $0.table) }
-        if let known { return EdgeStatus(tableHash: known) }
-        let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
-        state.withLock { state in if state.table == table { state.tableHash = hash } }
-        return EdgeStatus(tableHash: hash)
+        let hash = try known ?? sha256Hex(try WireCoding.encode(table).canonicalBytes)
+        var status = EdgeStatus(tableHash: hash)
+        state.withLock { state in
+            if state.table == table { state.tableHash = hash }
+            status.wakeRequested = state.wakeRequested.sorted()
+            status.wakeSerial = state.wakeSerial
+            status.upstreams = state.askedAt.mapValues { EdgeUpstreamStatus(lastRequestAt: $0) }
+        }
+        return status
+    }
+
+    /// Looks again every tenth of a second of virtual time.
+    public func status(afterWake serial: Int, wait: Duration) async throws -> EdgeStatus {
+        let end = clock.monotonic() + wait
+        while state.withLock({ $0.wakeSerial }) <= serial, clock.monotonic() < end {
+            try await clock.sleep(for: .milliseconds(100))
+        }
+        return try await status()
+    }
+
+    public func metrics() async throws -> String { "" }
+
+    /// Somebody asks for a service.
+    /// - Returns: whether it was answered; otherwise the request waits, and the agent can hear of it.
+    public func ask(_ serviceName: String) -> Bool {
+        let now = clock.now()
+        return state.withLock { state in
+            guard let upstream = state.table.upstreams.first(where: { $0.name == serviceName }) else { return false }
+            state.askedAt[upstream.id] = now
+            if upstream.mode == .wake, state.wakeRequested.insert(upstream.id).inserted { state.wakeSerial += 1 }
+            return upstream.mode == .serve
+        }
     }
 }
 

@@ -57,7 +57,8 @@ public struct EdgeServer: Sendable {
         let certificates = try tlsSockets.map { _ throws(Problem) in try makeCertificateStore() }
         let core = EdgeCore(
             file: TableFile(path: listeners.tablePath), loops: loops, registry: registry, zone: zone,
-            certificates: certificates, logger: logger, initial: initial)
+            certificates: certificates, logger: logger, log: writer, initial: initial)
+        core.start()
         var channels: [any Channel] = []
         for (index, loop) in loops.enumerated() {
             loop.start()
@@ -84,6 +85,7 @@ public struct EdgeServer: Sendable {
         }
         await drain(loops)
         await control.stop()
+        await core.stop()
         await responder?.stop()
         for loop in loops { try await loop.eventLoop.submit { loop.stop() }.get() }
         writer.stop()

@@ -21,6 +21,7 @@ public final class Agent: Sendable {
     private let documentChanged = Signal()
     let firewallChanged = Signal()
     let logger: Logger
+    let traffic = TrafficWatch()
     let parts: WorkerParts
     private let workers = Mutex<[String: ServiceWorker]>([:])
     private let applied = Mutex<NodeWish?>(nil)
@@ -42,7 +43,8 @@ public final class Agent: Sendable {
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox,
             uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host),
-            builds: Slots(2), changed: changed, shipper: shipper, internalPort: options.internalPort, logger: logger)
+            traffic: traffic, builds: Slots(2), changed: changed, shipper: shipper, internalPort: options.internalPort,
+            logger: logger)
     }
 
     /// Runs until cancelled. Applications and edge are left as they are.
@@ -60,6 +62,7 @@ public final class Agent: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise(memories) }
             group.addTask { await self.healEdge() }
+            group.addTask { await self.watchTraffic() }
             group.addTask { await self.watchFirewall() }
             group.addTask { await self.poll() }
             group.addTask { await self.beat(heartbeats) }
@@ -177,6 +180,11 @@ public final class Agent: Sendable {
                 LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."),
             ]
         }
+    }
+
+    /// Lets the workers of these services look at once.
+    func lookAgain(at serviceIds: some Collection<String>) {
+        for worker in workers.withLock({ $0 }).values where serviceIds.contains(worker.serviceId) { worker.lookAgain() }
     }
 
     /// Wakes the supervision of workers, after a new document.

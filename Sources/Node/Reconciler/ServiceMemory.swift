@@ -21,6 +21,16 @@ struct ServiceMemory: Codable, Sendable, Equatable {
     var report: DeploymentReport?
     /// Whether the container engine may hold something of the service.
     var usesContainers: Bool?
+    /// Nil while it runs as usual.
+    var sleep: SleepState?
+}
+
+/// Of a service that is stopped when nobody asks for it. The edge holds requests in both states.
+enum SleepState: String, Codable, Sendable {
+    /// Its instances are stopped, or are about to be.
+    case asleep
+    /// Its instances are started, and get requests once they are healthy.
+    case waking
 }
 
 /// A process of a release.

@@ -57,6 +57,9 @@ final class ServiceWorker: Sendable {
         parts.changed.notify()
     }
 
+    /// Something outside changed that the next turn should see.
+    func lookAgain() { wake.notify() }
+
     var report: ServiceReport? { shared.withLock { $0.report } }
     var isConverged: Bool { shared.withLock { $0.isConverged } }
     var isGone: Bool { shared.withLock { $0.isGone } }
@@ -94,6 +97,7 @@ struct WorkerParts: Sendable {
     let outbox: Outbox
     let uploads: UploadFetch
     let units: UnitWatch
+    let traffic: TrafficWatch
     /// Builds at once; more would starve what serves.
     let builds: Slots
     let changed: Signal

@@ -22,6 +22,10 @@ extension WorkerRun {
             let records = memory.instances.filter { serving.unitIds.contains($0.unitId) }
             let well = records.filter { if case .unhealthy = health[$0.unitId] { false } else { true } }
             upstream.endpoints = (well.isEmpty ? records : well).map { EdgeEndpoint(host: "127.0.0.1", port: $0.port) }
+            if memory.sleep != nil {
+                upstream.mode = .wake
+                upstream.endpoints = []
+            }
             if serving.service.kind == "static" {
                 let tree = paths.release(serving.release)
                 let folder = serving.service.publicFolder
@@ -80,6 +84,7 @@ extension WorkerRun {
             return ["building", "starting"].contains(memory.report?.phase ?? "") ? memory.report!.phase : "pending"
         }
         if serving.service.kind == "static" { return "running" }
+        if let sleep = memory.sleep { return sleep == .asleep ? "asleep" : "starting" }
         let units = serving.unitIds.map { observed.units[$0] }
         if units.contains(where: { $0?.state == .crashLoop }) { return "crash_loop" }
         if units.contains(where: { $0 == nil || $0?.state == .backoff || $0?.state == .exited }) { return "backoff" }

@@ -14,6 +14,8 @@ struct WorkerRun {
     var phaseBegan: Duration?
     var drainBegan: [String: Duration] = [:]
     var lastProblem: String?
+    /// Since when requests could reach it, as far as this agent knows; idleness counts from there on.
+    var awakeSince: Duration
     private var planned: Planned?
 
     /// A plan with all that it follows from.
@@ -31,6 +33,7 @@ struct WorkerRun {
     init(worker: ServiceWorker, memory: ServiceMemory) {
         self.worker = worker
         self.memory = memory
+        awakeSince = worker.parts.host.clock.monotonic()
     }
 
     var host: Host { worker.parts.host }
@@ -85,6 +88,12 @@ struct WorkerRun {
         }
         observed.halves.subtract(observed.sealed)
         observed.health = await checkHealth(observed.units, desired)
+        if let timeout = desired?.idleTimeoutMs {
+            let traffic = worker.parts.traffic
+            observed.isWanted = traffic.isWanted(memory.serviceId)
+            observed.isIdle = traffic.isIdle(
+                memory.serviceId, for: .milliseconds(timeout), since: awakeSince, clock: host.clock)
+        }
         return observed
     }
 

@@ -23,6 +23,13 @@ extension WorkerRun {
         case .hold:
             try await remember("service.hold.remember") { $0.isHolding = true }
             try await refreshEdge(observed)
+        case .sleep:
+            try await remember("service.sleep.remember") { $0.sleep = .asleep }
+            try await refreshEdge(observed)
+            try await tell("run", "\(memory.name): asleep until somebody asks for it.")
+        case .wake:
+            try await remember("service.wake.remember") { $0.sleep = .waking }
+            try await refreshEdge(observed)
         case .switchOver(let release): try await switchOver(to: release, desired, observed)
         case .fail(let message): try await fail(desired, message)
         case .drainAndStop(let unit): return try await drainAndStop(unit, desired)
@@ -96,12 +103,17 @@ extension WorkerRun {
             try await remember("service.unserve.remember") {
                 $0.serving = nil
                 $0.isHolding = false
+                $0.sleep = nil
             }
             return try await worker.parts.edge.set(nil, for: memory.serviceId)
         }
         if memory.failed?.deploymentId == desired.deploymentId {
             // The old release is back on its fixed port.
-            try await remember("service.unhold.remember") { $0.isHolding = false }
+            awakeSince = host.clock.monotonic()
+            try await remember("service.unhold.remember") {
+                $0.isHolding = false
+                $0.sleep = nil
+            }
             return try await refreshEdge(observed)
         }
         if desired.kind == "static" { try await checkFolder(desired, release) }
@@ -112,11 +124,13 @@ extension WorkerRun {
         let units =
             desired.kind == "static"
             ? [] : (0..<desired.instances).map { Keys.instanceUnit(desired, runKey: runKey, index: $0) }
+        awakeSince = host.clock.monotonic()
         let isNew = memory.serving?.service.deploymentId != desired.deploymentId
         let serving = Serving(service: desired, release: release, runKey: runKey, unitIds: units)
         try await remember("service.serving.remember") {
             $0.serving = serving
             $0.isHolding = false
+            $0.sleep = nil
             $0.releases = $0.releases.filter { $0 != release } + [release]
         }
         try await refreshEdge(observed)

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Glibc
 import Logging
 import Model
@@ -113,6 +114,16 @@ private final class ControlSession: ChannelInboundHandler, @unchecked Sendable {
     }
 
     private func answer(_ line: [UInt8], _ channel: any Channel) {
+        // What cannot be read is answered below.
+        if case .wake(let serial, let milliseconds)? = try? ControlMessage.decodeRequest(line) {
+            let limit = TimeAmount.milliseconds(Int64(milliseconds))
+            return core.waitForWake(after: serial, atMost: limit, on: channel.eventLoop)
+                .whenSuccess { self.compute(line, channel) }
+        }
+        compute(line, channel)
+    }
+
+    private func compute(_ line: [UInt8], _ channel: any Channel) {
         let core = core
         threads.runIfActive(eventLoop: channel.eventLoop) {
             Self.result(line, core)
@@ -125,16 +136,28 @@ private final class ControlSession: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
-    private static func result(_ line: [UInt8], _ core: EdgeCore) -> Result<EdgeStatus, Problem> {
-        do {
-            if case .apply(let table) = try ControlMessage.decodeRequest(line) { try core.apply(table) }
-            return .success(core.status())
+    private static func result(_ line: [UInt8], _ core: EdgeCore) -> Result<JSONValue, Problem> {
+        do throws(Problem) {
+            switch try ControlMessage.decodeRequest(line) {
+            case .apply(let table): try core.apply(table)
+            case .metrics: return .success(.string(core.metrics()))
+            case .status, .wake: break
+            }
+            return .success(try encoded(core.status()))
         } catch {
             return .failure(error)
         }
     }
 
-    private func reply(_ channel: any Channel, _ result: Result<EdgeStatus, Problem>) {
+    private static func encoded(_ status: EdgeStatus) throws(Problem) -> JSONValue {
+        do {
+            return try WireCoding.encode(status)
+        } catch {
+            throw Problem(wrapping: error, doing: "Answering the agent")
+        }
+    }
+
+    private func reply(_ channel: any Channel, _ result: Result<JSONValue, Problem>) {
         channel.writeAndFlush(ByteBuffer(bytes: ControlMessage.encode(result))).whenComplete { _ in
             channel.close(promise: nil)
         }

@@ -13,12 +13,19 @@ final class EdgeCore: Sendable {
     private let certificates: CertificateStore?
     private let logger: Logger
     private let tableHash: Mutex<String>
+    private let table: Mutex<RoutingTable>
+    private let history = Mutex(RateHistory(now: EdgeLoop.now()))
+    private let health: ActiveHealth
+    private let log: AccessLogWriter
 
     init(
         file: TableFile, loops: [EdgeLoop], registry: StateRegistry, zone: NameZone?,
-        certificates: CertificateStore?, logger: Logger, initial: RoutingTable
+        certificates: CertificateStore?, logger: Logger, log: AccessLogWriter, initial: RoutingTable
     ) {
         self.certificates = certificates
+        self.log = log
+        health = ActiveHealth(eventLoop: loops[0].eventLoop)
+        table = Mutex(initial)
         self.file = file
         self.loops = loops
         self.registry = registry
@@ -45,6 +52,9 @@ final class EdgeCore: Sendable {
             throw Problem(wrapping: error, doing: "Putting the edge's table in force")
         }
         tableHash.withLock { $0 = table.hash }
+        self.table.withLock { $0 = table }
+        let health = health
+        loops[0].eventLoop.execute { health.follow(table) }
         publishNames(source)
         registry.prune(keeping: table)
         for hidden in table.hiddenRoutes {
@@ -70,9 +80,100 @@ final class EdgeCore: Sendable {
         }
     }
 
+    /// Blocks until every loop told its counts.
     func status() -> EdgeStatus {
         var status = registry.status(tableHash: tableHash.withLock { $0 })
         status.certificates = certificates?.statuses
+        status.accessLogDropped = log.dropped
+        let now = EdgeLoop.now()
+        let totals = Self.byUpstream(readSeries())
+        status.upstreams = history.withLock { $0.statuses(totals, now: now) }
+        for upstream in table.withLock({ $0 }).upstreams {
+            guard let plan = upstream.plan else { continue }
+            let out = plan.endpointsOut(now: now)
+            let isOpen = plan.breaker?.isOpen ?? false
+            guard !out.isEmpty || isOpen else { continue }
+            status.upstreams[upstream.state.id, default: EdgeUpstreamStatus()].endpointsOut = out
+            status.upstreams[upstream.state.id]?.isBreakerOpen = isOpen
+        }
         return status
+    }
+
+    /// Done when a service was asked for after `serial`, or when the time is over.
+    func waitForWake(after serial: Int, atMost time: TimeAmount, on eventLoop: any EventLoop) -> EventLoopFuture<Void> {
+        registry.wakes.wait(after: serial, atMost: time, on: eventLoop)
+    }
+
+    // MARK: counters
+
+    /// Begins to keep the history of rates, and to check the table that the edge started with.
+    func start() {
+        let health = health
+        let table = table.withLock { $0 }
+        let eventLoop = loops[0].eventLoop
+        eventLoop.execute { health.follow(table) }
+        let pause = TimeAmount.nanoseconds(Int64(RateHistory.intervalNanoseconds))
+        eventLoop.scheduleRepeatedAsyncTask(initialDelay: pause, delay: pause) { _ in
+            let all = self.loops.map { loop in loop.eventLoop.submit { loop.metrics.snapshot() } }
+            return EventLoopFuture.whenAllSucceed(all, on: eventLoop).map { snapshots in
+                let totals = Self.byUpstream(Self.merged(snapshots))
+                self.history.withLock { $0.add(totals, now: EdgeLoop.now()) }
+            }
+        }
+    }
+
+    func stop() async {
+        let health = health
+        do {
+            try await loops[0].eventLoop.submit { health.stop() }.get()
+        } catch {
+            // Only a group that was shut down refuses work, and then nothing is checked any more.
+        }
+        await registry.verifier.stop()
+    }
+
+    /// The text format of Prometheus. Blocks until every loop told its counts.
+    func metrics() -> String {
+        var process = PrometheusText.Process()
+        for loop in loops {
+            guard let (open, accepted) = read(loop, { ($0.connectionCount, $0.metrics.connectionsAccepted) }) else {
+                continue
+            }
+            process.connections += open
+            process.connectionsAccepted += accepted
+        }
+        process.accessLogDropped = log.dropped
+        let now = EdgeLoop.now()
+        for upstream in table.withLock({ $0 }).upstreams {
+            guard let plan = upstream.plan else { continue }
+            if plan.health != nil { process.endpointsOut[upstream.name] = plan.endpointsOut(now: now).count }
+            if let breaker = plan.breaker { process.breakersOpen[upstream.name] = breaker.isOpen }
+        }
+        return PrometheusText.render(readSeries(), process)
+    }
+
+    private func readSeries() -> [SeriesKey: SeriesSample] {
+        Self.merged(loops.compactMap { loop in read(loop) { $0.metrics.snapshot() } })
+    }
+
+    private func read<Value: Sendable>(_ loop: EdgeLoop, _ body: @escaping @Sendable (EdgeLoop) -> Value) -> Value? {
+        // A loop that was shut down has nothing to tell any more.
+        try? loop.eventLoop.submit { body(loop) }.wait()
+    }
+
+    private static func merged(_ snapshots: [[SeriesKey: SeriesSample]]) -> [SeriesKey: SeriesSample] {
+        var all: [SeriesKey: SeriesSample] = [:]
+        for snapshot in snapshots {
+            for (key, sample) in snapshot { all[key, default: .zero].add(sample) }
+        }
+        return all
+    }
+
+    private static func byUpstream(_ series: [SeriesKey: SeriesSample]) -> [String: SeriesSample] {
+        var all: [String: SeriesSample] = [:]
+        for (key, sample) in series where !key.upstreamId.isEmpty {
+            all[key.upstreamId, default: .zero].add(sample)
+        }
+        return all
     }
 }

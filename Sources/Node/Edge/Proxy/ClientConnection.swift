@@ -31,6 +31,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     let loop: EdgeLoop
     let isInternal: Bool
     let transport: ClientTransport
+    let remote: SocketAddress?
     /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
     let forwardedLines: [UInt8]
     @exclusivity(unchecked) var context: ChannelHandlerContext?
@@ -60,11 +61,25 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     var heldBy: UpstreamState?
     @exclusivity(unchecked) var logLine: [UInt8] = []
     var upstreamWritesPending = false
+    /// What the request's route asks, and how far the request has come in it; nil for most.
+    @exclusivity(unchecked) var policy: RoutePolicy?
+    @exclusivity(unchecked) var progress: PolicyProgress?
+    /// Counters that the request belongs to.
+    @exclusivity(unchecked) var series: Series
+    /// What a folder's plan adds to the answer that is being written, and nothing otherwise.
+    var staticFields = ""
+    var staticStatus: UInt16 = 200
+    var staticType: String?
+    /// What this request was let through to try.
+    @exclusivity(unchecked) var trialHealth: EndpointHealth?
+    @exclusivity(unchecked) var trialBreaker: CircuitBreaker?
 
     init(loop: EdgeLoop, isInternal: Bool = false, transport: ClientTransport = .plain, remote: SocketAddress?) {
         self.loop = loop
         self.isInternal = isInternal
         self.transport = transport
+        self.remote = remote
+        series = loop.metrics.unrouted
         let address = remote?.ipAddress ?? "127.0.0.1"
         forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
     }
@@ -123,6 +138,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             keepRest(forwardBody(buffer))
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout
+            request.bytesIn &+= UInt64(buffer.readableBytes)
             connection?.write(buffer)
             upstreamWritesPending = true
         case .waiting, .exchange, .sending: keep(buffer)
@@ -210,6 +226,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         request.id = (loop.nextRandom(), loop.nextRandom())
         request.keepAlive = false
         request.isRefused = true
+        series = loop.metrics.unrouted
+        series.begin(at: loop.wallMilliseconds(request.startedAt))
         logLine.removeAll(keepingCapacity: true)
         let allow = status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : ""
         answer(AnswerPage(status: status), fields: allow)
@@ -235,10 +253,16 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         }
         leaveHold()
         if request.startedAt != 0 {
-            writeLog()
+            let now = loop.takeTime()
+            series.finish(
+                status: request.status, microseconds: (now &- request.startedAt) / 1000, bytesIn: request.bytesIn,
+                bytesOut: request.bytesOut)
+            writeLog(now)
             request.startedAt = 0
             lastUpstream = nil
         }
+        if trialHealth != nil || trialBreaker != nil { endTrials() }
+        if policy != nil || progress != nil { endPolicy() }
         upstream = nil
         if !tried.isEmpty { tried = [] }
     }
@@ -297,6 +321,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         switch phase {
         case .head where inbound.readableBytes > 0: refuse(408)
         case .waiting where heldSince != 0: holdTimedOut()
+        case .waiting where progress?.isSuspended == true: policyTimedOut()
         case .exchange where request.status == 0: upstreamTimedOut()
         default: closeNow()
         }
@@ -337,6 +362,17 @@ struct ClientRequest {
     /// Of the response; 0 before its head.
     var status: UInt16 = 0
     var bytesOut: UInt64 = 0
+    /// Of its head and body.
+    var bytesIn: UInt64 = 0
+    /// Time that opening a connection took, if one was opened; from the start to the first byte of the answer.
+    var connectMicroseconds: UInt64 = 0
+    var firstByteMicroseconds: UInt64 = 0
+    /// What a trusted proxy says of the client.
+    var claim: TrustedProxies.Claim?
+    /// Endpoints by position: what the cookie asks for, what was taken.
+    var stickyWanted: Int?
+    var stickyChosen: Int?
+    var isBreakerAsked = false
     /// The response's body is wrapped into chunks, or unwrapped from them.
     var encodesChunks = false
     var decodesChunks = false

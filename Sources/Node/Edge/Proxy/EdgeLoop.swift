@@ -10,6 +10,7 @@ final class EdgeLoop: @unchecked Sendable {
     let limits: EdgeLimits
     let times: LimitTimes
     let log: AccessLogBuffer
+    let metrics: LoopMetrics
     /// Unchecked here and on the data path below: each check costs as much as the access, and one loop, one thread,
     /// and no access held across a call is what makes them needless.
     @exclusivity(unchecked) var requestHead = RequestHead()
@@ -42,6 +43,7 @@ final class EdgeLoop: @unchecked Sendable {
         self.limits = limits
         times = LimitTimes(limits)
         self.log = log
+        metrics = LoopMetrics(routeCount: table.routeKeys.count)
         random = UInt64.random(in: .min ... .max)
         scratch = ByteBufferAllocator().buffer(capacity: 4096)
         files = StaticFileCache()
@@ -82,6 +84,7 @@ final class EdgeLoop: @unchecked Sendable {
             former.removeValue(forKey: ObjectIdentifier(endpoint)) ?? UpstreamPool(endpoint: endpoint)
         }
         table = next
+        metrics.swap(next)
         for pool in former.values { pool.retire() }
         let waiting = held
         held = []
@@ -89,6 +92,7 @@ final class EdgeLoop: @unchecked Sendable {
     }
 
     func add(_ connection: ClientConnection) {
+        metrics.connectionAccepted()
         connection.registryIndex = connections.count
         connections.append(connection)
     }
@@ -130,6 +134,12 @@ final class EdgeLoop: @unchecked Sendable {
             }
         }
         return best
+    }
+
+    /// It refused a connection of this loop a moment ago.
+    func isAvoided(_ endpoint: RoutingTable.Endpoint) -> Bool {
+        endpoint.slot < pools.count && pools[endpoint.slot].endpoint === endpoint.state
+            && pools[endpoint.slot].avoidedUntil > coarseNow
     }
 
     /// The pool of an endpoint, as long as its table is in force.
