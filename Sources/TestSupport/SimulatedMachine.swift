@@ -177,7 +177,11 @@ extension SimulatedMachine: EdgeControl {
     }
 
     public func status() async throws -> EdgeStatus {
-        EdgeStatus(tableHash: sha256Hex(try WireCoding.encode(table).canonicalBytes))
+        // The latest generation that runs answers, as it takes the sockets over from those before.
+        let units = state.withLock { $0.units.keys.filter { $0 == "edge" || $0.hasPrefix("edge.") } }
+        var status = EdgeStatus(tableHash: sha256Hex(try WireCoding.encode(table).canonicalBytes))
+        status.generation = units.map { $0 == "edge" ? 1 : Int($0.dropFirst("edge.".count)) ?? 0 }.max()
+        return status
     }
 }
 

@@ -4,12 +4,14 @@ import Model
 /// The control protocol: one line of JSON each way, then the connection is closed.
 ///
 /// `{"apply": TABLE}` or `{"status": true}`; answered with `{"ok": STATUS}` or `{"problem": {code, message, …}}`.
+/// `{"hand_over": GENERATION}` is asked by an edge process that takes over; see ``Handover``.
 enum ControlMessage {
     static let bytesMax = 16 * 1024 * 1024
 
     enum Request {
         case apply(EdgeTable)
         case status
+        case handOver(generation: Int)
     }
 
     static func encode(_ request: Request) throws(Problem) -> [UInt8] {
@@ -18,6 +20,7 @@ enum ControlMessage {
                 switch request {
                 case .apply(let table): ["apply": try WireCoding.encode(table)]
                 case .status: ["status": true]
+                case .handOver(let generation): ["hand_over": .int(Int64(generation))]
                 }
             return json.canonicalBytes + [UInt8(ascii: "\n")]
         } catch {
@@ -28,8 +31,9 @@ enum ControlMessage {
     static func decodeRequest(_ line: [UInt8]) throws(Problem) -> Request {
         let json = try JSONParser.parse(line)
         if let table = json["apply"] { return .apply(try WireCoding.decode(EdgeTable.self, from: table)) }
+        if let generation = json["hand_over"]?.intValue { return .handOver(generation: Int(generation)) }
         guard json["status"]?.boolValue == true else {
-            throw Problem(.invalid, "The edge understands apply and status only.")
+            throw Problem(.invalid, "The edge understands apply, status and hand_over only.")
         }
         return .status
     }

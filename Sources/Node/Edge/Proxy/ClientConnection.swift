@@ -236,6 +236,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         leaveHold()
         if request.startedAt != 0 {
             writeLog()
+            requestsServed &+= 1
             request.startedAt = 0
             lastUpstream = nil
         }
@@ -245,7 +246,6 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     /// Goes on to the next request, or closes.
     func finishRequest() {
-        requestsServed += 1
         guard request.keepAlive, request.isSent, !loop.isDraining else { return lingerAndClose() }
         request.hasBegun = false
         phase = .head
@@ -288,9 +288,15 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         context?.close(mode: .all, promise: nil)
     }
 
+    /// Between requests. A stream that is done is ended by its session, which knows whether its last frame is out.
+    var isIdle: Bool { phase == .head && inbound.readableBytes == 0 && transport != .http2 }
+
     func closeIfIdle() {
-        // A stream that is done is ended by its session, which knows whether its last frame is out.
-        if transport != .http2, phase == .head, inbound.readableBytes == 0 { closeNow() }
+        if isIdle { closeNow() }
+    }
+
+    func expireIfIdle(at time: UInt64) {
+        if isIdle { deadline = min(deadline, time) }
     }
 
     func timedOut(now: UInt64) {
@@ -329,6 +335,9 @@ struct ClientRequest {
     var framing = BodyFraming.none
     /// All of it went upstream.
     var isSent = true
+    /// Body bytes since `bodyPeriodStart`, to tell a slow client from one that does not mean to end.
+    var bodyBytes = 0
+    var bodyPeriodStart: UInt64 = 0
     /// Body bytes that went upstream and can be sent again; nil when some are gone.
     var replay: ByteBuffer? = nil
     var isRetried = false
