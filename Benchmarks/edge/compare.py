@@ -109,11 +109,11 @@ def idle_cost(peer, host=HOST):
     return cost
 
 
-def print_memory(peers, idle):
+def print_memory(memory):
     print(f"\n| server | idle with 1,000 routes, MB (PSS) | KB per idle connection ({IDLE} of them) |")
     print("|---|---|---|")
-    for peer in peers:
-        print(f"| {peer.name} | {idle[peer.name] / 1e6:.1f} | {idle_cost(peer) / 1e3:.2f} |")
+    for name, (idle, each) in memory.items():
+        print(f"| {name} | {idle / 1e6:.1f} | {each / 1e3:.2f} |")
 
 
 def print_lookups(edge, rounds, seconds):
@@ -154,10 +154,11 @@ def main():
         time.sleep(1)
         print(", ".join(peer.version() for peer in peers), f"– {os.cpu_count()} cores;",
               f"median of {options.rounds} rounds of {options.seconds} s\n")
-        idle = {peer.name: peer.process.pss_bytes() for peer in peers}
+        # Before any load, since what a load leaves in the heap would hold the connections.
+        memory = {peer.name: (peer.process.pss_bytes(), idle_cost(peer)) for peer in peers if not options.only_load}
         print_loads(cases, peers, compare(peers, cases, options.rounds, options.seconds))
         if not options.only_load:
-            print_memory(peers, idle)
+            print_memory(memory)
             for peer in peers:
                 if peer.name == "edge":
                     print_lookups(peer, options.rounds, options.seconds)
