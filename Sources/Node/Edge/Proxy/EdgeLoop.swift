@@ -52,7 +52,7 @@ final class EdgeLoop: @unchecked Sendable {
         pools = table.endpoints.map { UpstreamPool(endpoint: $0) }
     }
 
-    var connectionCount: Int { connections.count + secure.sessionCount }
+    var connectionCount: Int { connections.count + secure.sessionCount + secure.handshakeCount }
     var isFull: Bool { connectionCount >= connectionsMax }
 
     /// Begins the half-second scan for what took too long.
@@ -80,7 +80,7 @@ final class EdgeLoop: @unchecked Sendable {
         for connection in connections {
             if isHandedOver { connection.expireIfIdle(at: end) } else { connection.closeIfIdle() }
         }
-        secure.drain()
+        secure.drain(closesHandshakes: !isHandedOver)
     }
 
     /// Puts a table in force for every request from here on. Requests under way keep what they have.
