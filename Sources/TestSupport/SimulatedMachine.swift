@@ -56,7 +56,10 @@ public final class SimulatedMachine: Sendable {
 
     /// What of the disk must be the same however often the agent died on the way; contents that hold times, counters
     /// and generated ids are left out by naming files only.
-    public var files: [String] { disk.paths(below: "/roost/services") }
+    public var files: [String] { paths(below: "/roost/services") }
+
+    /// Files below a folder.
+    public func paths(below folder: String) -> [String] { disk.paths(below: folder) }
 
     /// An application prints something.
     public func print(_ text: String, unit: String) async throws {

@@ -37,8 +37,8 @@ private func rewritten(_ bytes: UnsafePointer<UInt8>, _ head: borrowing RequestH
         hold(isStable, "a normal path stays as it is")
     }
     let additions = RequestAdditions(
-        forwardedLines: Array("X-Forwarded-For: 1.2.3.4\r\n".utf8), requestId: (1, 2), stripCount: head.pathOnly.count / 2,
-        path: path, fallbackHost: Array("web".utf8))
+        forwardedLines: Array("X-Forwarded-For: 1.2.3.4\r\n".utf8), requestId: (1, 2),
+        stripCount: head.pathOnly.count / 2, path: path, fallbackHost: Array("web".utf8))
     let bytesMax = RequestRewriter.bytesMax(head, additions)
     let out = UnsafeMutablePointer<UInt8>.allocate(capacity: bytesMax)
     defer { out.deallocate() }

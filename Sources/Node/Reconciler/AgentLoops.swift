@@ -229,10 +229,12 @@ struct EdgeUnit: Equatable, Sendable {
 
     /// - Returns: nil when the unit is something else.
     init?(_ id: String) {
-        if id == "edge" { self.init(generation: 1) } else {
-            guard id.hasPrefix("edge."), let generation = Int(id.dropFirst("edge.".count)) else { return nil }
-            self.init(generation: generation)
+        if id == "edge" {
+            self.init(generation: 1)
+            return
         }
+        guard id.hasPrefix("edge."), let generation = Int(id.dropFirst("edge.".count)) else { return nil }
+        self.init(generation: generation)
     }
 
     var id: String { generation == 1 ? "edge" : "edge.\(generation)" }

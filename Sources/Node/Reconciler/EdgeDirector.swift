@@ -76,7 +76,8 @@ actor EdgeDirector {
     /// What an edge that keeps ending said last, such as that its port is taken.
     func endReason() async -> String? {
         // The first problem is the one to tell, with or without this.
-        guard let unit = try? await host.supervisor.list().first(where: { $0.id == self.unit }), unit.restarts > 0 else {
+        guard let unit = try? await host.supervisor.list().first(where: { $0.id == self.unit }), unit.restarts > 0
+        else {
             return nil
         }
         return await LogTail.lastLines(logFolder, host.files).split(separator: "\n").last.map(String.init)

@@ -143,13 +143,15 @@ private final class ControlSession: ChannelInboundHandler, @unchecked Sendable {
         let logger = logger
         do {
             let copy = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
-                of: NIOBSDSocket.Handle.self) { fcntl($0, F_DUPFD_CLOEXEC, 0) }
+                of: NIOBSDSocket.Handle.self
+            ) { fcntl($0, F_DUPFD_CLOEXEC, 0) }
             channel.close(promise: nil)
             guard let copy, copy >= 0 else {
                 return logger.warning("No file descriptor is left to hand the sockets over with")
             }
             threads.submit { state in
-                if case .active = state { Handover.offer(over: copy, to: generation, core, logger) } else { close(copy) }
+                guard case .active = state else { return _ = close(copy) }
+                Handover.offer(over: copy, to: generation, core, logger)
             }
         } catch {
             channel.close(promise: nil)

@@ -39,6 +39,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     @exclusivity(unchecked) var inbound = ByteBuffer()
     @exclusivity(unchecked) var deadline: UInt64 = 0
     @exclusivity(unchecked) var readPending = false
+    /// What the channel says, kept here: it is asked several times for each request.
+    @exclusivity(unchecked) private(set) var isWritable = true
     private var linger = 0
     /// All output was written and the end of it told.
     private var isOutputClosed = false
@@ -69,7 +71,6 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? true }
     var wantsUpgrade: Bool { request.wantsUpgrade }
     var isHTTP10: Bool { request.isHTTP10 }
     var isHeadRequest: Bool { request.method == .head }
@@ -79,6 +80,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         loop.add(self)
         deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
     }
@@ -151,7 +153,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard context.channel.isWritable else { return }
+        isWritable = context.channel.isWritable
+        guard isWritable else { return }
         if phase == .exchange { touch() }
         connection?.resumeRead()
         if phase == .head, inbound.readableBytes > 0 { processInbound() }
