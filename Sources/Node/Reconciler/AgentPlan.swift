@@ -79,7 +79,8 @@ extension Agent {
         let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
         let listeners = edgeListeners(document, after: before)
         if before != listeners { steps.append("listen on \(listeners.publicAddress)") }
-        guard try await parts.units.all()[EdgeUnit(generation: listeners.generation ?? 1).id] != nil else { return steps + ["start"] }
+        let unit = EdgeUnit(generation: listeners.generation ?? 1)
+        guard try await parts.units.all()[unit.id] != nil else { return steps + ["start"] }
         let table = await edge.table
         do {
             let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
