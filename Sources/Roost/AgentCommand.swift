@@ -29,12 +29,18 @@ struct AgentCommand: AsyncParsableCommand {
         var edge: SocketAddressText?
         @Option(help: ArgumentHelp("Loopback address of internal proxy and DNS.", visibility: .hidden))
         var internalHost = "127.53.0.1"
+        @Option(
+            help: ArgumentHelp(
+                "Resolver, ADDRESS:PORT, that the DNS responder asks for names outside its zone; may be repeated.",
+                valueName: "address"))
+        var dnsResolver: [String] = []
         @OptionGroup var log: LogOptions
 
         func run() async throws {
             let logger = log.makeLogger("agent")
-            let options = try AgentOptions.forThisMachine(
+            var options = try AgentOptions.forThisMachine(
                 dataFolder: shared.data, edge: edge, internalHost: internalHost)
+            if !dnsResolver.isEmpty { options.dnsResolvers = dnsResolver }
             let agent = try await AgentProcess.open(options, logger: logger)
             logger.info(
                 "agent runs", metadata: ["server": "\(agent.identity.nodeName)", "hub": "\(agent.identity.hubUrl)"])

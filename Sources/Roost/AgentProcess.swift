@@ -82,11 +82,12 @@ struct AgentProcess: Sendable {
     /// Stops every application and then the edge; for `roost up`, which ends with all that it began.
     func stopUnits() async throws {
         let units = try await host.supervisor.list().map(\.id)
+        func isEdge(_ id: String) -> Bool { id == "edge" || id.hasPrefix("edge.") }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for unit in units where unit != "edge" { group.addTask { try await host.supervisor.stop(unit) } }
+            for unit in units where !isEdge(unit) { group.addTask { try await host.supervisor.stop(unit) } }
             try await group.waitForAll()
         }
-        if units.contains("edge") { try await host.supervisor.stop("edge") }
+        for unit in units where isEdge(unit) { try await host.supervisor.stop(unit) }
         try await host.names.remove()
         try await Leaving.openFirewall(host)
     }

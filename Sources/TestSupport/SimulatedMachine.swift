@@ -64,7 +64,10 @@ public final class SimulatedMachine: Sendable {
 
     /// What of the disk must be the same however often the agent died on the way; contents that hold times, counters
     /// and generated ids are left out by naming files only.
-    public var files: [String] { disk.paths(below: "/roost/services") }
+    public var files: [String] { paths(below: "/roost/services") }
+
+    /// Files below a folder.
+    public func paths(below folder: String) -> [String] { disk.paths(below: folder) }
 
     /// An application prints something.
     public func print(_ text: String, unit: String) async throws {
@@ -189,6 +192,9 @@ extension SimulatedMachine: EdgeControl {
         let (known, table) = state.withLock { ($0.tableHash, $0.table) }
         let hash = try known ?? sha256Hex(try WireCoding.encode(table).canonicalBytes)
         var status = EdgeStatus(tableHash: hash)
+        // The latest generation that runs answers, as it takes the sockets over from those before.
+        let units = state.withLock { $0.units.keys.filter { $0 == "edge" || $0.hasPrefix("edge.") } }
+        status.generation = units.map { $0 == "edge" ? 1 : Int($0.dropFirst("edge.".count)) ?? 0 }.max()
         state.withLock { state in
             if state.table == table { state.tableHash = hash }
             status.wakeRequested = state.wakeRequested.sorted()

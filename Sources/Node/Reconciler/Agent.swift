@@ -27,6 +27,10 @@ public final class Agent: Sendable {
     private let applied = Mutex<NodeWish?>(nil)
     /// In memory alone: what it tells of is often a disk that takes nothing.
     let hindrance = Mutex<String?>(nil)
+    /// The edge that is to run.
+    let edgeUnit = Mutex(EdgeUnit(generation: 1))
+    /// The one whose trouble was told.
+    let toldEdge = Mutex<EdgeUnit?>(nil)
 
     public init(options: AgentOptions, identity: AgentIdentity, host: Host, link: any HubLink, logger: Logger) {
         self.host = host
@@ -141,7 +145,7 @@ public final class Agent: Sendable {
         let wish = NodeWish(proxy: document.proxy, suffix: document.dns.suffix, names: document.peers)
         do {
             // Also when only the edge is gone, e.g. because its shim was killed.
-            let isThere = try await parts.units.all()["edge"] != nil
+            let isThere = try await parts.units.all()[edgeUnit.withLock { $0.id }] != nil
             guard !isThere || applied.withLock({ $0 != wish }) else { return }
             try await startEdge()
         } catch {

@@ -12,6 +12,7 @@ public struct AgentPaths: Sendable, Equatable {
     public var outbox: String { "\(root)/outbox.jsonl" }
     public var epoch: String { "\(root)/epoch" }
     public var edgeConfiguration: String { "\(root)/edge/config.json" }
+    func edgeConfiguration(_ unit: EdgeUnit) -> String { "\(root)/edge/\(unit.id).json" }
     public var edgeSocket: String { "\(root)/edge/control.sock" }
     public var edgeTable: String { "\(root)/edge/table.json" }
     /// The firewall rules that were put in force last.

@@ -76,10 +76,11 @@ extension Agent {
     private func edgeSteps(_ document: DesiredState?) async throws -> [String] {
         guard document != nil || options.edgeAddress != nil else { return [] }
         var steps: [String] = []
-        let listeners = edgeListeners(document)
         let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
+        let listeners = edgeListeners(document, after: before)
         if before != listeners { steps.append("listen on \(listeners.publicAddress)") }
-        guard try await parts.units.all()["edge"] != nil else { return steps + ["start"] }
+        let unit = EdgeUnit(generation: listeners.generation ?? 1)
+        guard try await parts.units.all()[unit.id] != nil else { return steps + ["start"] }
         let table = await edge.table
         do {
             let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)

@@ -12,8 +12,9 @@ struct EdgeContribution: Sendable, Equatable {
 /// Owns the edge's table: puts the wishes of all services together and applies the whole.
 actor EdgeDirector {
     private let host: Host
-    /// Of the edge's own unit.
-    private let logFolder: String
+    /// The edge's own unit, and its log.
+    private var unit = "edge"
+    private var logFolder: String
     private let gate = SerialGate()
     private var contributions: [String: EdgeContribution] = [:]
     private var suffix: String
@@ -26,6 +27,11 @@ actor EdgeDirector {
         self.host = host
         self.logFolder = logFolder
         self.suffix = suffix
+    }
+
+    func setUnit(_ unit: String, logFolder: String) {
+        self.unit = unit
+        self.logFolder = logFolder
     }
 
     func setSuffix(_ suffix: String) { self.suffix = suffix }
@@ -70,9 +76,10 @@ actor EdgeDirector {
     }
 
     /// What an edge that keeps ending said last, such as that its port is taken.
-    private func endReason() async -> String? {
+    func endReason() async -> String? {
         // The first problem is the one to tell, with or without this.
-        guard let unit = try? await host.supervisor.list().first(where: { $0.id == "edge" }), unit.restarts > 0 else {
+        guard let unit = try? await host.supervisor.list().first(where: { $0.id == self.unit }), unit.restarts > 0
+        else {
             return nil
         }
         return await LogTail.lastLines(logFolder, host.files).split(separator: "\n").last.map(String.init)

@@ -6,6 +6,7 @@ import Model
 /// `{"apply": TABLE}`, `{"status": true}` or `{"metrics": true}`; answered with `{"ok": STATUS}`, for metrics
 /// `{"ok": TEXT}`, or `{"problem": {code, message, …}}`. A status with `"wait_ms"` and `"wakes_seen"` is answered
 /// when a service was asked for after that, at the latest when the time is over.
+/// `{"hand_over": GENERATION}` is asked by an edge process that takes over; see ``Handover``.
 enum ControlMessage {
     static let bytesMax = 16 * 1024 * 1024
 
@@ -15,6 +16,7 @@ enum ControlMessage {
         /// Waits for the next wake request after a serial.
         case wake(after: Int, milliseconds: Int)
         case metrics
+        case handOver(generation: Int)
     }
 
     static let waitMillisecondsMax = 25_000
@@ -28,6 +30,7 @@ enum ControlMessage {
                 case .wake(let serial, let milliseconds):
                     ["status": true, "wakes_seen": .int(Int64(serial)), "wait_ms": .int(Int64(milliseconds))]
                 case .metrics: ["metrics": true]
+                case .handOver(let generation): ["hand_over": .int(Int64(generation))]
                 }
             return json.canonicalBytes + [UInt8(ascii: "\n")]
         } catch {
@@ -39,8 +42,9 @@ enum ControlMessage {
         let json = try JSONParser.parse(line)
         if let table = json["apply"] { return .apply(try WireCoding.decode(EdgeTable.self, from: table)) }
         if json["metrics"]?.boolValue == true { return .metrics }
+        if let generation = json["hand_over"]?.intValue { return .handOver(generation: Int(generation)) }
         guard json["status"]?.boolValue == true else {
-            throw Problem(.invalid, "The edge understands apply, status and metrics only.")
+            throw Problem(.invalid, "The edge understands apply, status, metrics and hand_over only.")
         }
         guard let wait = json["wait_ms"]?.intValue else { return .status }
         let milliseconds = Int(min(max(wait, 0), Int64(waitMillisecondsMax)))

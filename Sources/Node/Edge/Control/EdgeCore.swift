@@ -1,5 +1,6 @@
 import Logging
 import Model
+import NIOConcurrencyHelpers
 import NIOCore
 import NameResponder
 import Synchronization
@@ -17,15 +18,27 @@ final class EdgeCore: Sendable {
     private let history = Mutex(RateHistory(now: EdgeLoop.now()))
     private let health: ActiveHealth
     private let log: AccessLogWriter
+    private let generation: Int?
+    private let sockets: Mutex<ListenerSet>
+    /// 1 while something accepts from the sockets.
+    private let accepting = ConditionLock(value: 1)
+    private let isHandedOver = Atomic<Bool>(false)
+    /// Ends when another process took over.
+    let serving: AsyncStream<Void>
+    private let servingEnd: AsyncStream<Void>.Continuation
 
     init(
         file: TableFile, loops: [EdgeLoop], registry: StateRegistry, zone: NameZone?,
-        certificates: CertificateStore?, logger: Logger, log: AccessLogWriter, initial: RoutingTable
+        certificates: CertificateStore?, logger: Logger, log: AccessLogWriter, initial: RoutingTable,
+        generation: Int?, sockets: ListenerSet
     ) {
         self.certificates = certificates
         self.log = log
         health = ActiveHealth(eventLoop: loops[0].eventLoop)
         table = Mutex(initial)
+        (serving, servingEnd) = AsyncStream.makeStream()
+        self.generation = generation
+        self.sockets = Mutex(sockets)
         self.file = file
         self.loops = loops
         self.registry = registry
@@ -39,6 +52,9 @@ final class EdgeCore: Sendable {
     /// Checks a table, keeps it on disk, and gives it to every loop. Blocks until the last has it.
     /// - Throws: `invalid` when the table is wrong, `storage_failed` when it cannot be kept; nothing has changed then.
     func apply(_ source: EdgeTable) throws(Problem) {
+        guard !hasHandedOver else {
+            throw Problem(.unavailable, "This edge process has handed over to another one.", hint: "Ask again.")
+        }
         let table = try RoutingTable(source, registry: registry)
         let isNew = table.hash != tableHash.withLock { $0 }
         if !isNew, certificates?.hasProblems ?? false { loadCertificates(source) }
@@ -84,6 +100,7 @@ final class EdgeCore: Sendable {
     func status() -> EdgeStatus {
         var status = registry.status(tableHash: tableHash.withLock { $0 })
         status.certificates = certificates?.statuses
+        status.generation = generation
         status.accessLogDropped = log.dropped
         let now = EdgeLoop.now()
         let totals = Self.byUpstream(readSeries())
@@ -175,5 +192,38 @@ final class EdgeCore: Sendable {
             all[key.upstreamId, default: .zero].add(sample)
         }
         return all
+    }
+
+    // MARK: handing over
+
+    var hasHandedOver: Bool { isHandedOver.load(ordering: .acquiring) }
+
+    /// Duplicates of the sockets, for a process of another generation.
+    /// - Throws: `conflict` when it is not a later one, `unavailable` when this one is ending.
+    func socketsForHandover(to other: Int) throws(Problem) -> [BoundListener] {
+        guard !hasHandedOver, other > generation ?? 0 else {
+            throw Problem(.conflict, "Another edge is running with this control socket.", hint: "Stop it first.")
+        }
+        return try sockets.withLock { sockets throws(Problem) in try sockets.duplicates() }
+    }
+
+    /// New connections are the next process's, or refused.
+    func closeSockets() { sockets.withLock { $0.close() } }
+
+    /// Ends the serving, and returns when nothing is accepted here any more. Blocks.
+    /// - Throws: `timeout` when that takes too long.
+    func handOver() throws(Problem) {
+        isHandedOver.store(true, ordering: .releasing)
+        servingEnd.finish()
+        guard accepting.lock(whenValue: 0, timeoutSeconds: 10) else {
+            throw Problem(.timeout, "The edge did not stop accepting in time.")
+        }
+        accepting.unlock()
+    }
+
+    /// Nothing accepts from the sockets any more.
+    func stoppedAccepting() {
+        accepting.lock()
+        accepting.unlock(withValue: 0)
     }
 }

@@ -153,13 +153,34 @@ extension ClientConnection {
                 request.replay = nil
             }
         }
-        if request.status == 0 {
-            deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
-        } else {
-            touch()
-        }
+        touchUpload()
         connection?.write(body)
         upstreamWritesPending = true
+        if request.status == 0, isTooSlow(body.readableBytes) { slowBody() }
+    }
+
+    /// A client that sends a byte now and then would hold its upstream for ever. Time in which the upstream itself took
+    /// nothing does not count, and neither does a body behind an answer that has begun: that may be a conversation.
+    private func isTooSlow(_ count: Int) -> Bool {
+        request.bodyBytes &+= count
+        let elapsed = loop.coarseNow &- request.bodyPeriodStart
+        guard elapsed > loop.times.bodyIdleTimeout else { return false }
+        let isFirst = request.bodyPeriodStart == 0
+        let isSlow = !isFirst && request.bodyBytes < loop.limits.bodyBytesMin && !request.isSent
+        request.bodyPeriodStart = loop.coarseNow
+        request.bodyBytes = 0
+        return isSlow
+    }
+
+    /// The upstream must not see a whole request in what it got so far.
+    private func slowBody() {
+        guard let connection else { return }
+        self.connection = nil
+        connection.abandon()
+        request.keepAlive = false
+        request.isSent = false
+        phase = .waiting
+        answer(AnswerPage(status: 408))
     }
 
     /// Chunks that cannot be read: the upstream must not see a whole request in what it got so far.
@@ -176,6 +197,8 @@ extension ClientConnection {
     }
 
     func upstreamBecameWritable() {
+        request.bodyPeriodStart = loop.coarseNow
+        request.bodyBytes = 0
         if phase == .exchange, !request.isSent { touchUpload() }
         resumeRead()
     }

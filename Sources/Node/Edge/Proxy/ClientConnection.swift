@@ -40,6 +40,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     @exclusivity(unchecked) var inbound = ByteBuffer()
     @exclusivity(unchecked) var deadline: UInt64 = 0
     @exclusivity(unchecked) var readPending = false
+    /// What the channel says, kept here: it is asked several times for each request.
+    @exclusivity(unchecked) private(set) var isWritable = true
     private var linger = 0
     /// All output was written and the end of it told.
     private var isOutputClosed = false
@@ -84,7 +86,6 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? true }
     var wantsUpgrade: Bool { request.wantsUpgrade }
     var isHTTP10: Bool { request.isHTTP10 }
     var isHeadRequest: Bool { request.method == .head }
@@ -94,6 +95,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         loop.add(self)
         deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
     }
@@ -167,7 +169,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard context.channel.isWritable else { return }
+        isWritable = context.channel.isWritable
+        guard isWritable else { return }
         if phase == .exchange { touch() }
         connection?.resumeRead()
         if phase == .head, inbound.readableBytes > 0 { processInbound() }
@@ -258,6 +261,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
                 status: request.status, microseconds: (now &- request.startedAt) / 1000, bytesIn: request.bytesIn,
                 bytesOut: request.bytesOut)
             writeLog(now)
+            requestsServed &+= 1
             request.startedAt = 0
             lastUpstream = nil
         }
@@ -269,7 +273,6 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     /// Goes on to the next request, or closes.
     func finishRequest() {
-        requestsServed += 1
         guard request.keepAlive, request.isSent, !loop.isDraining else { return lingerAndClose() }
         request.hasBegun = false
         phase = .head
@@ -312,9 +315,15 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         context?.close(mode: .all, promise: nil)
     }
 
+    /// Between requests. A stream that is done is ended by its session, which knows whether its last frame is out.
+    var isIdle: Bool { phase == .head && inbound.readableBytes == 0 && transport != .http2 }
+
     func closeIfIdle() {
-        // A stream that is done is ended by its session, which knows whether its last frame is out.
-        if transport != .http2, phase == .head, inbound.readableBytes == 0 { closeNow() }
+        if isIdle { closeNow() }
+    }
+
+    func expireIfIdle(at time: UInt64) {
+        if isIdle { deadline = min(deadline, time) }
     }
 
     func timedOut(now: UInt64) {
@@ -354,6 +363,9 @@ struct ClientRequest {
     var framing = BodyFraming.none
     /// All of it went upstream.
     var isSent = true
+    /// Body bytes since `bodyPeriodStart`, to tell a slow client from one that does not mean to end.
+    var bodyBytes = 0
+    var bodyPeriodStart: UInt64 = 0
     /// Body bytes that went upstream and can be sent again; nil when some are gone.
     var replay: ByteBuffer? = nil
     var isRetried = false
