@@ -79,7 +79,7 @@ struct HandoverTests {
         try await EdgeFixture.with(.single(upstream.port)) { edge in
             let load = Load(port: edge.port)
             try await withThrowingTaskGroup(of: Void.self) { group in
-                for worker in 0..<4 { group.addTask { try await load.run(staysOpen: worker % 2 == 0) } }
+                for worker in 0..<2 { group.addTask { try await load.run(staysOpen: worker % 2 == 0) } }
                 var running: [Task<Void, any Error>] = []
                 for generation in 1...10 {
                     running.append(Self.start(Self.next(edge.listeners, generation)))

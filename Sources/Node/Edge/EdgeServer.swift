@@ -40,8 +40,7 @@ public struct EdgeServer: Sendable {
 
     private func run(on group: MultiThreadedEventLoopGroup, writer: AccessLogWriter) async throws {
         let eventLoops = Array(group.makeIterator())
-        // Waits on another process, which no task may do.
-        let former = try await NIOThreadPool.singleton.runIfActive { [listeners] in
+        let former = try await waiting { [listeners] in
             try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
         }
         let sockets: ListenerSet
@@ -96,10 +95,24 @@ public struct EdgeServer: Sendable {
         await cancelled()
     }
 
+    /// Waits on another process, which no task may do, on a thread of its own.
+    private func waiting<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        let thread = NIOThreadPool(numberOfThreads: 1)
+        thread.start()
+        do {
+            let result = try await thread.runIfActive(body)
+            try await thread.shutdownGracefully()
+            return result
+        } catch {
+            try await thread.shutdownGracefully()
+            throw error
+        }
+    }
+
     private func takeOver(from former: Handover?) async {
         guard let former else { return }
         do {
-            try await NIOThreadPool.singleton.runIfActive { try former.commit() }
+            try await waiting { try former.commit() }
         } catch {
             logger.warning("The former edge process is gone already", metadata: ["problem": "\(error)"])
         }
