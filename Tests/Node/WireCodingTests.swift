@@ -40,12 +40,14 @@ import Testing
         #expect(throws: (any Error).self) { try WireCoding.encode(["a": Double.infinity]) }
     }
 
-    @Test(arguments: [
-        ("service_id", nil as JSONValue?, "serviceId does not fit."), ("service_id", 7, "serviceId does not fit."),
+    private static let misfits: [(String, JSONValue?, String)] = [
+        ("service_id", nil, "serviceId does not fit."), ("service_id", 7, "serviceId does not fit."),
         ("port", 65_536, "port does not fit."), ("port", 1.5, "port does not fit."),
         ("at", "yesterday", "at does not fit."), ("inner", [["durations_ms": 1]], "inner.0.durationsMs does not fit."),
         ("is_up", .null, "isUp does not fit."),
-    ])
+    ]
+
+    @Test(arguments: misfits)
     func `what does not fit is named`(member: String, value: JSONValue?, message: String) throws {
         var json = json
         json[member] = value
