@@ -80,12 +80,14 @@ struct MetricsTests {
             }
             #expect(isThere)
             #expect(!lines.joined().contains("hidden"))
-            let line = try JSONParser.parse(Array(try #require(lines.first).utf8))
+            // Each event loop hands its lines over by itself.
+            let line = try JSONParser.parse(Array(try #require(lines.first { $0.contains("POST") }).utf8))
             #expect(line["route"]?.stringValue == "front" && line["service"]?.stringValue == "web")
             #expect(line["client"]?.stringValue == "127.0.0.1")
             #expect((line["bytes_in"]?.intValue ?? 0) > 60)
             #expect(line["first_byte_ms"] != nil && line["connect_ms"] != nil && line["duration_ms"] != nil)
-            #expect(try JSONParser.parse(Array(lines[1].utf8))["query"]?.stringValue == "q=1")
+            let other = try #require(lines.first { $0.contains("/open") })
+            #expect(try JSONParser.parse(Array(other.utf8))["query"]?.stringValue == "q=1")
         }
     }
 }
