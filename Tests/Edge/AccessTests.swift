@@ -23,7 +23,8 @@ struct AccessTests {
 
     @Test func aPasswordOpensTheRoute() async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: Self.ann))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: Self.ann))) {
+            (edge: EdgeFixture) async throws in
             let without = try await edge.get("/")
             #expect(without.status == 401)
             #expect(without.field("www-authenticate") == #"Basic realm="back office", charset="UTF-8""#)
@@ -46,7 +47,8 @@ struct AccessTests {
         // Of cost 12: a quarter of a second each.
         let hash = "$2b$12$abcdefghijklmnopqrstuuJkleeYqGi6JJcNM.d95WxQIKjR4lCny"
         let basic = EdgeBasicAuth(users: [EdgeUser(name: "ann", passwordHash: hash)])
-        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: basic))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: basic))) {
+            (edge: EdgeFixture) async throws in
             let port = edge.port
             let clock = ContinuousClock()
             _ = try await edge.get("/", fields: Self.annBasic)
@@ -69,7 +71,8 @@ struct AccessTests {
 
     @Test func pipelinedRequestsWaitTheirTurn() async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: Self.ann))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(basic: Self.ann))) {
+            (edge: EdgeFixture) async throws in
             let port = edge.port
             try await blocking {
                 let client = try RawSocket(port: port)
@@ -90,7 +93,8 @@ struct AccessTests {
     ])
     func aTokenOpensTheRoute(field: String, status: Int) async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(tokenHashes: [Self.tokenHash]))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(tokenHashes: [Self.tokenHash]))) {
+            (edge: EdgeFixture) async throws in
             let answer = try await edge.get("/?token=correct-horse", fields: field + "\r\n")
             #expect(answer.status == status)
             #expect(upstream.requests.count == (status == 200 ? 1 : 0))
@@ -101,7 +105,7 @@ struct AccessTests {
     @Test func allThatIsAskedMustBeThere() async throws {
         let upstream = try RawUpstream()
         let access = EdgeAccess(basic: Self.ann, tokenHashes: [Self.tokenHash], passesCredentials: true)
-        try await EdgeFixture.with(makeTable(upstream.port, access)) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, access)) { (edge: EdgeFixture) async throws in
             #expect(try await edge.get("/", fields: Self.annBasic).status == 401)
             #expect(try await edge.get("/", fields: "X-Token: \(Self.token)\r\n").status == 401)
             #expect(try await edge.get("/", fields: Self.annBasic + "X-Token: \(Self.token)\r\n").status == 200)
@@ -128,13 +132,14 @@ struct AccessTests {
     func theFirstNetworkThatHoldsTheClientDecides(networks: Networks) async throws {
         let upstream = try RawUpstream()
         let rules = networks.rules.map { EdgeNetworkRule(network: $0.0, isAllowed: $0.1) }
-        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(networks: rules))) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port, EdgeAccess(networks: rules))) {
+            (edge: EdgeFixture) async throws in
             #expect(try await edge.get("/").status == (networks.passes ? 200 : 403))
         }
     }
 
     @Test func deniedIsToldInTheClientsLanguage() async throws {
-        try await EdgeFixture.with(makeTable(1, EdgeAccess(isDenied: true))) { edge in
+        try await EdgeFixture.with(makeTable(1, EdgeAccess(isDenied: true))) { (edge: EdgeFixture) async throws in
             let page = try await edge.get("/")
             #expect(page.status == 403)
             #expect(page.field("content-type") == "text/html; charset=utf-8")
@@ -148,7 +153,7 @@ struct AccessTests {
         let upstream = try RawUpstream()
         let access = EdgeAccess(networks: [EdgeNetworkRule(network: "198.51.100.0/24", isAllowed: true)])
         var table = makeTable(upstream.port, access)
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             let fields = "X-Forwarded-For: 198.51.100.7\r\n"
             #expect(try await edge.get("/", fields: fields).status == 403)
             table.trustedProxies = ["127.0.0.1", "192.0.2.0/24"]
@@ -181,7 +186,7 @@ struct AccessTests {
             EdgeAccess(forward: EdgeForwardAuth(upstreamId: "judge", path: "/check?a=1", copiedHeaders: ["X-User"])))
         table.upstreams.append(
             EdgeUpstream(id: "judge", name: "judge", endpoints: [EdgeEndpoint(host: "127.0.0.1", port: judge.port)]))
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             let refused = try await edge.get("/page?x=y", fields: "X-User: root\r\n")
             #expect(refused.status == 302)
             #expect(refused.field("location") == "/login")
@@ -216,7 +221,7 @@ struct AccessTests {
             table.upstreams = [table.upstreams[0]]
             table.upstreams.append(
                 EdgeUpstream(id: "judge", name: "judge", endpoints: [EdgeEndpoint(host: "127.0.0.1", port: port)]))
-            try await EdgeFixture.with(table) { edge in
+            try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
                 #expect(try await edge.get("/").status == 503)
                 #expect(upstream.requests.isEmpty)
             }

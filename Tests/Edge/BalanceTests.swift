@@ -31,7 +31,7 @@ struct BalanceTests {
     @Test func inTurn() async throws {
         let upstreams = try (0..<3).map { _ in try RawUpstream() }
         let table = makeTable(upstreams.map { endpoint($0) }) { $0.balance = EdgeBalance(policy: .roundRobin) }
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             _ = try await ask(edge, 30)
             #expect(upstreams.map(\.requests.count) == [10, 10, 10])
         }
@@ -42,7 +42,8 @@ struct BalanceTests {
         let endpoints = [
             endpoint(upstreams[0], weight: 7), endpoint(upstreams[1], weight: 3), endpoint(upstreams[2], weight: 0),
         ]
-        try await EdgeFixture.with(makeTable(endpoints) { $0.balance = EdgeBalance() }) { edge in
+        try await EdgeFixture.with(makeTable(endpoints) { $0.balance = EdgeBalance() }) {
+            (edge: EdgeFixture) async throws in
             _ = try await ask(edge, 100)
             #expect(upstreams.map(\.requests.count) == [70, 30, 0])
         }
@@ -52,7 +53,7 @@ struct BalanceTests {
         let stable = try (0..<2).map { _ in try RawUpstream() }
         let canary = try RawUpstream()
         let endpoints = stable.map { endpoint($0, weight: 45) } + [endpoint(canary, weight: 10, group: "canary")]
-        try await EdgeFixture.with(makeTable(endpoints) { _ in }) { edge in
+        try await EdgeFixture.with(makeTable(endpoints) { _ in }) { (edge: EdgeFixture) async throws in
             _ = try await ask(edge, 200)
             #expect(canary.requests.count == 20)
             #expect(stable.map(\.requests.count) == [90, 90])
@@ -67,7 +68,7 @@ struct BalanceTests {
         let table = makeTable(upstreams.map { endpoint($0) }) {
             $0.balance = EdgeBalance(policy: .roundRobin, stickyCookie: "node")
         }
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             let first = try await edge.get("/")
             let cookie = try #require(first.field("set-cookie"))
             #expect(cookie.hasPrefix("node=") && cookie.hasSuffix("; Path=/; HttpOnly; SameSite=Lax"))
@@ -106,7 +107,7 @@ struct BalanceTests {
             $0.balance = EdgeBalance(policy: .roundRobin, retries: 1)
             $0.health = EdgeHealth(failuresMax: 2, outMs: 2_000)
         }
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             let statuses = try await ask(edge, 20)
             // Each failure was retried at the other one.
             #expect(statuses == [Int](repeating: 200, count: 20))
@@ -130,7 +131,7 @@ struct BalanceTests {
         let table = makeTable([endpoint(bad), endpoint(good)]) {
             $0.balance = EdgeBalance(policy: .roundRobin, retries: 3)
         }
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             var statuses: [Int] = []
             for _ in 0..<4 {
                 statuses.append(
@@ -152,7 +153,7 @@ struct BalanceTests {
         let other = try RawUpstream()
         let check = EdgeHealthCheck(path: "/healthz", intervalMs: 100, healthyAfter: 1, unhealthyAfter: 2)
         let table = makeTable([endpoint(checked), endpoint(other)]) { $0.health = EdgeHealth(check: check) }
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             func out() async throws -> [String]? { try await edge.control.status().upstreams["web"]?.endpointsOut }
             #expect(try await eventually { try await out() == ["127.0.0.1:\(checked.port)"] })
             _ = try await ask(edge, 10)
@@ -176,7 +177,7 @@ struct BalanceTests {
         let table = makeTable([endpoint(upstream)]) {
             $0.breaker = EdgeBreaker(failures: 3, windowMs: 60_000, openMs: 3_000)
         }
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             for _ in 0..<3 { #expect(try await edge.get("/").status == 502) }
             let refused = try await edge.get("/")
             #expect(refused.status == 503)

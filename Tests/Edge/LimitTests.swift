@@ -15,7 +15,7 @@ struct LimitTests {
         let upstream = try RawUpstream()
         var table = makeTable(upstream.port) { $0.limits = EdgeRouteLimits(requestsPerSecond: 0.2, burst: 3) }
         table.trustedProxies = ["127.0.0.1"]
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             func ask(_ client: String) async throws -> RawResponse {
                 try await edge.get("/", fields: "X-Forwarded-For: \(client)\r\nAccept: application/json\r\n")
             }
@@ -45,7 +45,8 @@ struct LimitTests {
             }
         }
         for limits in [EdgeRouteLimits(concurrentRequests: 2), EdgeRouteLimits(concurrentPerClient: 2)] {
-            try await EdgeFixture.with(makeTable(upstream.port) { $0.limits = limits }) { edge in
+            try await EdgeFixture.with(makeTable(upstream.port) { $0.limits = limits }) {
+                (edge: EdgeFixture) async throws in
                 let waiting = try (0..<2).map { _ in try edge.connect() }
                 upstream.forget()
                 for socket in waiting { try socket.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n") }
@@ -69,7 +70,8 @@ struct LimitTests {
     ])
     func clientsAreSentOn(redirect: EdgeRedirect, host: String, path: String, location: String) async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(makeTable(upstream.port) { $0.redirect = redirect }) { edge in
+        try await EdgeFixture.with(makeTable(upstream.port) { $0.redirect = redirect }) {
+            (edge: EdgeFixture) async throws in
             let answer = try await edge.get(path, host: host)
             #expect(answer.status == 308)
             #expect(answer.field("location") == location)
@@ -83,7 +85,7 @@ struct LimitTests {
         let upstream = try RawUpstream()
         var table = makeTable(upstream.port) { $0.redirect = EdgeRedirect(host: .www, https: true, status: 301) }
         table.trustedProxies = ["127.0.0.1"]
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             let secure = "X-Forwarded-Proto: https\r\n"
             #expect(try await edge.get("/", host: "www.example.com", fields: secure).status == 200)
             #expect(try await edge.get("/", host: "localhost", fields: secure).status == 200)
@@ -104,7 +106,7 @@ struct LimitTests {
             addsSecurityHeaders: true, hidesServer: true, hsts: EdgeHSTS(includesSubdomains: true))
         var table = makeTable(upstream.port) { $0.headers = rules }
         table.trustedProxies = ["127.0.0.1"]
-        try await EdgeFixture.with(table) { edge in
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
             let answer = try await edge.get("/", fields: "X-Debug: 1\r\nx_stage: dev\r\nX-Kept: 1\r\n")
             #expect(answer.text == "ok")
             #expect(answer.fields("x-frame-options") == ["DENY"])

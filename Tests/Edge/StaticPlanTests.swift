@@ -34,7 +34,7 @@ struct StaticPlanTests {
         ("/", "gzip", "home zipped", "gzip"),
     ])
     func compressedSiblings(path: String, accepts: String, body: String, encoding: String?) async throws {
-        try await EdgeFixture.with(makeTable(try folder(), EdgeStaticOptions())) { edge in
+        try await EdgeFixture.with(makeTable(try folder(), EdgeStaticOptions())) { (edge: EdgeFixture) async throws in
             // Twice: from the disk, and from memory.
             for _ in 0..<2 {
                 let answer = try await edge.get(path, fields: accepts.isEmpty ? "" : "Accept-Encoding: \(accepts)\r\n")
@@ -49,7 +49,7 @@ struct StaticPlanTests {
     }
 
     @Test func eachEncodingHasItsOwnTag() async throws {
-        try await EdgeFixture.with(makeTable(try folder(), EdgeStaticOptions())) { edge in
+        try await EdgeFixture.with(makeTable(try folder(), EdgeStaticOptions())) { (edge: EdgeFixture) async throws in
             let plain = try await edge.get("/app.js")
             let zipped = try await edge.get("/app.js", fields: "Accept-Encoding: gzip\r\n")
             let tag = try #require(zipped.field("etag"))
@@ -65,7 +65,7 @@ struct StaticPlanTests {
 
     @Test func navigationsFallBack() async throws {
         let options = EdgeStaticOptions(fallback: "index.html", notFoundPage: "404.html")
-        try await EdgeFixture.with(makeTable(try folder(), options)) { edge in
+        try await EdgeFixture.with(makeTable(try folder(), options)) { (edge: EdgeFixture) async throws in
             let page = try await edge.get("/users/7", fields: "Accept: text/html,*/*\r\n")
             #expect(page.status == 200 && page.text == "<h1>home</h1>")
             let script = try await edge.get("/missing.js", fields: "Accept: */*\r\n")
@@ -85,7 +85,7 @@ struct StaticPlanTests {
 
     @Test func namesWithAHashAreKeptForEver() async throws {
         let options = EdgeStaticOptions(cacheControl: "no-cache", cachesHashedNames: true)
-        try await EdgeFixture.with(makeTable(try folder(), options)) { edge in
+        try await EdgeFixture.with(makeTable(try folder(), options)) { (edge: EdgeFixture) async throws in
             for (path, isHashed) in [
                 ("/app.3f9a1c2b.js", true), ("/index-DiwrgTda.css", true), ("/app.js", false), ("/", false),
                 ("/read-overview.html", false),

@@ -13,7 +13,7 @@ struct WakeTests {
 
     @Test func aRequestWaitsUntilTheServiceRuns() async throws {
         let upstream = try RawUpstream()
-        try await EdgeFixture.with(asleep()) { edge in
+        try await EdgeFixture.with(asleep()) { (edge: EdgeFixture) async throws in
             let before = try await edge.control.status()
             #expect(before.wakeRequested.isEmpty && before.wakeSerial == 0)
             async let told = edge.control.status(afterWake: 0, wait: .seconds(20))
@@ -36,13 +36,14 @@ struct WakeTests {
     }
 
     @Test func waitingForNothingEnds() async throws {
-        try await EdgeFixture.with(asleep()) { edge in
+        try await EdgeFixture.with(asleep()) { (edge: EdgeFixture) async throws in
             #expect(try await edge.control.status(afterWake: 0, wait: .milliseconds(200)).wakeSerial == 0)
         }
     }
 
     @Test func browsersGetAPageThatAsksAgain() async throws {
-        try await EdgeFixture.with(asleep(EdgeWake(holdMs: 4_000, pageAfterMs: 300))) { edge in
+        try await EdgeFixture.with(asleep(EdgeWake(holdMs: 4_000, pageAfterMs: 300))) {
+            (edge: EdgeFixture) async throws in
             let clock = ContinuousClock()
             let start = clock.now
             let page = try await edge.get("/", fields: "Accept: text/html\r\n")

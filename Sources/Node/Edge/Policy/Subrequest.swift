@@ -68,10 +68,11 @@ final class Subrequest: ChannelInboundHandler, @unchecked Sendable {
     private func finish(_ answer: Answer?) {
         timeout?.cancel()
         timeout = nil
-        channel?.close(mode: .all, promise: nil)
-        channel = nil
+        // Before the channel is closed, which tells of its end at once.
         let completion = completion
         self.completion = nil
+        channel?.close(mode: .all, promise: nil)
+        channel = nil
         completion?(answer)
     }
 
