@@ -54,7 +54,8 @@ struct ImportTests {
     func declared() throws {
         let manifest = try Manifest.loaded.get()
         var flaws: [String] = []
-        for file in try SourceTree.swift.get() {
+        // The fuzzer compiles the readers that it aims at by itself, with a main function of its own.
+        for file in try SourceTree.swift.get() where !file.path.hasPrefix("Tests/Fuzz/") {
             guard let target = manifest.targets.values.first(where: { $0.holds(file.path) }) else {
                 flaws.append("\(file.path) belongs to no target")
                 continue

@@ -49,7 +49,7 @@ public final class NameZone: Sendable {
         }
     }
 
-    /// The question of a packet that is for another resolver: outside the zone, and by a client that asks for recursion.
+    /// The question of a packet for another resolver: outside the zone, and by a client that asks for recursion.
     /// Nil when the zone has the answer, be it that there is none.
     public func foreignQuestion(_ packet: [UInt8]) -> NameQuery? {
         guard case .query(let query) = NameQuery.parse(packet), query.recordClass == 1, query.flags & 0x0100 != 0,

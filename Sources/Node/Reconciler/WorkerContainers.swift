@@ -101,7 +101,8 @@ extension WorkerRun {
             id: unit, argv: [client.program] + arguments, environment: environment,
             workingDirectory: paths.release(release), restart: .never, stopGraceMs: 2000,
             timeLimitMs: desired.buildTimeoutMs,
-            logFolder: worker.parts.paths.buildLog(desired.name, desired.deploymentId), logSizeMaxBytes: 4_194_304, logFilesMax: 2)
+            logFolder: worker.parts.paths.buildLog(desired.name, desired.deploymentId),
+            logSizeMaxBytes: 4_194_304, logFilesMax: 2)
         return try await build(desired, spec, release: release, isOfEngine: true)
     }
 

@@ -22,7 +22,7 @@ struct DescriptorLimit {
 
 /// Stands before the clients of one listening socket and lets in as many as there is room for.
 ///
-/// Out of descriptors, a listener would try again at once and for ever: it waits a moment instead. Before that, when the
+/// Out of descriptors, a listener would try again at once, for ever: it waits a moment instead. Before that, when the
 /// loop has as many connections as it may, those that have been idle for longest make room.
 final class AcceptGate: ChannelDuplexHandler {
     typealias InboundIn = any Channel

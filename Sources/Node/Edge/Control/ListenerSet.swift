@@ -25,7 +25,7 @@ struct BoundListener: Equatable, Sendable {
     var descriptor: Int32
 }
 
-/// All sockets of an edge process. It keeps them open until it is closed, so that they can be given to the next process;
+/// All sockets of an edge process. It keeps them open until it is closed, so that they can go to the next process;
 /// what accepts from them gets duplicates.
 struct ListenerSet {
     private(set) var sockets: [BoundListener] = []
