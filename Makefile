@@ -13,9 +13,9 @@ ROOST := .build/$(CONFIG)/roost
 # What building and running needs, and what the tests need besides. One package a word.
 RUN_PACKAGES := git make ca-certificates g++ zlib1g-dev libxml2 libcurl4 libsqlite3-dev libcrypt-dev nodejs python3 libarchive-tools
 TEST_PACKAGES := $(RUN_PACKAGES) nginx wrk curl openssl openssh-client openssh-server bind9-dnsutils systemd-container \
-	mmdebstrap iproute2 nftables procps chromium python3-venv zsh fish
+	mmdebstrap iproute2 nftables procps chromium python3-venv pebble nghttp2-client zsh fish
 # From PyPI, into .build/venv.
-TEST_PYTHON := playwright schemathesis
+TEST_PYTHON := playwright schemathesis h2 grpcio
 
 .PHONY: help run build release test bench lint format sim examples packages-run packages-test venv swift clean
 
@@ -86,5 +86,5 @@ packages-test:
 
 venv:
 	@[ -x .build/venv/bin/python ] || /usr/bin/python3 -m venv .build/venv
-	@for name in $(TEST_PYTHON); do .build/venv/bin/python -c "import $$name" 2> /dev/null \
+	@for name in $(TEST_PYTHON); do .build/venv/bin/python -m pip show -q $$name 2> /dev/null \
 		|| .build/venv/bin/python -m pip install --quiet --disable-pip-version-check $$name; done

@@ -119,6 +119,11 @@ let package = Package(
                 product("NIOHPACK", "swift-nio-http2"), product("NIOConcurrencyHelpers", "swift-nio"),
             ]),
         library("CertificateEncoding", "Sources/Node/CertificateEncoding", ["Model", crypto]),
+        library(
+            "Certificates", "Sources/Node/Certificates",
+            [
+                "Model", "Host", "AgentProtocol", "CertificateEncoding", crypto, httpClient, nioCore, nioHTTP1, nioSSL,
+            ]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
         library("NodeFirewall", "Sources/Node/Firewall", ["Model"]),
@@ -179,12 +184,12 @@ let package = Package(
             "SimulationTests", "Tests/Simulation", ["Model", "Host", "ResourceKit", "HubStore", "HubCore", "Node"]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
+        tests("CertificatesTests", "Tests/Certificates", ["Model", "Certificates"]),
         tests(
             "EdgeTests", "Tests/Edge",
             [
-                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding", crypto, logging,
-                nioCore,
-                nioPosix,
+                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding",
+                crypto, logging, nioCore, nioPosix,
             ]),
         .executableTarget(
             name: "supervise-probe", dependencies: ["Model", "Host", "Supervisor", "LinuxHost"],

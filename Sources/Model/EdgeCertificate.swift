@@ -32,3 +32,10 @@ public struct EdgeCertificateStatus: Codable, Sendable, Equatable {
         self.problem = problem
     }
 }
+
+/// What the endpoints of an upstream speak, in clear text.
+public enum EdgeProtocol: String, Codable, Sendable {
+    case http1
+    /// HTTP/2 with prior knowledge (RFC 9113 section 3.3), as gRPC servers do.
+    case h2c
+}

@@ -100,12 +100,16 @@ public struct EdgeUpstream: Codable, Sendable, Equatable {
     public var staticOptions: EdgeStaticOptions?
     /// How requests wait in mode `wake`; nil for the defaults.
     public var wake: EdgeWake?
+    /// What its endpoints speak; nil for HTTP/1.1.
+    public var `protocol`: EdgeProtocol?
 
     public init(
         id: String, name: String, mode: Mode = .serve, endpoints: [EdgeEndpoint] = [], staticFolder: String? = nil,
         downSince: Timestamp? = nil, balance: EdgeBalance? = nil, health: EdgeHealth? = nil,
-        breaker: EdgeBreaker? = nil, staticOptions: EdgeStaticOptions? = nil, wake: EdgeWake? = nil
+        breaker: EdgeBreaker? = nil, staticOptions: EdgeStaticOptions? = nil, wake: EdgeWake? = nil,
+        `protocol`: EdgeProtocol? = nil
     ) {
+        self.protocol = `protocol`
         self.balance = balance
         self.health = health
         self.breaker = breaker

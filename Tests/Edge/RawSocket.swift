@@ -45,11 +45,15 @@ final class RawSocket: Sendable {
     }
 
     static func address(_ port: Int) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        return address
+        // From its bytes: which C module owns the members of this type depends on what else is imported.
+        let loopback = (
+            sa_family_t(AF_INET), in_port_t(port).bigEndian, UInt32(0x7F00_0001).bigEndian, UInt64(0)
+        )
+        return unsafeBitCast(loopback, to: sockaddr_in.self)
+    }
+
+    static func port(of address: sockaddr_in) -> Int {
+        withUnsafeBytes(of: address) { Int(in_port_t(bigEndian: $0.load(fromByteOffset: 2, as: in_port_t.self))) }
     }
 
     func send(_ bytes: [UInt8]) throws {

@@ -41,7 +41,7 @@ final class RawUpstream: Sendable {
             }
         }
         guard status == 0 else { throw SocketFailure("bind") }
-        self.port = Int(in_port_t(bigEndian: address.sin_port))
+        self.port = RawSocket.port(of: address)
         Self.thread { [weak self] in
             while true {
                 let accepted = accept(descriptor, nil, nil)
@@ -185,7 +185,7 @@ final class ClosedPort: Sendable {
             }
         }
         guard status == 0 else { throw SocketFailure("bind") }
-        port = Int(in_port_t(bigEndian: address.sin_port))
+        port = RawSocket.port(of: address)
     }
 
     deinit { close(descriptor) }

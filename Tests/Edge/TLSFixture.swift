@@ -21,6 +21,13 @@ struct TestCertificate {
         try writeFile(entry.keyPath, key.pemRepresentation)
         chmod(entry.keyPath, 0o600)
     }
+
+    /// - Returns: the path of a request for a certificate.
+    static func request(_ names: [String], folder: String) throws -> String {
+        let der = try CertificateRequest.der(names: names, key: P256.Signing.PrivateKey())
+        try writeFile(folder + "/request.pem", PEM.encode("CERTIFICATE REQUEST", der))
+        return folder + "/request.pem"
+    }
 }
 
 extension EdgeFixture {

@@ -96,27 +96,15 @@ struct ResponseBytes {
             emit(.data(.init(data: .byteBuffer(bytes), endStream: count == remaining)))
             state = count == remaining ? .done : .body(.length(remaining - count))
             return count == remaining ? .done : .more
-        case .chunked: return addChunks(bytes, emit)
+        case .chunked:
+            switch HTTP2Fields.frames(of: bytes, &scanner, emit) {
+            case .more: return .more
+            case .bad: return .bad
+            case .done:
+                state = .done
+                return .done
+            }
         case .none, .untilClose: return .bad
         }
-    }
-
-    private mutating func addChunks(_ bytes: ByteBuffer, _ emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome {
-        var parts: [ByteBuffer] = []
-        let outcome = bytes.withUnsafeReadableBytes { raw in
-            scanner.scan(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count) { offset, length in
-                parts.append(bytes.getSlice(at: bytes.readerIndex + offset, length: length)!)
-            }
-        }
-        guard outcome != .bad else { return .bad }
-        let trailers = outcome == .done ? HTTP2Fields.trailers(scanner.trailers) : [:]
-        // The last part ends the stream, unless trailers do.
-        let last = outcome == .done && trailers.isEmpty ? parts.popLast() ?? ByteBuffer() : nil
-        for part in parts { emit(.data(.init(data: .byteBuffer(part)))) }
-        if let last { emit(.data(.init(data: .byteBuffer(last), endStream: true))) }
-        if !trailers.isEmpty { emit(.headers(.init(headers: trailers, endStream: true))) }
-        guard outcome == .done else { return .more }
-        state = .done
-        return .done
     }
 }

@@ -35,26 +35,32 @@ extension ClientConnection {
         let pool = loop.pool(endpoint)
         let fresh = UpstreamConnection(loop: loop, pool: pool)
         let startedAt = loop.takeTime()
+        let opened =
+            upstream?.speaksHTTP2 ?? false
+            ? pool.sessions.open(fresh, address: address, loop: loop) : open(fresh, address)
+        opened.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success where self.phase == .waiting && self.endpoint?.state === endpoint.state:
+                self.request.connectMicroseconds &+= max(1, (loop.takeTime() &- startedAt) / 1000)
+                self.attach(fresh, isReused: false)
+            case .success: fresh.close()
+            case .failure:
+                guard self.phase == .waiting, self.endpoint?.state === endpoint.state else { return }
+                self.connectFailed(endpoint)
+            }
+        }
+    }
+
+    private func open(_ connection: UpstreamConnection, _ address: SocketAddress) -> EventLoopFuture<Void> {
         ClientBootstrap(group: loop.eventLoop)
             .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(fresh) }
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(connection) }
             }
             .connect(to: address)
-            .assumeIsolated()
-            .whenComplete { result in
-                switch result {
-                case .success where self.phase == .waiting && self.endpoint?.state === endpoint.state:
-                    self.request.connectMicroseconds &+= max(1, (loop.takeTime() &- startedAt) / 1000)
-                    self.attach(fresh, isReused: false)
-                case .success: fresh.close()
-                case .failure:
-                    guard self.phase == .waiting, self.endpoint?.state === endpoint.state else { return }
-                    self.connectFailed(endpoint)
-                }
-            }
+            .map { _ in }
     }
 
     private func connectFailed(_ endpoint: RoutingTable.Endpoint) {

@@ -4,6 +4,8 @@ final class UpstreamPool {
 
     let endpoint: EndpointState
     private var idle: [UpstreamConnection] = []
+    /// Of an upstream that speaks HTTP/2.
+    let sessions = UpstreamSessions()
     /// The endpoint left the table: what comes back is closed.
     private(set) var isRetired = false
     /// After a failed connect the endpoint is tried last until then.
@@ -55,10 +57,12 @@ final class UpstreamPool {
             remove(connection)
             connection.close()
         }
+        sessions.closeExpired(now: now)
     }
 
     func retire() {
         isRetired = true
+        sessions.retire()
         let closing = idle
         idle = []
         for connection in closing {

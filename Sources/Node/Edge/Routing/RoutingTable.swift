@@ -23,6 +23,7 @@ final class RoutingTable: Sendable {
         let staticPlan: StaticPlan?
         /// How requests wait while it is asleep.
         let wake: EdgeWake
+        let speaksHTTP2: Bool
 
         init(_ source: EdgeUpstream, state: UpstreamState, endpoints: [Endpoint], registry: StateRegistry) {
             plan = BalancePlan(source, states: endpoints.map(\.state), registry: registry)
@@ -34,6 +35,7 @@ final class RoutingTable: Sendable {
             mode = source.mode
             staticFolder = source.staticFolder.map { StaticFolder($0) }
             downSince = source.downSince
+            speaksHTTP2 = source.protocol == .h2c
         }
     }
 

@@ -83,6 +83,8 @@ final class SecureConnections: @unchecked Sendable {
     private var sessions: [ObjectIdentifier: HTTP2Session] = [:]
     /// Reused for each response head that becomes an HTTP/2 one.
     @exclusivity(unchecked) var responseHead = ResponseHead()
+    /// The same for requests to upstreams that speak HTTP/2.
+    @exclusivity(unchecked) var requestHead = RequestHead()
 
     var handshakeCount: Int { handshakes.count }
     /// HTTP/2 connections, whether or not they have streams.

@@ -1,0 +1,136 @@
+import Model
+
+/// What is remembered of one set of names; kept on disk, and written before each act that it must not forget.
+struct CertificateRecord: Codable, Sendable, Equatable {
+    /// A certificate in use.
+    struct Kept: Codable, Sendable, Equatable {
+        /// Its files are this with `.crt` and `.key`.
+        var file: String
+        var notAfter: Timestamp
+        /// When its renewal begins; nil for an uploaded one.
+        var renewAt: Timestamp?
+    }
+
+    /// An order under way.
+    struct Order: Codable, Sendable, Equatable {
+        /// Of the key that the certificate will be for; on disk before the order is sent.
+        var file: String
+        /// The authority's address for it; nil until it answered.
+        var url: String?
+        var startedAt: Timestamp
+    }
+
+    var names: [String]
+    var current: Kept?
+    var order: Order?
+    var failures = 0
+    var lastError: String?
+    /// No attempt before then.
+    var nextTry: Timestamp?
+
+    init(names: [String]) { self.names = names }
+}
+
+/// When to order, renew and try again. Pure: the record, the time and a random number in, the next record out.
+enum CertificateSchedule {
+    enum Step: Equatable {
+        /// Nothing to do before then.
+        case wait(until: Timestamp)
+        case begin
+        case resume(CertificateRecord.Order)
+    }
+
+    /// How long an order may be taken up again after an interruption.
+    static let orderLifetime = Duration.seconds(86_400)
+    /// The authority counts failed validations by the hour: the first attempts of an hour must not use them up.
+    static let backoffFirst = Duration.seconds(300)
+    static let backoffMax = Duration.seconds(86_400)
+    /// After a failure that has nothing to do with the order, such as a network that is away.
+    static let transientFirst = Duration.seconds(60)
+    static let transientMax = Duration.seconds(3600)
+
+    static func step(_ record: CertificateRecord, now: Timestamp) -> Step {
+        if let nextTry = record.nextTry, nextTry > now { return .wait(until: nextTry) }
+        if let order = record.order, order.url != nil, order.startedAt.advanced(by: orderLifetime) > now {
+            return .resume(order)
+        }
+        guard let current = record.current, record.order == nil else { return .begin }
+        guard let renewAt = current.renewAt, renewAt <= now else {
+            return .wait(until: current.renewAt ?? current.notAfter.advanced(by: .seconds(3650 * 86_400)))
+        }
+        return .begin
+    }
+
+    /// Noted before an order is sent. Whatever cuts the attempt short, the next one waits: a program that dies over and
+    /// over must not order over and over.
+    static func begun(
+        _ record: CertificateRecord, file: String, now: Timestamp, jitter: Double
+    ) -> CertificateRecord {
+        var next = record
+        next.order = CertificateRecord.Order(file: file, url: nil, startedAt: now)
+        next.nextTry = now.advanced(by: backoff(record.failures + 1, backoffFirst, backoffMax, jitter))
+        return next
+    }
+
+    /// The authority took the order: it is taken up again at once after an interruption.
+    static func ordered(_ record: CertificateRecord, url: String) -> CertificateRecord {
+        var next = record
+        next.order?.url = url
+        next.nextTry = nil
+        return next
+    }
+
+    static func issued(
+        _ record: CertificateRecord, notBefore: Timestamp, notAfter: Timestamp, jitter: Double
+    ) -> CertificateRecord {
+        guard let order = record.order else { return record }
+        var next = CertificateRecord(names: record.names)
+        next.current = CertificateRecord.Kept(
+            file: order.file, notAfter: notAfter, renewAt: renewal(notBefore, notAfter, jitter))
+        return next
+    }
+
+    /// With a third of the lifetime left, or up to a twelfth of it earlier: not all of a server's certificates at once.
+    static func renewal(_ notBefore: Timestamp, _ notAfter: Timestamp, _ jitter: Double) -> Timestamp {
+        let lifetime = Double(max(0, notAfter.millisecondsSinceEpoch - notBefore.millisecondsSinceEpoch))
+        let left = lifetime / 3 + lifetime / 12 * jitter
+        return notAfter.advanced(by: .milliseconds(-Int64(left)))
+    }
+
+    /// - Parameter isTransient: the order is as good as before and is taken up again.
+    static func failed(
+        _ record: CertificateRecord, _ problem: Problem, isTransient: Bool, now: Timestamp, jitter: Double
+    ) -> CertificateRecord {
+        var next = record
+        next.failures += 1
+        next.lastError = problem.description
+        let wait =
+            isTransient
+            ? backoff(next.failures, transientFirst, transientMax, jitter)
+            : backoff(next.failures, backoffFirst, backoffMax, jitter)
+        next.nextTry = now.advanced(by: max(wait, min(problem.retryAfter ?? .zero, .seconds(7 * 86_400))))
+        if !isTransient || record.order?.url == nil { next.order = nil }
+        return next
+    }
+
+    private static func backoff(_ failures: Int, _ first: Duration, _ limit: Duration, _ jitter: Double) -> Duration {
+        let doubled = first * (1 << min(max(failures - 1, 0), 20))
+        return min(doubled, limit) * (1 + jitter / 4)
+    }
+
+    static func status(_ record: CertificateRecord, now: Timestamp) -> CertificateStatus {
+        var status = CertificateStatus(
+            names: record.names, state: .pending, message: nil, notAfter: record.current?.notAfter,
+            lastError: record.lastError, nextTry: record.nextTry ?? record.current?.renewAt)
+        if let current = record.current, current.notAfter > now {
+            status.state = .active
+            if let error = record.lastError { status.message = "The certificate is valid, but not renewed: \(error)" }
+        } else if let error = record.lastError {
+            status.state = .failed
+            status.message = record.current == nil ? error : "The certificate has ended. \(error)"
+        } else {
+            status.message = "The certificate is being requested."
+        }
+        return status
+    }
+}

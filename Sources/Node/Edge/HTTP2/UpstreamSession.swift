@@ -1,0 +1,167 @@
+import NIOCore
+import NIOHTTP2
+import NIOPosix
+
+/// The HTTP/2 connections of one event loop to one endpoint; requests share them.
+///
+/// `@unchecked Sendable`: confined to its event loop.
+final class UpstreamSessions: @unchecked Sendable {
+    /// Requests at once on one connection; more open another.
+    static let streamsMax = 100
+    static let idleNanoseconds: UInt64 = 60_000_000_000
+
+    private var sessions: [UpstreamSession] = []
+    private var isRetired = false
+
+    /// Opens a stream for `connection`, on a connection that is there or on a new one.
+    func open(_ connection: UpstreamConnection, address: SocketAddress, loop: EdgeLoop) -> EventLoopFuture<Void> {
+        if let session = sessions.first(where: { $0.takesStreams }) { return session.open(connection) }
+        let session = UpstreamSession(sessions: self, loop: loop)
+        sessions.append(session)
+        session.connect(to: address)
+        return session.open(connection)
+    }
+
+    func remove(_ session: UpstreamSession) { sessions.removeAll { $0 === session } }
+
+    func closeExpired(now: UInt64) {
+        for session in sessions where session.idleSince &+ Self.idleNanoseconds <= now { session.close() }
+    }
+
+    /// The endpoint left the table: connections end with their last stream.
+    func retire() {
+        isRetired = true
+        for session in sessions { session.retire() }
+    }
+}
+
+/// One HTTP/2 connection to an upstream, in clear text and with prior knowledge (RFC 9113 section 3.3).
+///
+/// `@unchecked Sendable`: confined to the event loop of its channel.
+final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = HTTP2Frame
+
+    private let sessions: UpstreamSessions
+    private let loop: EdgeLoop
+    private let connected: EventLoopPromise<NIOHTTP2Handler.StreamMultiplexer>
+    private var context: ChannelHandlerContext?
+    private var streamCount = 0
+    private var streamsMax = UpstreamSessions.streamsMax
+    private var isLeaving = false
+    /// When its last stream ended; never while there is one.
+    private(set) var idleSince: UInt64
+
+    init(sessions: UpstreamSessions, loop: EdgeLoop) {
+        self.sessions = sessions
+        self.loop = loop
+        idleSince = UInt64.max - UpstreamSessions.idleNanoseconds
+        connected = loop.eventLoop.makePromise()
+    }
+
+    var takesStreams: Bool { !isLeaving && streamCount < streamsMax }
+
+    func connect(to address: SocketAddress) {
+        ClientBootstrap(group: loop.eventLoop)
+            .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
+            .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers(self.handler(channel), self)
+                }
+            }
+            .connect(to: address)
+            .assumeIsolated()
+            .whenComplete { result in
+                do {
+                    let handler = try result.get().pipeline.syncOperations.handler(type: NIOHTTP2Handler.self)
+                    self.connected.succeed(try handler.syncMultiplexer())
+                } catch {
+                    self.sessions.remove(self)
+                    self.connected.fail(error)
+                }
+            }
+    }
+
+    private func handler(_ channel: any Channel) -> NIOHTTP2Handler {
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .enablePush, value: 0),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: HeadLimits.headBytesMax),
+            HTTP2Setting(parameter: .initialWindowSize, value: HTTP2Limits.streamWindowBytes),
+        ]
+        connection.targetWindowSize = HTTP2Limits.connectionWindowBytes
+        // A server may measure and cancel as it likes; it is ours.
+        connection.controlFrameRateLimit.maximumCount = 100_000
+        var stream = NIOHTTP2Handler.StreamConfiguration()
+        stream.targetWindowSize = HTTP2Limits.streamWindowBytes
+        stream.outboundBufferSizeHighWatermark = 64 * 1024
+        stream.outboundBufferSizeLowWatermark = 16 * 1024
+        stream.streamResetFrameRateLimit.maximumCount = 100_000
+        return NIOHTTP2Handler(
+            mode: .client, eventLoop: channel.eventLoop, connectionConfiguration: connection,
+            streamConfiguration: stream
+        ) { pushed in pushed.close() }
+    }
+
+    func open(_ connection: UpstreamConnection) -> EventLoopFuture<Void> {
+        // Counted from now on, so that those who come while it connects do not crowd it.
+        streamCount += 1
+        let loop = loop
+        return connected.futureResult.flatMap { multiplexer in
+            let opened = loop.eventLoop.makePromise(of: (any Channel).self)
+            multiplexer.createStreamChannel(promise: opened) { stream in
+                stream.eventLoop.makeCompletedFuture {
+                    try stream.pipeline.syncOperations.addHandlers(UpstreamStreamAdapter(loop: loop), connection)
+                }
+            }
+            return opened.futureResult
+        }.assumeIsolated().always { result in
+            switch result {
+            // Not when its stream is told to be closed: one that was never used has no number, and is not told of.
+            case .success(let channel): channel.closeFuture.assumeIsolated().whenComplete { _ in self.released() }
+            case .failure: self.released()
+            }
+        }.nonisolated().map { _ in }
+    }
+
+    private func released() {
+        streamCount -= 1
+        guard streamCount == 0 else { return }
+        idleSince = loop.coarseNow
+        if isLeaving { close() }
+    }
+
+    func close() { context?.close(mode: .all, promise: nil) }
+
+    func retire() {
+        isLeaving = true
+        if streamCount == 0 { close() }
+    }
+
+    // MARK: channel events
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data).payload {
+        case .goAway: retire()
+        case .settings(.settings(let settings)):
+            for setting in settings where setting.parameter == .maxConcurrentStreams {
+                streamsMax = min(setting.value, UpstreamSessions.streamsMax)
+            }
+        default: break
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if error is NIOHTTP2Errors.StreamError { return }
+        context.close(mode: .all, promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        isLeaving = true
+        sessions.remove(self)
+    }
+}

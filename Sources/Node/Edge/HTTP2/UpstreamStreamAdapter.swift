@@ -1,0 +1,125 @@
+import NIOCore
+import NIOHPACK
+import NIOHTTP2
+
+/// One stream to an upstream that speaks HTTP/2 in clear text, as the HTTP/1.1 connection that ``UpstreamConnection``
+/// knows; it serves one request and is done.
+///
+/// `@unchecked Sendable`: confined to the event loop of its channel.
+final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
+    typealias InboundIn = HTTP2Frame.FramePayload
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = HTTP2Frame.FramePayload
+
+    private enum ResponseState {
+        case head
+        case body(BodyFraming)
+        case done
+    }
+
+    private var request: RequestBytes
+    private var response = ResponseState.head
+
+    init(loop: EdgeLoop) { request = RequestBytes(secure: loop.secure) }
+
+    // MARK: the request
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard case .byteBuffer(let bytes) = unwrapOutboundIn(data) else {
+            promise?.fail(ChannelError.operationUnsupported)
+            return
+        }
+        let outcome = request.add(bytes) { context.write(wrapOutboundOut($0), promise: nil) }
+        if outcome == .bad {
+            promise?.fail(ChannelError.inputClosed)
+            context.close(mode: .all, promise: nil)
+        } else {
+            promise?.succeed()
+        }
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        // Both ends are done, and the stream ends by itself: a reset would come after it.
+        if case .done = response, request.isDone {
+            promise?.succeed()
+        } else {
+            context.close(mode: .all, promise: promise)
+        }
+    }
+
+    // MARK: the response
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .headers(let block):
+            switch response {
+            case .head: readHead(context, block.headers, isEnd: block.endStream)
+            case .body(let framing): readEnd(context, framing, block.headers)
+            case .done: break
+            }
+        case .data(let part):
+            guard case .byteBuffer(let bytes) = part.data, case .body(let framing) = response else { return }
+            readBody(context, bytes, framing, isEnd: part.endStream)
+        default: break
+        }
+    }
+
+    private func readHead(_ context: ChannelHandlerContext, _ headers: HPACKHeaders, isEnd: Bool) {
+        var length: UInt64?
+        var bytes = ByteBuffer()
+        let status = headers.first(name: ":status") ?? ""
+        guard status.utf8.count == 3, status.utf8.allSatisfy(ByteClass.isDigit) else { return broken(context) }
+        bytes.writeString("HTTP/1.1 \(status) \r\n")
+        for (name, value, _) in headers where name != ":status" {
+            guard HTTP2Fields.isName(name), HTTP2Fields.isValue(value) else { return broken(context) }
+            if name == "content-length" {
+                guard length == nil, let number = HTTP2Fields.length(value) else { return broken(context) }
+                length = number
+            }
+            HTTP2Fields.write(name, value, &bytes)
+        }
+        if status.hasPrefix("1") {
+            bytes.writeStaticString("\r\n")
+            return context.fireChannelRead(wrapInboundOut(bytes))
+        }
+        let hasNoBody = request.isHeadRequest || status == "204" || status == "304"
+        if isEnd, length == nil, !hasNoBody {
+            bytes.writeStaticString("content-length: 0\r\n")
+        } else if !isEnd, length == nil {
+            bytes.writeStaticString("transfer-encoding: chunked\r\n")
+        }
+        bytes.writeStaticString("connection: close\r\n\r\n")
+        guard !isEnd || hasNoBody || length ?? 0 == 0 else { return broken(context) }
+        response = isEnd ? .done : .body(length.map { .length($0) } ?? .chunked)
+        context.fireChannelRead(wrapInboundOut(bytes))
+    }
+
+    private func readBody(
+        _ context: ChannelHandlerContext, _ bytes: ByteBuffer, _ framing: BodyFraming, isEnd: Bool
+    ) {
+        if case .length(let remaining) = framing {
+            let count = UInt64(bytes.readableBytes)
+            guard count <= remaining, !isEnd || count == remaining else { return broken(context) }
+            response = isEnd ? .done : .body(.length(remaining - count))
+            if count > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
+        } else {
+            if bytes.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(HTTP2Fields.chunk(bytes))) }
+            if isEnd { readEnd(context, framing, nil) }
+        }
+    }
+
+    private func readEnd(_ context: ChannelHandlerContext, _ framing: BodyFraming, _ trailers: HPACKHeaders?) {
+        if case .length(let remaining) = framing {
+            guard remaining == 0 else { return broken(context) }
+            response = .done
+            return
+        }
+        guard let last = HTTP2Fields.lastChunk(trailers) else { return broken(context) }
+        response = .done
+        context.fireChannelRead(wrapInboundOut(last))
+    }
+
+    /// The upstream broke the protocol; the end of the stream tells who waits for it.
+    private func broken(_ context: ChannelHandlerContext) { context.close(mode: .all, promise: nil) }
+}

@@ -1,0 +1,83 @@
+import Model
+import Testing
+
+@testable import Certificates
+
+/// When certificates are ordered and renewed, without any clock.
+struct CertificateScheduleTests {
+    private let now = Timestamp(millisecondsSinceEpoch: 1_800_000_000_000)
+    private let record = CertificateRecord(names: ["a.test"])
+
+    private func day(_ days: Int64) -> Timestamp { now.advanced(by: .seconds(days * 86_400)) }
+
+    @Test(arguments: [0.0, 0.5, 0.999])
+    func renewsWithAThirdLeftOrALittleEarlier(jitter: Double) throws {
+        let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: jitter)
+        let issued = CertificateSchedule.issued(begun, notBefore: now, notAfter: day(90), jitter: jitter)
+        let renewAt = try #require(issued.current?.renewAt)
+        #expect(renewAt <= day(60) && renewAt > day(52))
+        #expect(CertificateSchedule.step(issued, now: day(50)) == .wait(until: renewAt))
+        #expect(CertificateSchedule.step(issued, now: renewAt) == .begin)
+        #expect(issued.order == nil && issued.nextTry == nil && issued.failures == 0)
+    }
+
+    @Test func anAttemptWithoutATraceWaitsLikeAFailedOne() {
+        let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
+        #expect(CertificateSchedule.step(begun, now: now) == .wait(until: now.advanced(by: .seconds(300))))
+        #expect(CertificateSchedule.step(begun, now: now.advanced(by: .seconds(300))) == .begin)
+    }
+
+    @Test func anOrderThatTheAuthorityTookIsTakenUpAgainForADay() throws {
+        let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
+        let ordered = CertificateSchedule.ordered(begun, url: "https://ca.test/1")
+        #expect(CertificateSchedule.step(ordered, now: now) == .resume(try #require(ordered.order)))
+        #expect(CertificateSchedule.step(ordered, now: day(2)) == .begin)
+    }
+
+    @Test func failuresWaitTwiceAsLongEachTimeUpToADay() {
+        var failed = record
+        var waits: [Duration] = []
+        for _ in 1...12 {
+            failed = CertificateSchedule.begun(failed, file: "1", now: now, jitter: 0)
+            failed = CertificateSchedule.failed(
+                failed, Problem(.conflict, "no"), isTransient: false, now: now, jitter: 0)
+            waits.append(failed.nextTry!.since(now))
+        }
+        #expect(waits.prefix(4) == [.seconds(300), .seconds(600), .seconds(1200), .seconds(2400)])
+        #expect(waits.last == .seconds(86_400))
+        #expect(failed.order == nil)
+    }
+
+    @Test func aNetworkThatIsAwayKeepsTheOrder() {
+        let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
+        let ordered = CertificateSchedule.ordered(begun, url: "https://ca.test/1")
+        let failed = CertificateSchedule.failed(
+            ordered, Problem(.unavailable, "away"), isTransient: true, now: now, jitter: 1)
+        #expect(failed.order == ordered.order)
+        #expect(failed.nextTry == now.advanced(by: .seconds(75)))
+    }
+
+    @Test func theAuthoritysOwnTimeToComeAgainCounts() {
+        let limited = Problem(.rateLimited, "limit", retryAfter: .seconds(50_000))
+        let failed = CertificateSchedule.failed(record, limited, isTransient: false, now: now, jitter: 0)
+        #expect(failed.nextTry == now.advanced(by: .seconds(50_000)))
+        let absurd = Problem(.rateLimited, "limit", retryAfter: .seconds(1_000_000_000))
+        let bounded = CertificateSchedule.failed(record, absurd, isTransient: false, now: now, jitter: 0)
+        #expect(bounded.nextTry == day(7))
+    }
+
+    @Test func statusesSayWhatAPersonCanActOn() {
+        #expect(CertificateSchedule.status(record, now: now).state == .pending)
+        let refused = CertificateSchedule.failed(
+            record, Problem(.conflict, "a.test does not point here."), isTransient: false, now: now, jitter: 0)
+        let failed = CertificateSchedule.status(refused, now: now)
+        #expect(failed.state == .failed && failed.message == "a.test does not point here.")
+        let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
+        var issued = CertificateSchedule.issued(begun, notBefore: now, notAfter: day(90), jitter: 0)
+        #expect(CertificateSchedule.status(issued, now: now).message == nil)
+        issued = CertificateSchedule.failed(
+            issued, Problem(.unavailable, "away"), isTransient: true, now: day(70), jitter: 0)
+        #expect(CertificateSchedule.status(issued, now: day(70)).state == .active)
+        #expect(CertificateSchedule.status(issued, now: day(91)).state == .failed)
+    }
+}
