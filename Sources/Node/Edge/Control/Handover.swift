@@ -5,10 +5,10 @@ import NIOCore
 
 /// How one edge process follows another without a refused connection.
 ///
-/// The new process asks over the control socket and gets all listening sockets. When it is ready it says so; then the old
-/// one stops accepting, lets the new one begin, and finishes what it has. Connections that come in between wait in the
-/// sockets' queues. When the new one goes away before that, nothing has changed. Only a greater generation is given the sockets, so that a process that is started again by its
-/// supervisor does not take them back.
+/// The new process asks over the control socket and gets all listening sockets. When it is ready it says so; then the
+/// old one stops accepting, lets the new one begin, and finishes what it has. Connections that come in between wait in
+/// the sockets' queues. When the new one goes away before that, nothing has changed. Only a greater generation is given
+/// the sockets, so that a process that is started again by its supervisor does not take them back.
 struct Handover: Sendable {
     private static let timeoutSeconds = 20
     private static let ready = Array("ready\n".utf8)
