@@ -1,33 +1,37 @@
-import GRDB
 import Host
 import Model
 import ResourceKit
+import Workflow
 
-/// A transaction on SQLite: records and claims. Cells, events, audit, logs and lists are in extensions.
-struct SQLiteTransaction: StoreTransaction {
-    let db: Database
+/// A transaction in either database: records and claims. Cells, events, audit, logs and lists are in extensions.
+struct SQLTransaction: StoreTransaction {
+    let database: any SQLDatabase
     let now: Timestamp
     let random: any RandomSource
     let kinds: [String: ResourceKind]
+    /// Names the hub in what it announces to others.
+    var announcer = ""
 
     static let columns = """
         seq, kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state, version, created_at, \
         updated_at
         """
 
-    func rows(_ sql: String, _ arguments: StatementArguments) throws -> [Row] {
-        try Row.fetchAll(try db.cachedStatement(sql: sql), arguments: arguments)
+    var isPostgres: Bool { database.dialect == .postgres }
+
+    func rows(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> [SQLRow] {
+        try database.rows(sql, arguments.map { $0?.sqlValue ?? .null })
     }
 
-    func row(_ sql: String, _ arguments: StatementArguments) throws -> Row? {
-        try Row.fetchOne(try db.cachedStatement(sql: sql), arguments: arguments)
+    func row(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> SQLRow? { try rows(sql, arguments).first }
+
+    /// Number of rows that were changed.
+    @discardableResult
+    func execute(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> Int {
+        try database.execute(sql, arguments.map { $0?.sqlValue ?? .null })
     }
 
-    func execute(_ sql: String, _ arguments: StatementArguments) throws {
-        try db.cachedStatement(sql: sql).execute(arguments: arguments)
-    }
-
-    static func record(_ row: Row) throws -> ResourceRecord {
+    static func record(_ row: SQLRow) throws -> ResourceRecord {
         guard let status = ResourceStatus(rawValue: row[6]), let spec = try json(row[8]).objectValue,
             let state = try json(row[9]).objectValue
         else {
@@ -68,34 +72,33 @@ struct SQLiteTransaction: StoreTransaction {
         let text = Self.searchText(of: stored, kind)
         let spec = JSONValue.object(stored.spec).canonicalText
         let state = JSONValue.object(stored.state).canonicalText
+        var values: [(any SQLEncodable)?] = [
+            stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage, spec, state,
+            stored.version, stored.createdAt.millisecondsSinceEpoch, stored.updatedAt.millisecondsSinceEpoch, text,
+        ]
+        // SQLite sorts by members of the JSON text itself.
+        if isPostgres { values.append(Self.sortKeys(of: stored, kind)) }
         if let old {
             let seq: Int64 = old[0]
             try execute(
                 """
                 UPDATE resources SET parent_id = ?, brand_id = ?, tenant_id = ?, status = ?, status_message = ?,
-                spec = ?, state = ?, version = ?, created_at = ?, updated_at = ?, search_text = ? WHERE seq = ?
-                """,
-                [
-                    stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage,
-                    spec,
-                    state, stored.version, stored.createdAt.millisecondsSinceEpoch,
-                    stored.updatedAt.millisecondsSinceEpoch, text, seq,
-                ])
-            if old[2] as String != text {
+                spec = ?, state = ?, version = ?, created_at = ?, updated_at = ?, search_text = ?
+                \(isPostgres ? ", sort_keys = ?::jsonb" : "") WHERE seq = ?
+                """, values + [seq])
+            if !isPostgres, old[2] as String != text {
                 try execute("UPDATE resource_text SET text = ? WHERE rowid = ?", [text, seq])
             }
         } else {
-            try execute(
+            let added = try row(
                 """
                 INSERT INTO resources (kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state,
-                version, created_at, updated_at, search_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """,
-                [
-                    stored.kind, stored.id, stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue,
-                    stored.statusMessage, spec, state, stored.version, stored.createdAt.millisecondsSinceEpoch,
-                    stored.updatedAt.millisecondsSinceEpoch, text,
-                ])
-            try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [db.lastInsertedRowID, text])
+                version, created_at, updated_at, search_text\(isPostgres ? ", sort_keys" : ""))
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?\(isPostgres ? ", ?::jsonb" : "")) RETURNING seq
+                """, [stored.kind, stored.id] + values)
+            if !isPostgres, let added {
+                try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [added[0] as Int64, text])
+            }
         }
         try takeClaims(of: stored, kind)
         return stored
@@ -106,9 +109,11 @@ struct SQLiteTransaction: StoreTransaction {
             return
         }
         try execute("DELETE FROM claims WHERE kind = ? AND id = ?", [kind, id])
-        try execute("DELETE FROM resource_text WHERE rowid = ?", [seq])
+        if !isPostgres { try execute("DELETE FROM resource_text WHERE rowid = ?", [seq]) }
         try execute("DELETE FROM resources WHERE seq = ?", [seq])
     }
+
+    func startWorkflow(_ run: NewRun) throws { _ = try startRun(run) }
 
     func claimHolder(_ claim: String) throws -> String? {
         try row("SELECT id FROM claims WHERE claim = ?", [claim])?[0]
@@ -139,6 +144,24 @@ struct SQLiteTransaction: StoreTransaction {
         return Problem(
             .conflict, "\"\(name)\" is taken already by another \(record.kind).", fields: fields,
             context: "\(claim) is held by \(holder)")
+    }
+
+    /// The values that lists sort by, without what PostgreSQL's JSON cannot hold.
+    private static func sortKeys(of record: ResourceRecord, _ kind: ResourceKind) -> String {
+        var keys: [String: JSONValue] = [:]
+        for (name, column) in SQLSorting.fields(of: kind) {
+            let value = column == .spec ? record.spec[name] : record.state[name]
+            if SQLSorting.isNumeric(name, kind) {
+                if value?.doubleValue != nil { keys[name] = value }
+                continue
+            }
+            if case .string(let text)? = value {
+                keys[name] = .string(String(text.unicodeScalars.lazy.filter { $0 != "\0" }.map(Character.init)))
+            } else if let value, !value.isNull {
+                keys[name] = value
+            }
+        }
+        return JSONValue.object(keys).canonicalText
     }
 
     /// Lower-case text of id and searched fields, one a line.
