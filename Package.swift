@@ -95,7 +95,8 @@ let package = Package(
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "Workflow", "CRoost", crypto,
                 logging,
             ] + families.map { .init(stringLiteral: "\($0)Resources") },
-            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard", "Workflows"], sources: ["Engine", "Fleet", "Identity"],
+            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard", "Workflows"],
+            sources: ["Engine", "Fleet", "Identity"],
             swiftSettings: strict),
         library(
             "HubAPI", "Sources/Hub/API",
@@ -158,9 +159,12 @@ let package = Package(
         library(
             "TestSupport", "Sources/TestSupport",
             [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", crypto,
-                logging,
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", "CRoost",
+                crypto, logging,
             ]),
+        .executableTarget(
+            name: "workflow-bench", dependencies: ["Model", "Host", "Workflow", "HubStore", "HubWorkflows", logging],
+            path: "Benchmarks/Workflows", swiftSettings: strict),
         .executableTarget(
             name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate",
             swiftSettings: strict),
@@ -169,7 +173,7 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
+                "HubAPI", "TestSupport", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),

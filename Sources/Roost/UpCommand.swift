@@ -20,11 +20,18 @@ struct HubCommand: AsyncParsableCommand {
     var data = "/var/lib/roost"
     @Option(help: "Address of API and dashboard, HOST:PORT.")
     var listen = SocketAddressText(host: "127.0.0.1", port: 7600)
+    @Option(
+        help: """
+            PostgreSQL to keep everything in, as a URL without a password or a file that holds a URL; ROOST_STORE says \
+            the same. Without it, a SQLite file in the data folder.
+            """)
+    var store: String?
     @OptionGroup var log: LogOptions
 
     func run() async throws {
         let logger = log.makeLogger("hub")
-        let process = try await HubProcess.open(dataFolder: data, address: listen, logger: logger)
+        let process = try await HubProcess.open(
+            dataFolder: data, address: listen, store: store, logger: logger)
         say("Dashboard: \(listen.localURL)  (key: \(data)/admin.key)")
         try await runServices(try process.services(), logger: logger)
     }

@@ -42,6 +42,7 @@ public enum HistoryCheck {
         func cancel(_ runId: String) async throws { throw unreachable }
         func abandon(_ runId: String) async throws { throw unreachable }
         func retry(_ runId: String) async throws { throw unreachable }
+        func run(_ id: String) async throws -> RunRecord? { throw unreachable }
         func history(of runId: String) async throws -> RunHistory? { throw unreachable }
         func runs(_ filter: RunFilter) async throws -> [RunRecord] { throw unreachable }
         func removeEnded(before: Timestamp, limit: Int) async throws -> Int { throw unreachable }

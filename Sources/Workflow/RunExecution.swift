@@ -5,7 +5,7 @@ import Synchronization
 /// How a hub's work on a run ended.
 package enum RunOutcome: Sendable {
     /// It is over, or stalled.
-    case ended(RunState)
+    case ended(RunRecord)
     /// It waits for something, and no hub holds it.
     case parked
     /// Another hub has it.
@@ -56,7 +56,7 @@ package final class RunExecution: Sendable {
 
     let definition: WorkflowDefinition
     let surroundings: Surroundings
-    package let hold: RunHold
+    let hold: RunHold
     let seed: Int64
     private let round: Int
     let state: Mutex<State>
@@ -200,7 +200,14 @@ package final class RunExecution: Sendable {
 
     func end(_ end: RunState, output: JSONValue? = nil, error: Problem? = nil) async throws -> RunOutcome {
         try await commit(JournalWrite(hold: hold, change: .end(end, output: output, error: error)))
-        return .ended(end)
+        var run = state.withLock { $0.machine.run }
+        run.state = end
+        run.output = output
+        run.error = error
+        run.owner = nil
+        run.updatedAt = surroundings.clock.now()
+        run.finishedAt = end.isFinal ? run.updatedAt : nil
+        return .ended(run)
     }
 
     func park(_ wakeAt: Timestamp?) async throws -> RunOutcome {
@@ -209,6 +216,17 @@ package final class RunExecution: Sendable {
             JournalWrite(
                 hold: hold, change: .park(wakeAt: wakeAt, mailboxSeen: mailbox, isUndoing: isUndoing)))
         return .parked
+    }
+
+    /// Lets go of a run that was stopped here, so that it is taken up again at once.
+    package func letGo() async throws {
+        let isUndoing = state.withLock { $0.machine.undoing != nil }
+        let change = RunChange.park(wakeAt: surroundings.clock.now(), mailboxSeen: 0, isUndoing: isUndoing)
+        do {
+            _ = try await surroundings.journal.write(JournalWrite(hold: hold, change: change))
+        } catch let problem as Problem where problem.code == .leaseLost {
+            // Somebody else has it already, which is what letting go is for.
+        }
     }
 
     // MARK: the journal

@@ -63,8 +63,8 @@ struct RunMachine: Sendable {
         if let record = steps[path] {
             guard record.kind == kind, record.name == name else {
                 throw fail(
-                    "At step \(path) the journal has the \(record.kind.rawValue) \"\(record.name)\" and the program the "
-                        + "\(kind.rawValue) \"\(name)\".")
+                    "At step \(path) the journal has the \(record.kind.rawValue) \"\(record.name)\" and the program "
+                        + "the \(kind.rawValue) \"\(name)\".")
             }
             if record.state == .succeeded || record.state == .failed {
                 counters[scope] = number

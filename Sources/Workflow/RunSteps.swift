@@ -81,9 +81,12 @@ extension RunExecution {
     private enum AttemptEnd: Sendable {
         case result(JSONValue)
         case timedOut
+        /// The timer was cancelled along with the rest; how the body took it counts.
+        case interrupted
     }
 
-    /// Cancels the body at its timeout, and waits for it: two attempts never overlap.
+    /// Cancels the body at its timeout, and waits for it whatever happens: two attempts never overlap, and a deed that
+    /// was done is never taken for one that was not.
     func limited(
         _ plan: StepPlan, _ body: @escaping @Sendable () async throws -> JSONValue
     ) async throws -> JSONValue {
@@ -91,17 +94,22 @@ extension RunExecution {
         return try await withThrowingTaskGroup(of: AttemptEnd.self) { group in
             group.addTask { .result(try await body()) }
             group.addTask {
-                try await clock.sleep(for: plan.timeout)
+                do { try await clock.sleep(for: plan.timeout) } catch { return .interrupted }
                 return .timedOut
             }
             defer { group.cancelAll() }
-            guard let first = try await group.next() else { throw CancellationError() }
-            if case .result(let value) = first { return value }
-            group.cancelAll()
+            var isLate = false
             do {
-                // It may have come to its end all the same.
-                if case .result(let value)? = try await group.next() { return value }
-            } catch {}  // How it took being cancelled says nothing.
+                while let next = try await group.next() {
+                    if case .result(let value) = next { return value }
+                    if case .timedOut = next {
+                        isLate = true
+                        group.cancelAll()
+                    }
+                }
+            } catch  where !isLate {
+                throw error
+            } catch {}  // How it took being cancelled says less than why it was.
             throw Problem(
                 .timeout, "\"\(plan.name)\" took longer than \(plan.timeout.milliseconds) ms and was stopped.")
         }

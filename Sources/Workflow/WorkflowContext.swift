@@ -19,7 +19,7 @@ public struct WorkflowContext: Sendable {
     }
 
     /// Does something to the world, once as far as the journal can tell: a power cut between the deed and its line in
-    /// the journal lets it be done again, so it must bear that. ``StepAttempt/key`` helps where the other side can tell.
+    /// the journal lets it be done again, which it must bear. ``StepAttempt/key`` helps where the other side can tell.
     /// - Parameters:
     ///   - timeout: of one attempt, which is cancelled then; it must heed that, and is waited for.
     ///   - undo: takes the deed back when the run fails or is cancelled later. Must bear being repeated, too.
@@ -31,7 +31,9 @@ public struct WorkflowContext: Sendable {
         _ body: @escaping @Sendable (StepAttempt) async throws -> Value
     ) async throws -> Value {
         let plan = StepPlan(name: name, retry: retry, timeout: timeout)
-        let result = try await execution.step(plan, scope) { try await body($0).journaled() } undo: {
+        let result = try await execution.step(plan, scope) {
+            try await body($0).journaled()
+        } undo: {
             guard let undo else { return nil }
             return { result, attempt in try await undo(try Value(journaled: result), attempt) }
         }
@@ -64,7 +66,7 @@ public struct WorkflowContext: Sendable {
         try await execution.sleep(name, scope, duration)
     }
 
-    /// Takes the oldest signal of this name, which may have come at any time since the run was started, or waits for one.
+    /// Takes the oldest signal of this name, which may have come at any time since the start, or waits for one.
     /// - Returns: nil when none came in time.
     public func signal<Value: WorkflowValue>(
         _ name: String, as type: Value.Type = Value.self, timeout: Duration? = nil

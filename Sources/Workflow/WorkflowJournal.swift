@@ -28,6 +28,7 @@ public protocol WorkflowJournal: Sendable {
     /// - Throws: `not_found`; `conflict` when it neither failed nor stalled.
     func retry(_ runId: String) async throws
 
+    func run(_ id: String) async throws -> RunRecord?
     func history(of runId: String) async throws -> RunHistory?
     func runs(_ filter: RunFilter) async throws -> [RunRecord]
     /// Removes runs that ended before this, with their journals; answers how many, at most `limit`.

@@ -8,7 +8,7 @@ public import Model
 
 /// What goes in and out of workflows and steps: anything that survives being written as JSON.
 ///
-/// A `Codable` type conforms by saying so. The step that ran and the step that was replayed give the same value, because
+/// A `Codable` type conforms by saying so. The step that ran and the one that was replayed give the same value, because
 /// both are read from what was written.
 public protocol WorkflowValue: Sendable {
     /// - Throws: when the value cannot be written, e.g. a number that is not finite.

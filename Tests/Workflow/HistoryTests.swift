@@ -10,7 +10,8 @@ import Workflow
 struct HistoryTests {
     /// A journal as a run of `greet` left it, kept as text: what is in databases out there.
     private static let stored = """
-        {"id":"g","workflow":"greet","version":1,"state":"succeeded","input":"Ada","created_at":"2026-01-01T00:00:00.000Z",
+        {"id":"g","workflow":"greet","version":1,"state":"succeeded","input":"Ada",
+        "created_at":"2026-01-01T00:00:00.000Z",
         "seed":5,"steps":[
         {"path":"1","sequence":1,"kind":"step","name":"look up","state":"succeeded","attempts":2,"result":"Ada L.",
         "started_at":"2026-01-01T00:00:00.000Z"},

@@ -95,8 +95,10 @@ final class WorkflowWorld: Sendable {
     func remove(_ name: String) async throws { try await effect("remove", { ledger.remove(name) }) }
 
     func engine(_ hub: String, _ journal: any WorkflowJournal) -> WorkflowEngine {
-        WorkflowEngine(
-            journal: journal, definitions: definitions(self), options: .init(hub: hub), clock: clock, random: random,
+        var options = WorkflowEngine.Options(hub: hub)
+        options.pollInterval = .seconds(2)
+        return WorkflowEngine(
+            journal: journal, definitions: definitions(self), options: options, clock: clock, random: random,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
@@ -155,7 +157,8 @@ final class WorkflowWorld: Sendable {
     /// Waits in virtual time until a run has ended or stalled.
     func end(of id: String) async throws -> RunHistory {
         while true {
-            if let history = try await store.history(of: id), history.run.state.isFinal || history.run.state == .stalled {
+            if let history = try await store.history(of: id), history.run.state.isFinal || history.run.state == .stalled
+            {
                 return history
             }
             try await clock.sleep(for: .milliseconds(100))
@@ -252,6 +255,10 @@ final class CuttingJournal: WorkflowJournal {
     func cancel(_ runId: String) async throws { try await counted { try await inner.cancel(runId) } }
     func abandon(_ runId: String) async throws { try await counted { try await inner.abandon(runId) } }
     func retry(_ runId: String) async throws { try await counted { try await inner.retry(runId) } }
+    func run(_ id: String) async throws -> RunRecord? {
+        try check()
+        return try await inner.run(id)
+    }
     func history(of runId: String) async throws -> RunHistory? {
         try check()
         return try await inner.history(of: runId)

@@ -17,8 +17,9 @@ struct LibPQ: Sendable {
     let serverVersion: @convention(c) (Connection) -> Int32
     let setNonBlocking: @convention(c) (Connection, Int32) -> Int32
     let sendQuery: @convention(c) (Connection, UnsafePointer<CChar>) -> Int32
-    let sendPrepare: @convention(c) (Connection, UnsafePointer<CChar>, UnsafePointer<CChar>, Int32, UnsafeRawPointer?)
-        -> Int32
+    let sendPrepare:
+        @convention(c) (Connection, UnsafePointer<CChar>, UnsafePointer<CChar>, Int32, UnsafeRawPointer?)
+            -> Int32
     let sendPrepared:
         @convention(c) (Connection, UnsafePointer<CChar>, Int32, Texts?, Lengths?, Lengths?, Int32) -> Int32
     let flush: @convention(c) (Connection) -> Int32

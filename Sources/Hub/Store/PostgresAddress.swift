@@ -15,6 +15,13 @@ public struct PostgresAddress: Sendable {
         }
         self.url = url
     }
+
+    /// Whether the URL itself holds a password; it may also come from `PGPASSFILE` or be none.
+    var hasPassword: Bool {
+        let rest = url.drop { $0 != ":" }.dropFirst(3).prefix { $0 != "/" && $0 != "?" }
+        let user = rest.lastIndex(of: "@").map { rest[..<$0] } ?? ""
+        return user.contains(":") || url.contains("password=")
+    }
 }
 
 extension PostgresAddress: CustomStringConvertible {

@@ -13,6 +13,9 @@ struct PostgresError: Error {
         return state.hasPrefix("08") || ["57P01", "57P02", "57P03", "25P03"].contains(state)
     }
 
+    /// It lost against another transaction, and nothing was changed.
+    var isConflict: Bool { state == "40001" || state == "40P01" }
+
     var problem: Problem {
         if isConnectionLoss {
             return Problem(
@@ -166,7 +169,7 @@ final class PostgresConnection {
     }
 
     private func send(_ name: String, _ arguments: [SQLValue]) throws {
-        // Text is sent with its length left out, so it ends at a NUL, which PostgreSQL could not store anyway: a visible
+        // Text is sent with its length left out, so it ends at a NUL, which PostgreSQL cannot store anyway: a visible
         // sign takes its place. Bytes are sent as they are.
         var buffers: [UnsafeMutablePointer<CChar>?] = []
         var lengths: [Int32] = []

@@ -64,6 +64,8 @@ extension PostgresStore: WorkflowJournal {
 
     public func retry(_ runId: String) async throws { try await writeRows { try $0.retryRun(runId) } }
 
+    public func run(_ id: String) async throws -> RunRecord? { try await readRows { try $0.workflowRun(id) } }
+
     public func history(of runId: String) async throws -> RunHistory? {
         try await readRows { rows in try rows.workflowRun(runId).map { try rows.workflowHistory($0) } }
     }
@@ -101,7 +103,7 @@ struct PostgresJournalLane {
         }
     }
 
-    /// Repeating a write changes nothing, so a commit whose answer was lost is simply sent again. A start or an end that
+    /// Repeating a write changes nothing, so a commit whose answer was lost is sent again. A start or an end that
     /// had come through looks as if somebody else had done it, which its caller finds out by reading.
     private func commit(_ batch: [JournalJob]) throws {
         var statements: [PostgresConnection.Statement] = [("BEGIN", [])]

@@ -9,8 +9,9 @@ final class PostgresLink {
     private var connection: PostgresConnection?
     private let setUp: (PostgresConnection) throws -> Void
 
-    init(_ address: PostgresAddress, patience: Duration, setUp: @escaping (PostgresConnection) throws -> Void = { _ in })
-    {
+    init(
+        _ address: PostgresAddress, patience: Duration, setUp: @escaping (PostgresConnection) throws -> Void = { _ in }
+    ) {
         self.address = address
         self.patience = patience
         self.setUp = setUp
@@ -57,8 +58,7 @@ final class PostgresLink {
             } catch let error as PostgresError where error.isConnectionLoss {
                 drop()
                 if Self.now() >= deadline { throw error.problem }
-            } catch let error as PostgresError where ["40001", "40P01"].contains(error.state) {
-                // Lost against another transaction: nothing was changed.
+            } catch let error as PostgresError where error.isConflict {
                 if Self.now() >= deadline { throw error.problem }
             } catch let error as PostgresError {
                 throw error.problem

@@ -85,12 +85,18 @@ public final class PostgresStore: Store {
         }
     }
 
-    public func announcements() -> AsyncStream<[HubChange]>? { feed.stream() }
+    deinit { closeQueues() }
 
-    public func close() async throws {
+    private func closeQueues() {
         feed.close()
         for queue in [writes, reads] { queue.close() }
         journal.close()
+    }
+
+    public func announcements() -> AsyncStream<[HubChange]>? { feed.stream() }
+
+    public func close() async throws {
+        closeQueues()
     }
 }
 

@@ -58,11 +58,10 @@ struct PostgresWriter {
             do {
                 return try commit(batch, connection) { sent = ($0, $1) }
             } catch let error as PostgresError {
-                if !error.isConnectionLoss {
-                    // A commit that was refused, e.g. for a full disk: nothing of it is there.
-                    if !connection.isBroken { try connection.run("ROLLBACK") }
-                    throw error.problem
-                }
+                if !connection.isBroken { try connection.run("ROLLBACK") }
+                if error.isConflict, PostgresLink.now() < deadline { continue }
+                // A commit that was refused, e.g. for a full disk: nothing of it is there.
+                if !error.isConnectionLoss { throw error.problem }
                 link.drop()
                 if let sent, try fate(of: sent.transaction, until: deadline) == .committed { return sent.failures }
                 if PostgresLink.now() >= deadline { throw error.problem }
@@ -70,7 +69,7 @@ struct PostgresWriter {
         }
     }
 
-    /// - Parameter commits: is told the number of the transaction, and what it refused, right before its commit is sent.
+    /// - Parameter commits: is told the transaction's number, and what it refused, right before its commit is sent.
     private func commit(
         _ batch: [any PostgresJob], _ connection: PostgresConnection, _ commits: (String, [(any Error)?]) -> Void
     ) throws -> [(any Error)?] {
@@ -87,6 +86,7 @@ struct PostgresWriter {
                 failures.append(nil)
             } catch {
                 if connection.isBroken { throw PostgresError(state: nil, message: "\(error)") }
+                if let error = error as? PostgresError, error.isConflict { throw error }
                 try connection.run("ROLLBACK TO job; RELEASE job")
                 failures.append(error)
             }

@@ -24,7 +24,9 @@ extension SQLTransaction {
 
     /// Number of the newest entry that there ever was.
     private func auditCount() throws -> Int64 {
-        try row(isPostgres ? "SELECT count FROM audit_count" : "SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[0]
+        try row(
+            isPostgres ? "SELECT count FROM audit_count" : "SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[
+                0]
             ?? 0
     }
 

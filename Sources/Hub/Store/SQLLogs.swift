@@ -71,7 +71,8 @@ extension SQLTransaction {
             } else {
                 try execute(
                     """
-                    UPDATE log_chunks SET start = start + ?, gap = 0, text = substr(text, \(isPostgres ? "?::int" : "?"))
+                    UPDATE log_chunks SET start = start + ?, gap = 0,
+                    text = substr(text, \(isPostgres ? "?::int" : "?"))
                     WHERE log = ? AND start = ?
                     """, [excess, excess + 1, number, start])
             }

@@ -76,7 +76,8 @@ extension SQLTransaction {
         }
         // The kind is written out, so that SQLite can tell that a partial index fits.
         return PageSQL(
-            sort: sort, index: isPostgres ? nil : index, conditions: ["kind = '\(kind.name)'"], arguments: [], descending: query.descending
+            sort: sort, index: isPostgres ? nil : index, conditions: ["kind = '\(kind.name)'"], arguments: [],
+            descending: query.descending
         )
     }
 

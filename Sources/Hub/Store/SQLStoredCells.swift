@@ -29,7 +29,8 @@ extension SQLTransaction {
         try execute(
             """
             INSERT INTO cells (space, key, value, expires) VALUES (?, ?, ?, ?)
-            ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires WHERE cells.expires <= ?
+            ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+            WHERE cells.expires <= ?
             """,
             [space, key, value.canonicalText, expires?.millisecondsSinceEpoch, now.millisecondsSinceEpoch]) > 0
     }

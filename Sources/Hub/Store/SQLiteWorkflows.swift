@@ -32,6 +32,8 @@ extension SQLiteStore: WorkflowJournal {
 
     public func retry(_ runId: String) async throws { try await writeRows { try $0.retryRun(runId) } }
 
+    public func run(_ id: String) async throws -> RunRecord? { try await readRows { try $0.workflowRun(id) } }
+
     public func history(of runId: String) async throws -> RunHistory? {
         try await readRows { rows in try rows.workflowRun(runId).map { try rows.workflowHistory($0) } }
     }

@@ -27,10 +27,10 @@ public final class WorkflowEngine: Sendable {
     struct State {
         var isServing = false
         var executions: [String: RunExecution] = [:]
-        var waiters: [String: [UInt64: CheckedContinuation<Void, Never>]] = [:]
+        var waiters: [String: [UInt64: CheckedContinuation<RunRecord?, Never>]] = [:]
         var nextWaiter: UInt64 = 0
         /// Runs that this hub holds but could not go on with.
-        var dropped: [RunHold] = []
+        var dropped: [RunExecution] = []
     }
 
     let journal: any WorkflowJournal
@@ -97,50 +97,58 @@ public final class WorkflowEngine: Sendable {
     public func end(of id: String, timeout: Duration) async throws -> RunRecord {
         let deadline = clock.monotonic() + timeout
         while true {
-            let number = state.withLock { state -> UInt64 in
-                state.nextWaiter += 1
-                return state.nextWaiter
+            // Only what this hub works on tells of its end; else it is found by looking.
+            if state.withLock({ $0.executions[id] }) == nil {
+                guard let run = try await journal.run(id) else {
+                    throw Problem(.notFound, "There is no run \(id).")
+                }
+                if run.state.isFinal || run.state == .stalled { return run }
             }
-            guard let run = try await journal.history(of: id)?.run else {
-                throw Problem(.notFound, "There is no run \(id).")
-            }
-            if run.state.isFinal || run.state == .stalled { return run }
             let left = deadline - clock.monotonic()
             guard left > .zero else { throw Problem(.timeout, "The run \(id) has not ended yet.") }
-            // Another hub may end it, which is only seen by looking.
-            await waitForEnd(of: id, number, min(left, options.pollInterval))
+            if let run = await waitForEnd(of: id, min(left, options.pollInterval)) { return run }
             if Task.isCancelled { throw CancellationError() }
         }
     }
 
-    private func waitForEnd(of id: String, _ number: UInt64, _ duration: Duration) async {
-        await withTaskGroup(of: Void.self) { group in
+    private func waitForEnd(of id: String, _ duration: Duration) async -> RunRecord? {
+        let number = state.withLock { state -> UInt64 in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        return await withTaskGroup(of: RunRecord?.self) { group in
             group.addTask { [self] in
                 await withTaskCancellationHandler {
                     await withCheckedContinuation { continuation in
                         let isReady = state.withLock { state -> Bool in
-                            if Task.isCancelled { return true }
+                            // It may have ended since the caller looked.
+                            if Task.isCancelled || state.executions[id] == nil { return true }
                             state.waiters[id, default: [:]][number] = continuation
                             return false
                         }
-                        if isReady { continuation.resume() }
+                        if isReady { continuation.resume(returning: nil) }
                     }
                 } onCancel: {
-                    state.withLock { $0.waiters[id]?.removeValue(forKey: number) }?.resume()
+                    state.withLock { $0.waiters[id]?.removeValue(forKey: number) }?.resume(returning: nil)
                 }
             }
             group.addTask { [clock] in
                 // Only cancellation ends it early, and the caller looks for that.
                 try? await clock.sleep(for: duration)
+                return nil
             }
-            await group.next()
+            let isHere = state.withLock { $0.executions[id] != nil }
+            var run = await group.next() ?? nil
+            // A run that is not here is looked at again after a while, not at once.
+            if run == nil, !isHere { run = await group.next() ?? nil }
             group.cancelAll()
+            return run
         }
     }
 
-    func tellWaiters(of id: String) {
+    func tellWaiters(of id: String, _ run: RunRecord?) {
         let waiters = state.withLock { $0.waiters.removeValue(forKey: id) }
-        for waiter in waiters?.values.map({ $0 }) ?? [] { waiter.resume() }
+        for waiter in waiters?.values.map({ $0 }) ?? [] { waiter.resume(returning: run) }
     }
 
     // MARK: what people do with runs
@@ -169,7 +177,7 @@ public final class WorkflowEngine: Sendable {
     /// - Throws: `not_found`, `conflict`.
     public func abandon(_ runId: String) async throws {
         try await journal.abandon(runId)
-        tellWaiters(of: runId)
+        tellWaiters(of: runId, nil)
     }
 
     /// Lets a failed or stalled run go on from the step that failed; what was undone is done again.

@@ -8,7 +8,6 @@ import Workflow
 extension WorkflowEngine {
     /// Works on runs until the task is cancelled. What it leaves unfinished is in the journal.
     public func run() async {
-        state.withLock { $0.isServing = true }
         defer { state.withLock { $0.isServing = false } }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.executeClaimed() }
@@ -42,17 +41,18 @@ extension WorkflowEngine {
         let outcome = await execution.execute()
         state.withLock { state in
             if state.executions[id] === execution { state.executions[id] = nil }
-            if case .stopped = outcome, state.isServing { state.dropped.append(execution.hold) }
+            if case .stopped = outcome, state.isServing { state.dropped.append(execution) }
         }
         switch outcome {
-        case .ended(let end):
-            if end == .stalled { logger.warning("a workflow stalled", metadata: ["run": "\(id)"]) }
-            tellWaiters(of: id)
+        case .ended(let run):
+            if run.state == .stalled { logger.warning("a workflow stalled", metadata: ["run": "\(id)"]) }
+            tellWaiters(of: id, run)
         case .stopped(let error) where !Task.isCancelled:
             logger.warning("a workflow could not go on here", metadata: ["run": "\(id)", "error": "\(error)"])
         case .lost: logger.warning("a workflow was taken over", metadata: ["run": "\(id)"])
         case .parked, .stopped: break
         }
+        if case .ended = outcome {} else { tellWaiters(of: id, nil) }
         alarm.ring()
     }
 
@@ -69,6 +69,8 @@ extension WorkflowEngine {
                         lease: lease, workflows: definitions.mapValues { Set($0.keys) }, limit: limit,
                         takesOwn: takesOwn)
                     let found = try await journal.claim(request)
+                    // From now on there is a lease, and new runs need not wait for a claim.
+                    state.withLock { $0.isServing = true }
                     for history in found { take(history) }
                     isFull = found.count == limit
                     if !isFull { takesOwn = false }
@@ -108,14 +110,9 @@ extension WorkflowEngine {
     }
 
     private func letGoOfDropped() async throws {
-        for hold in state.withLock({ $0.dropped }) {
-            do {
-                let change = RunChange.park(wakeAt: clock.now(), mailboxSeen: 0, isUndoing: false)
-                _ = try await journal.write(JournalWrite(hold: hold, change: change))
-            } catch let problem as Problem where problem.code == .leaseLost {
-                // Somebody else has it already, which is what letting go is for.
-            }
-            state.withLock { state in state.dropped.removeAll { $0 == hold } }
+        for execution in state.withLock({ $0.dropped }) {
+            try await execution.letGo()
+            state.withLock { state in state.dropped.removeAll { $0 === execution } }
         }
     }
 
