@@ -15,9 +15,18 @@ struct PostgresTests {
             address: PostgresAddress(url), kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
     }
 
-    private struct Tally: Sendable {
-        var acknowledged: Set<String> = []
-        var unknown = 0
+    private final class Tally: Sendable {
+        struct State {
+            var acknowledged: Set<String> = []
+            var unknown = 0
+            var isDone = false
+        }
+
+        private let mutex = Mutex(State())
+        var state: State { mutex.withLock { $0 } }
+        func finish() { mutex.withLock { $0.isDone = true } }
+        func acknowledge(_ id: String) { mutex.withLock { _ = $0.acknowledged.insert(id) } }
+        func doubt() { mutex.withLock { $0.unknown += 1 } }
     }
 
     @Test("restarted underneath load, it loses nothing that was acknowledged and does nothing twice")
@@ -25,14 +34,13 @@ struct PostgresTests {
         let server = try PostgresServer.own()
         let url = try server.newDatabase()
         let stores = [try open(url), try open(url)]
-        let tally = Mutex(Tally())
-        let isDone = Mutex(false)
+        let tally = Tally()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for writer in 0..<16 {
                 let store = stores[writer % 2]
                 group.addTask {
                     var number = 0
-                    while !isDone.withLock({ $0 }) {
+                    while !tally.state.isDone {
                         number += 1
                         let name = "w\(writer)-\(number)"
                         do {
@@ -41,21 +49,21 @@ struct PostgresTests {
                                 try transaction.putCell("n", "sum", .int(sum + 1), expires: nil)
                                 _ = try transaction.put(shelfRecord(name))
                             }
-                            tally.withLock { _ = $0.acknowledged.insert("id-\(name)") }
+                            tally.acknowledge("id-\(name)")
                         } catch let problem as Problem where problem.code == .unavailable {
-                            tally.withLock { $0.unknown += 1 }
+                            tally.doubt()
                         }
                     }
                 }
             }
             for _ in 0..<3 {
-                let before = tally.withLock { $0.acknowledged.count }
-                while tally.withLock({ $0.acknowledged.count }) < before + 200 {
+                let before = tally.state.acknowledged.count
+                while tally.state.acknowledged.count < before + 200 {
                     try await Task.sleep(for: .milliseconds(10))
                 }
                 try server.restartImmediately()
             }
-            isDone.withLock { $0 = true }
+            tally.finish()
             try await group.waitForAll()
         }
         let (records, sum) = try await stores[0].read { transaction in
@@ -64,7 +72,7 @@ struct PostgresTests {
                 try transaction.cell("n", "sum")?.intValue ?? 0
             )
         }
-        let end = tally.withLock { $0 }
+        let end = tally.state
         #expect(end.acknowledged.isSubset(of: records), "lost: \(end.acknowledged.subtracting(records))")
         #expect(Int(sum) == records.count)
         #expect(records.count <= end.acknowledged.count + end.unknown)

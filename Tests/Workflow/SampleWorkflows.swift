@@ -31,7 +31,7 @@ enum Sample: String, CaseIterable, Sendable {
         case .parallelFailing: return try await Self.parallel(context, name, world, failing: 2)
         case .waiting:
             try await Self.make("\(name)-before", context, world)
-            try await context.sleep("an hour", for: .seconds(3600))
+            try await context.sleep("ten minutes", for: .seconds(600))
             try await Self.make("\(name)-after", context, world)
         case .signalled:
             let word: String? = try await context.signal("approve")

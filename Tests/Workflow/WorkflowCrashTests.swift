@@ -56,7 +56,9 @@ struct WorkflowCrashTests {
         }
         for cut in cuts {
             let life = try live(sample, cut, isTakenOver: isTakenOver)
-            #expect(life.lives == 2, "\(cut) was not reached")
+            // After the last write there is nothing left for another hub.
+            let isLast = cut == .write(undisturbed.writes - 1, .after)
+            #expect(life.lives == 2 || isLast, "\(cut) was not reached")
             check(life, sample, cut)
         }
     }

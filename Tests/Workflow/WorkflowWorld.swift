@@ -96,7 +96,7 @@ final class WorkflowWorld: Sendable {
 
     func engine(_ hub: String, _ journal: any WorkflowJournal) -> WorkflowEngine {
         var options = WorkflowEngine.Options(hub: hub)
-        options.pollInterval = .seconds(2)
+        options.pollInterval = .seconds(5)
         return WorkflowEngine(
             journal: journal, definitions: definitions(self), options: options, clock: clock, random: random,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
@@ -157,11 +157,12 @@ final class WorkflowWorld: Sendable {
     /// Waits in virtual time until a run has ended or stalled.
     func end(of id: String) async throws -> RunHistory {
         while true {
-            if let history = try await store.history(of: id), history.run.state.isFinal || history.run.state == .stalled
+            if let run = try await store.run(id), run.state.isFinal || run.state == .stalled,
+                let history = try await store.history(of: id)
             {
                 return history
             }
-            try await clock.sleep(for: .milliseconds(100))
+            try await clock.sleep(for: .seconds(1))
         }
     }
 
