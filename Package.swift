@@ -102,7 +102,8 @@ let package = Package(
             "HubAPI", "Sources/Hub/API",
             [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-                hummingbird, product("HummingbirdCore", "hummingbird"), httpClient, nioCore, nioPosix, nioHTTP1,
+                hummingbird, product("HummingbirdCore", "hummingbird"),
+                product("HummingbirdTLS", "hummingbird"), nioSSL, httpClient, nioCore, nioPosix, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras"),
             ]),
         library(
@@ -116,8 +117,8 @@ let package = Package(
         library(
             "Edge", "Sources/Node/Edge",
             [
-                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateEncoding", crypto, logging, nioCore,
-                nioPosix,
+                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateEncoding", "CRoost", crypto, logging,
+                nioCore, nioPosix,
                 nioSSL, product("NIOTLS", "swift-nio"), product("NIOHTTP2", "swift-nio-http2"),
                 product("NIOHPACK", "swift-nio-http2"), product("NIOConcurrencyHelpers", "swift-nio"),
             ]),
@@ -149,7 +150,7 @@ let package = Package(
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
                 "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird,
                 httpClient,
-                nioCore, nioPosix, product("ArgumentParser", "swift-argument-parser"),
+                nioCore, nioPosix, nioSSL, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
                 product("UnixSignals", "swift-service-lifecycle"), "ResourceKit",
                 product("HTTPTypes", "swift-http-types"),

@@ -39,7 +39,7 @@ public enum StackCompilation {
         let url = isUpload ? "" : snapshot["git_url"]?.stringValue ?? ""
         let usesSSH = !isUpload && (url.hasPrefix("ssh://") || !url.contains("://"))
         let key = try usesSSH ? service.state["deploy_key_private"]?.stringValue.map(open) : nil
-        return DesiredService(
+        var desired = DesiredService(
             id: service.id, name: name, kind: snapshot["kind"]?.stringValue ?? "process", deploymentId: id,
             gitUrl: url, commit: source.id, isUpload: isUpload, gitSshKey: key,
             buildCommand: text(snapshot["build_command"]),
@@ -56,7 +56,11 @@ public enum StackCompilation {
             stopSignal: snapshot["stop_signal"]?.stringValue ?? "TERM",
             stopGraceMs: milliseconds(snapshot["stop_grace"], default: 10_000),
             retain: Int(service.spec["retain"]?.intValue ?? 5),
-            restartGeneration: Int(deployment.state["restart_generation"]?.intValue ?? 0))
+            restartGeneration: Int(deployment.state["restart_generation"]?.intValue ?? 0),
+            idleTimeoutMs: service.spec["idle_timeout"].flatMap { Duration(json: $0) }.map { Int($0.milliseconds) })
+        desired.dockerfile = text(snapshot["dockerfile"])
+        desired.composeFile = text(snapshot["compose_file"])
+        return desired
     }
 
     private static func environment(

@@ -18,6 +18,8 @@ public let deploymentKind = ResourceKind(
         Field(
             "durations_ms", .map(key: { _ in nil }, value: .integer(0...Int64.max), countMax: 20),
             "Time per phase on the slowest server."),
+        Field("files", .integer(0...Int64.max), "Files of the release, on the server where there are most."),
+        Field("bytes", .integer(0...Int64.max), "Bytes of the release, on the server where there are most."),
         Field("nodes", .map(key: { _ in nil }, value: .line, countMax: 10_000), "Phase per server."),
     ],
     actions: [
@@ -97,7 +99,8 @@ public enum Deployments {
     /// Fields whose change needs new instances. All others reach running instances through routes and checks.
     static let snapshotFields: Set<String> = [
         "kind", "git_url", "git_ref", "build_command", "build_timeout", "build_memory_max", "run_command",
-        "public_folder", "port", "env", "memory_max", "cpu_quota", "instances", "stop_signal", "stop_grace",
+        "dockerfile", "compose_file", "public_folder", "port", "env", "memory_max", "cpu_quota", "instances",
+        "stop_signal", "stop_grace",
     ]
 
     /// The fields of a service that a deployment is made from.

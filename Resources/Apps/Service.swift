@@ -34,7 +34,8 @@ private let serviceFields: [Field] = [
         "name", .string(check: Names.dnsLabelFlaw), "Unique name in the stack; also its internal host name.",
         required: true, immutable: true, example: "web"),
     Field(
-        "kind", .choice(["process", "static"]), "A process that listens on a port, or a folder of files.",
+        "kind", .choice(["process", "static", "container", "compose"]),
+        "A process that listens on a port, a folder of files, a container of a Dockerfile, or a compose file.",
         default: "process"),
     Field(
         "git_url", .string(check: Names.gitURLFlaw),
@@ -53,12 +54,23 @@ private let serviceFields: [Field] = [
         "build_memory_max", .size(16_777_216...(1 << 50)), "The build is ended above this much memory.",
         default: "2G"),
     Field(
-        "run_command", command, "Shell command that starts the application; it must listen on $PORT.",
+        "run_command", command,
+        "Shell command that starts the application; it must listen on $PORT. A container needs none.",
         example: "node server.js"),
+    Field(
+        "dockerfile", .string(check: Names.relativePathFlaw),
+        "Dockerfile of a container service, inside the checkout; Dockerfile when absent.",
+        example: "deploy/Dockerfile"),
+    Field(
+        "compose_file", .string(check: Names.relativePathFlaw),
+        "Compose file of a compose service, inside the checkout; the usual names when absent.",
+        example: "compose.yaml"),
     Field(
         "public_folder", .string(check: { $0 == "." ? nil : Names.relativePathFlaw($0) }),
         "Folder of a static service, inside the checkout.", example: "dist"),
-    Field("port", .integer(1...65535), "Fixed port of the application; without it one is assigned and given as PORT."),
+    Field(
+        "port", .integer(1...65535),
+        "Fixed port of the application (of a container: inside it); without it one is assigned and given as PORT."),
     Field("path", .string(check: Names.pathPrefixFlaw), "Public path prefix.", example: "/"),
     Field(
         "strip_path", .boolean, "Whether the prefix is removed before the request reaches the application.",
@@ -80,6 +92,9 @@ private let serviceFields: [Field] = [
     Field(
         "stop_grace", .duration(.zero...(.seconds(3600))), "From the stop signal until it is killed.",
         default: "10s"),
+    Field(
+        "idle_timeout", .duration(.seconds(10)...(.seconds(2_592_000))),
+        "Instances are stopped after this long without a request, and started by the next one.", example: "30m"),
     Field("retain", .integer(1...100), "Releases kept for rollback.", default: 5),
     Field("auto_deploy", .boolean, "Whether a push webhook deploys.", default: true),
     Field(
@@ -102,25 +117,56 @@ private let healthFields: [Field] = [
 ]
 
 @Sendable private func validateService(_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) {
-    let isStatic = spec["kind"] == "static"
-    if isStatic {
-        if spec["run_command"].map({ !$0.isNull }) == true { flaws.add("run_command", "is not for a static service") }
-        if spec["port"].map({ !$0.isNull }) == true { flaws.add("port", "is not for a static service") }
-    } else {
-        if spec["run_command"]?.stringValue?.isEmpty != false { flaws.add("run_command", "is required for a process") }
-        if spec["public_folder"].map({ !$0.isNull }) == true {
-            flaws.add("public_folder", "is only for a static service")
-        }
+    let kind = spec["kind"]?.stringValue ?? "process"
+    func isSet(_ field: String) -> Bool { spec[field].map { !$0.isNull } == true }
+    for (field, kinds) in fieldsOfKinds where isSet(field) && !kinds.contains(kind) {
+        flaws.add(field, refusal(of: field, kind, kinds))
     }
-    if spec["port"].map({ !$0.isNull }) == true, let count = spec["instances"]?.intValue, count > 1 {
+    if kind == "process", spec["run_command"]?.stringValue?.isEmpty != false {
+        flaws.add("run_command", "is required for a process")
+    }
+    if kind == "compose" {
+        if let signal = spec["stop_signal"]?.stringValue, signal != "TERM" {
+            flaws.add("stop_signal", "belongs into the compose file")
+        }
+        if let count = spec["instances"]?.intValue, count > 1 {
+            flaws.add("instances", "must be 1 for a compose file; scale its services in the file")
+        }
+    } else if kind != "container", isSet("port"), let count = spec["instances"]?.intValue, count > 1 {
         flaws.add("instances", "must be 1 with a fixed port")
     }
     if let names = spec["hostnames"]?.arrayValue, Set(names).count != names.count {
         flaws.add("hostnames", "has a name twice")
     }
-    for name in spec["env"]?.objectValue?.keys.sorted() ?? [] where name == "PORT" || isPeerURL(name) {
-        flaws.add("env.\(name)", "is set by Roost")
+    for name in spec["env"]?.objectValue?.keys.sorted() ?? [] {
+        if name == "PORT" || isPeerURL(name) { flaws.add("env.\(name)", "is set by Roost") }
+        if kind == "container" || kind == "compose", steersDocker(name) {
+            flaws.add("env.\(name)", "would steer the docker program; set it in the Dockerfile or compose file")
+        }
     }
+}
+
+/// Fields that only some kinds have.
+private let fieldsOfKinds: [(field: String, kinds: [String])] = [
+    ("run_command", ["process", "container"]), ("dockerfile", ["container"]), ("compose_file", ["compose"]),
+    ("public_folder", ["static"]), ("port", ["process", "container", "compose"]),
+    ("idle_timeout", ["process", "container", "compose"]),
+    ("memory_max", ["process", "static", "container"]), ("cpu_quota", ["process", "static", "container"]),
+]
+
+private func refusal(of field: String, _ kind: String, _ kinds: [String]) -> String {
+    if kind == "compose", kinds != ["static"] { return "belongs into the compose file" }
+    return kinds.count == 1 ? "is only for a \(kinds[0]) service" : "is not for a \(kind) service"
+}
+
+/// The client, which runs with the rights of the agent, gets the values of a container from its own environment.
+private func steersDocker(_ name: String) -> Bool {
+    let exact = [
+        "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_TLS_VERIFY",
+        "DOCKER_API_VERSION", "DOCKER_DEFAULT_PLATFORM", "DOCKER_CONTENT_TRUST", "DOCKER_CONTENT_TRUST_SERVER",
+        "DOCKER_BUILDKIT", "DOCKER_CLI_PLUGIN_EXTRA_DIRS",
+    ]
+    return exact.contains(name) || ["LD_", "COMPOSE_", "BUILDKIT_", "BUILDX_"].contains { name.hasPrefix($0) }
 }
 
 private func isPeerURL(_ name: String) -> Bool { name.hasPrefix("SERVICE_") && name.hasSuffix("_URL") }

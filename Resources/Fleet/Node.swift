@@ -37,7 +37,8 @@ struct NodeBehaviour: KindBehaviour {
             HubEvent(
                 time: transaction.now, kind: "security", nodeId: record.id,
                 stackId: record.spec["stack_id"]?.stringValue,
-                message: "Server \(record.spec["name"]?.stringValue ?? record.id) was removed; its credentials are void."
+                message:
+                    "Server \(record.spec["name"]?.stringValue ?? record.id) was removed; its credentials are void."
                     + firewall))
         return true
     }

@@ -40,6 +40,11 @@ public protocol EdgeControl: Sendable {
     /// Puts a table in force; returns when every new request is served by it.
     func apply(_ table: EdgeTable) async throws
     func status() async throws -> EdgeStatus
+    /// The status as soon as a request waits for a service that is asleep, or after `wait`.
+    /// - Parameter serial: ``EdgeStatus/wakeSerial`` of the last status.
+    func status(afterWake serial: Int, wait: Duration) async throws -> EdgeStatus
+    /// The edge's counters in the text format of Prometheus.
+    func metrics() async throws -> String
 }
 
 /// System accounts of services.
@@ -64,14 +69,17 @@ public protocol Probes: Sendable {
     /// - Throws: `timeout`, `unavailable` with the reason.
     func http(host: String, port: Int, path: String, timeout: Duration) async throws -> Int
     func tcp(host: String, port: Int, timeout: Duration) async throws
+    /// As `tcp`, for a port that a forwarder opens before the application behind it listens: the connection must also
+    /// stay open for a moment.
+    func steadyTCP(host: String, port: Int, timeout: Duration) async throws
     /// A TCP port on loopback that nobody listens on and that is not in `taken`.
     func freePort(excluding taken: Set<Int>) async throws -> Int
 }
 
 /// Which inbound connections this machine accepts.
 public protocol Firewall: Sendable {
-    /// Puts exactly these rules in force, checked before and in one step, beside the rules of others. Nothing outbound is
-    /// ever closed: the agent must reach its hub.
+    /// Puts exactly these rules in force, checked before and in one step, beside the rules of others. Nothing outbound
+    /// is ever closed: the agent must reach its hub.
     /// - Throws: `unavailable` with the reason, where this machine cannot have a firewall.
     func apply(_ rules: FirewallRules) async throws
     /// Takes all rules of ours back; fine when there are none.

@@ -27,6 +27,21 @@ public protocol Files: Sendable {
     func give(_ path: String, to user: String) async throws
     /// Whether the folder exists, is one, and is below `base` after all links are resolved.
     func isFolder(_ path: String, below base: String) async throws -> Bool
+    /// What a tree holds, without following links. What git keeps at its top is not counted.
+    func measure(_ folder: String) async throws -> TreeSize
     /// Free and total bytes of the file system that holds `path`.
     func space(_ path: String) async throws -> (freeBytes: Int64, totalBytes: Int64)
+}
+
+/// How much is in a tree.
+public struct TreeSize: Codable, Sendable, Equatable {
+    /// Files and links; folders do not count.
+    public var files: Int
+    /// Sum of the sizes of the files.
+    public var bytes: Int64
+
+    public init(files: Int = 0, bytes: Int64 = 0) {
+        self.files = files
+        self.bytes = bytes
+    }
 }

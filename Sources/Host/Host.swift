@@ -15,6 +15,7 @@ public struct Host: Sendable {
     public var firewall: any Firewall
     public var probes: any Probes
     public var facts: any Facts
+    public var containers: any ContainerEngine
     public var clock: any HostClock
     public var random: any RandomSource
     /// Every change goes through here under its label, so that a test can cut the power before or after any of them.
@@ -24,7 +25,7 @@ public struct Host: Sendable {
         files: any Files, git: any Git, archives: any Archives, supervisor: any UnitSupervisor, edge: any EdgeControl,
         accounts: any Accounts, names: any InternalNames, firewall: any Firewall, probes: any Probes, facts: any Facts,
         clock: any HostClock,
-        random: any RandomSource, effects: any EffectGate
+        random: any RandomSource, effects: any EffectGate, containers: any ContainerEngine = NoContainerEngine()
     ) {
         self.files = files
         self.git = git
@@ -39,6 +40,7 @@ public struct Host: Sendable {
         self.clock = clock
         self.random = random
         self.effects = effects
+        self.containers = containers
     }
 }
 

@@ -19,13 +19,16 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
     public var accessLogDropped: Int
     /// One for each certificate of the table, in its order; nil when it has none.
     public var certificates: [EdgeCertificateStatus]?
+    /// ``EdgeListeners/generation`` of the process that answers.
+    public var generation: Int?
 
     public init(
         tableHash: String = "", requestsInFlight: [String: Int] = [:], requestsHeld: [String: Int] = [:],
         requestsTotal: [String: Int] = [:], wakeRequested: [String] = [], wakeSerial: Int = 0,
         upstreams: [String: EdgeUpstreamStatus] = [:], accessLogDropped: Int = 0,
-        certificates: [EdgeCertificateStatus]? = nil
+        certificates: [EdgeCertificateStatus]? = nil, generation: Int? = nil
     ) {
+        self.generation = generation
         self.tableHash = tableHash
         self.requestsInFlight = requestsInFlight
         self.requestsHeld = requestsHeld
@@ -47,7 +50,8 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
             wakeRequested: try values.decode(.wakeRequested, or: []),
             wakeSerial: try values.decode(.wakeSerial, or: 0), upstreams: try values.decode(.upstreams, or: [:]),
             accessLogDropped: try values.decode(.accessLogDropped, or: 0),
-            certificates: try values.decodeIfPresent([EdgeCertificateStatus].self, forKey: .certificates))
+            certificates: try values.decodeIfPresent([EdgeCertificateStatus].self, forKey: .certificates),
+            generation: try values.decodeIfPresent(Int.self, forKey: .generation))
     }
 }
 

@@ -148,6 +148,8 @@ public struct EdgeListeners: Codable, Sendable, Equatable {
     public var internalAddress: String?
     /// DNS responder, loopback only, `host:port`; nil for none.
     public var dnsAddress: String?
+    /// Resolvers, `address:port`, that the DNS responder asks for names outside its zone; none: it refuses them.
+    public var dnsResolvers: [String]?
     /// Unix socket for the agent, mode 0600.
     public var controlSocket: String
     /// The last table, read at start so that an edge without its agent serves at once.
@@ -157,13 +159,21 @@ public struct EdgeListeners: Codable, Sendable, Equatable {
     /// Folder with a file for each token of an ACME HTTP-01 challenge (RFC 8555 section 8.3), answered for any host in
     /// clear text; nil for none.
     public var challengeFolder: String?
+    /// A process of a greater generation takes the listening sockets over from the one that runs; nil counts as 0.
+    public var generation: Int?
+    /// Version of the program that is to serve.
+    public var program: String?
 
     public init(
         publicAddress: String, tlsAddress: String? = nil, internalAddress: String?, dnsAddress: String?,
-        controlSocket: String, tablePath: String, logFolder: String, challengeFolder: String? = nil
+        controlSocket: String, tablePath: String, logFolder: String, challengeFolder: String? = nil,
+        dnsResolvers: [String]? = nil, generation: Int? = nil, program: String? = nil
     ) {
         self.tlsAddress = tlsAddress
         self.challengeFolder = challengeFolder
+        self.dnsResolvers = dnsResolvers
+        self.generation = generation
+        self.program = program
         self.publicAddress = publicAddress
         self.internalAddress = internalAddress
         self.dnsAddress = dnsAddress

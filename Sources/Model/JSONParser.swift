@@ -5,10 +5,14 @@ public struct JSONParser {
     /// Deepest nesting that is accepted; deeper input is an error, not a stack overflow.
     public static let depthMax = 64
 
-    private let bytes: [UInt8]
+    // Only read below `bytes.count`, and only while ``parse(_:)`` holds the memory: each place is checked first.
+    private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
+    /// Members of the objects that are being read, those of the innermost last: each object is made at its end, in the
+    /// size that it needs.
+    private var members: [(name: String, value: JSONValue)] = []
 
-    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+    private init(_ bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 
     /// Reads one value that fills the whole input.
     ///
@@ -17,6 +21,20 @@ public struct JSONParser {
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw Problem(.malformedJSON, "The text is not valid UTF-8.")
         }
+        return try bytes.withUnsafeBufferPointer { bytes throws(Problem) in try whole(bytes) }
+    }
+
+    /// Reads one value from a string. See ``parse(_:)-([UInt8])``.
+    public static func parse(_ text: String) throws(Problem) -> JSONValue {
+        // Most texts lie in memory as they are; the others are copied.
+        let value = try text.utf8.withContiguousStorageIfAvailable { bytes in
+            Result<JSONValue, Problem> { () throws(Problem) in try whole(bytes) }
+        }?.get()
+        if let value { return value }
+        return try Array(text.utf8).withUnsafeBufferPointer { bytes throws(Problem) in try whole(bytes) }
+    }
+
+    private static func whole(_ bytes: UnsafeBufferPointer<UInt8>) throws(Problem) -> JSONValue {
         var parser = JSONParser(bytes)
         parser.skipSpace()
         let value = try parser.value(depth: 0)
@@ -25,21 +43,23 @@ public struct JSONParser {
         return value
     }
 
-    /// Reads one value from a string. See ``parse(_:)-([UInt8])``.
-    public static func parse(_ text: String) throws(Problem) -> JSONValue { try parse(Array(text.utf8)) }
-
     private func failure(_ what: String) -> Problem {
         Problem(.malformedJSON, "The JSON is malformed at byte \(position): \(what).")
     }
 
     private var current: UInt8? { position < bytes.count ? bytes[position] : nil }
 
+    private func starts(with word: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard word.count <= bytes.count - position else { return false }
+        return (0..<word.count).allSatisfy { bytes[position + $0] == word[$0] }
+    }
+
     private mutating func skipSpace() {
         while let byte = current, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
     }
 
     private mutating func expect(_ word: StaticString, _ value: JSONValue) throws(Problem) -> JSONValue {
-        let matches = word.withUTF8Buffer { bytes[position...].starts(with: $0) }
+        let matches = word.withUTF8Buffer { starts(with: $0) }
         guard matches else { throw failure("unknown word") }
         position += word.utf8CodeUnitCount
         return value
@@ -61,32 +81,41 @@ public struct JSONParser {
 
     private mutating func object(depth: Int) throws(Problem) -> JSONValue {
         position += 1
-        var members: [String: JSONValue] = [:]
+        let first = members.count
         skipSpace()
         if current == UInt8(ascii: "}") {
             position += 1
-            return .object(members)
+            return .object([:])
         }
         while true {
             skipSpace()
             guard current == UInt8(ascii: "\"") else { throw failure("expected a member name") }
-            let key = try string()
+            let name = try string()
             skipSpace()
             guard current == UInt8(ascii: ":") else { throw failure("expected a colon") }
             position += 1
             skipSpace()
-            guard members.updateValue(try value(depth: depth + 1), forKey: key) == nil else {
-                throw failure("member \"\(key.prefix(60))\" appears twice")
-            }
+            members.append((name, try value(depth: depth + 1)))
             skipSpace()
             switch current {
             case UInt8(ascii: ","): position += 1
             case UInt8(ascii: "}"):
                 position += 1
-                return .object(members)
+                return .object(try takeMembers(from: first))
             default: throw failure("expected a comma or the end of the object")
             }
         }
+    }
+
+    private mutating func takeMembers(from first: Int) throws(Problem) -> [String: JSONValue] {
+        var object = [String: JSONValue](minimumCapacity: members.count - first)
+        for (name, value) in members[first...] {
+            guard object.updateValue(value, forKey: name) == nil else {
+                throw failure("member \"\(name.prefix(60))\" appears twice")
+            }
+        }
+        members.removeSubrange(first...)
+        return object
     }
 
     private mutating func array(depth: Int) throws(Problem) -> JSONValue {
@@ -113,7 +142,14 @@ public struct JSONParser {
 
     private mutating func string() throws(Problem) -> String {
         position += 1
-        var out: [UInt8] = []
+        let start = position
+        // Nearly all strings have no escapes and are taken as they are.
+        while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
+        if current == UInt8(ascii: "\"") {
+            defer { position += 1 }
+            return String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
+        }
+        var out = Array(bytes[start..<position])
         while let byte = current {
             position += 1
             switch byte {
@@ -139,7 +175,10 @@ public struct JSONParser {
         case UInt8(ascii: "u"):
             var code = UInt32(try hex4())
             if (0xD800..<0xDC00).contains(code) {
-                guard bytes[position...].starts(with: "\\u".utf8) else { throw failure("lone surrogate") }
+                let isPair =
+                    position + 1 < bytes.count && bytes[position] == UInt8(ascii: "\\")
+                    && bytes[position + 1] == UInt8(ascii: "u")
+                guard isPair else { throw failure("lone surrogate") }
                 position += 2
                 let low = UInt32(try hex4())
                 guard (0xDC00..<0xE000).contains(low) else { throw failure("lone surrogate") }

@@ -17,6 +17,13 @@ public struct UnitSpec: Codable, Sendable, Equatable {
     /// System account to run as; nil for the supervisor's own.
     public var user: String?
     public var restart: Restart
+    /// Run to its end before each start, as the same account: clears away what an earlier run left outside of the
+    /// unit's processes, a container say. Its outcome is not asked for: what it could not clear away fails the start.
+    public var prepareArgv: [String]?
+    /// Run to its end after the last run, when nothing of the unit is left; also for a unit whose shim was killed.
+    public var cleanupArgv: [String]?
+    /// `prepareArgv` and `cleanupArgv` are killed after this time.
+    public var hookTimeLimitMs: Int
     /// First pause before a restart; doubles with each failure up to `backoffMax`, and starts over after a run of
     /// `stableAfter`.
     public var backoffFirstMs: Int
@@ -44,7 +51,8 @@ public struct UnitSpec: Codable, Sendable, Equatable {
         user: String? = nil, restart: Restart = .always, backoffFirstMs: Int = 100, backoffMaxMs: Int = 30_000,
         stableAfterMs: Int = 10_000, crashLoopAfter: Int = 5, stopSignal: String = "TERM", stopGraceMs: Int = 10_000,
         memoryMaxBytes: Int64? = nil, cpuQuota: Double? = nil, tasksMax: Int? = nil, timeLimitMs: Int? = nil,
-        logFolder: String, logSizeMaxBytes: Int = 10_485_760, logFilesMax: Int = 5
+        logFolder: String, logSizeMaxBytes: Int = 10_485_760, logFilesMax: Int = 5,
+        prepareArgv: [String]? = nil, cleanupArgv: [String]? = nil, hookTimeLimitMs: Int = 30_000
     ) {
         self.id = id
         self.argv = argv
@@ -65,6 +73,9 @@ public struct UnitSpec: Codable, Sendable, Equatable {
         self.logFolder = logFolder
         self.logSizeMaxBytes = logSizeMaxBytes
         self.logFilesMax = logFilesMax
+        self.prepareArgv = prepareArgv
+        self.cleanupArgv = cleanupArgv
+        self.hookTimeLimitMs = hookTimeLimitMs
     }
 }
 

@@ -74,6 +74,10 @@ public enum DesiredChanges {
         steps += after.filter { !before.contains($0) }.map { "route \($0)" }
         steps += before.filter { !after.contains($0) }.map { "no longer route \($0)" }
         if old.healthCheck != new.healthCheck { steps.append("check by \(check(new.healthCheck))") }
+        if old.idleTimeoutMs != new.idleTimeoutMs {
+            let after = new.idleTimeoutMs.map { "stop after \(Duration.milliseconds($0).shortText) without a request" }
+            steps.append(after ?? "run also without requests")
+        }
         if old.retain != new.retain { steps.append("keep \(new.retain) releases") }
         return steps
     }

@@ -80,7 +80,7 @@ public struct DesiredHealthCheck: Codable, Sendable, Equatable {
 public struct DesiredService: Codable, Sendable, Equatable {
     public var id: String
     public var name: String
-    /// `process` or `static`.
+    /// `process`, `static`, `container` or `compose`.
     public var kind: String
     public var deploymentId: String
     /// Empty for an upload.
@@ -95,9 +95,13 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var buildTimeoutMs: Int
     public var buildMemoryMaxBytes: Int64?
     public var runCommand: String?
+    /// Path of a container's Dockerfile, below the release; nil for `Dockerfile`.
+    public var dockerfile: String?
+    /// Path of the compose file, below the release; nil for the first usual name that is there.
+    public var composeFile: String?
     /// Folder of a static service, below the release.
     public var publicFolder: String?
-    /// Fixed port, or nil: one is assigned.
+    /// Fixed port, or nil: one is assigned. Of a container, the port inside of it; the one outside is always assigned.
     public var port: Int?
     /// Public path prefix, or nil for none.
     public var path: String?
@@ -115,14 +119,18 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var retain: Int
     /// Grows when a restart is asked for.
     public var restartGeneration: Int
+    /// After this long without a request its instances are stopped; the next request starts them. Nil for never.
+    public var idleTimeoutMs: Int?
 
     public init(
         id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String, isUpload: Bool,
         gitSshKey: String?, buildCommand: String?, buildTimeoutMs: Int, buildMemoryMaxBytes: Int64?,
         runCommand: String?, publicFolder: String?, port: Int?, path: String?, stripPath: Bool, hostnames: [String],
         env: [String: String], healthCheck: DesiredHealthCheck, memoryMaxBytes: Int64?, cpuQuota: Double?,
-        instances: Int, stopSignal: String, stopGraceMs: Int, retain: Int, restartGeneration: Int
+        instances: Int, stopSignal: String, stopGraceMs: Int, retain: Int, restartGeneration: Int,
+        dockerfile: String? = nil, composeFile: String? = nil, idleTimeoutMs: Int? = nil
     ) {
+        self.idleTimeoutMs = idleTimeoutMs
         self.id = id
         self.name = name
         self.kind = kind
@@ -149,5 +157,12 @@ public struct DesiredService: Codable, Sendable, Equatable {
         self.stopGraceMs = stopGraceMs
         self.retain = retain
         self.restartGeneration = restartGeneration
+        self.dockerfile = dockerfile
+        self.composeFile = composeFile
     }
+
+    /// Whether it is built and run by the container engine.
+    public var usesContainers: Bool { kind == "container" || kind == "compose" }
+    /// The port of the server that only one instance at a time can have; nil when each gets its own.
+    public var fixedPort: Int? { kind == "container" ? nil : port }
 }

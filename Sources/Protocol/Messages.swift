@@ -57,7 +57,8 @@ public struct DesiredStateEnvelope: Sendable, Equatable {
 public struct ServiceReport: Codable, Sendable, Equatable {
     public var serviceId: String
     public var name: String
-    /// `pending`, `building`, `starting`, `running`, `unhealthy`, `crash_loop`, `backoff`, `stopped`, `failed`.
+    /// `pending`, `building`, `starting`, `running`, `unhealthy`, `crash_loop`, `backoff`, `asleep`,
+    /// `stopped`, `failed`.
     public var state: String
     /// The deployment whose release serves now; nil when none does.
     public var servingDeploymentId: String?
@@ -97,6 +98,9 @@ public struct DeploymentReport: Codable, Sendable, Equatable {
     public var message: String?
     /// Time spent per phase, phase → milliseconds.
     public var durationsMs: [String: Int]
+    /// Files and bytes of the release, once it is built.
+    public var files: Int?
+    public var bytes: Int64?
 
     public init(deploymentId: String, phase: String, message: String? = nil, durationsMs: [String: Int] = [:]) {
         self.deploymentId = deploymentId
@@ -142,11 +146,13 @@ public struct Heartbeat: Codable, Sendable, Equatable {
     public var requests: [String: Int]
     /// Nil from an agent that does not say.
     public var security: SecurityReport?
+    /// What keeps the agent from taking a new document, such as a full disk; nil for nothing.
+    public var problem: String?
 
     public init(
         sequence: Int64, agentVersion: String, protocolVersion: Int, generation: Int64, hash: String, converged: Bool,
         services: [ServiceReport], machine: JSONValue, eventsPending: Int, requests: [String: Int] = [:],
-        security: SecurityReport? = nil
+        security: SecurityReport? = nil, problem: String? = nil
     ) {
         self.sequence = sequence
         self.agentVersion = agentVersion
@@ -159,6 +165,7 @@ public struct Heartbeat: Codable, Sendable, Equatable {
         self.eventsPending = eventsPending
         self.requests = requests
         self.security = security
+        self.problem = problem
     }
 }
 
@@ -210,15 +217,19 @@ public struct LogChunk: Codable, Sendable, Equatable {
     public var source: String
     /// Deployment id or service id.
     public var id: String
-    /// Where in the stream this text begins, in bytes. Text that the hub has already is dropped. -1 appends: several
-    /// instances of a service share its log, so no place in it is known beforehand.
+    /// Where in the stream this text begins, in bytes. Text that the hub has already is dropped. Without a stream it is
+    /// the place in the log, and -1 appends.
     public var offset: Int64
     public var text: String
+    /// Names what the offset counts in: several instances of a service share its log, and so do several attempts of a
+    /// build. Lower-case hexadecimal, at most 64 digits.
+    public var stream: String?
 
-    public init(source: String, id: String, offset: Int64, text: String) {
+    public init(source: String, id: String, offset: Int64, text: String, stream: String? = nil) {
         self.source = source
         self.id = id
         self.offset = offset
         self.text = text
+        self.stream = stream
     }
 }

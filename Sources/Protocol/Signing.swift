@@ -3,13 +3,22 @@ public import Model
 
 /// SHA-256 in lower-case hex.
 public func sha256Hex(_ bytes: some Sequence<UInt8>) -> String {
-    sha256Hex(SHA256.hash(data: Array(bytes)))
+    sha256Hex(SHA256.hash(data: (bytes as? [UInt8]) ?? Array(bytes)))
 }
 
 /// A finished digest as lower-case hexadecimal.
 public func sha256Hex(_ digest: SHA256Digest) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    String(unsafeUninitializedCapacity: 2 * SHA256.byteCount) { text in
+        for (index, byte) in digest.enumerated() {
+            text[2 * index] = hexDigit(byte >> 4)
+            text[2 * index + 1] = hexDigit(byte & 15)
+        }
+        return 2 * SHA256.byteCount
+    }
+}
+
+private func hexDigit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
 }
 
 /// The signature under a desired state. Node and generation are inside the signed text as well as inside the document,

@@ -1,27 +1,17 @@
 public import Model
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// Codable types to and from ``JSONValue``, with `snake_case` names on the wire.
 public enum WireCoding {
     /// The value as JSON.
     /// - Throws: when a number is not finite.
     public static func encode(_ value: some Encodable) throws -> JSONValue {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        return try JSONParser.parse(Array(try encoder.encode(value)))
+        try JSONValueEncoder.encode(value)
     }
 
     /// - Throws: `invalid` that names the path of the first member that does not fit.
     public static func decode<Value: Decodable>(_ type: Value.Type, from value: JSONValue) throws(Problem) -> Value {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
         do {
-            return try decoder.decode(type, from: Data(value.canonicalBytes))
+            return try JSONValueDecoder.decode(type, value)
         } catch let error as DecodingError {
             throw Problem(.invalid, "\(path(of: error)) does not fit.", context: "\(error)")
         } catch {

@@ -14,7 +14,7 @@ import ServiceLifecycle
 struct AgentCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent", abstract: "The server agent: run it, or join a hub.",
-        subcommands: [Run.self, Join.self, Install.self, Leave.self], defaultSubcommand: Run.self)
+        subcommands: [Run.self, Plan.self, Join.self, Install.self, Leave.self], defaultSubcommand: Run.self)
 
     struct Shared: ParsableArguments {
         @Option(help: "Folder of everything that the agent keeps.")
@@ -29,12 +29,18 @@ struct AgentCommand: AsyncParsableCommand {
         var edge: SocketAddressText?
         @Option(help: ArgumentHelp("Loopback address of internal proxy and DNS.", visibility: .hidden))
         var internalHost = "127.53.0.1"
+        @Option(
+            help: ArgumentHelp(
+                "Resolver, ADDRESS:PORT, that the DNS responder asks for names outside its zone; may be repeated.",
+                valueName: "address"))
+        var dnsResolver: [String] = []
         @OptionGroup var log: LogOptions
 
         func run() async throws {
             let logger = log.makeLogger("agent")
-            let options = try AgentOptions.forThisMachine(
+            var options = try AgentOptions.forThisMachine(
                 dataFolder: shared.data, edge: edge, internalHost: internalHost)
+            if !dnsResolver.isEmpty { options.dnsResolvers = dnsResolver }
             let agent = try await AgentProcess.open(options, logger: logger)
             logger.info(
                 "agent runs", metadata: ["server": "\(agent.identity.nodeName)", "hub": "\(agent.identity.hubUrl)"])

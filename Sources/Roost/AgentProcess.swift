@@ -38,7 +38,7 @@ struct AgentProcess: Sendable {
             edge: EdgeControlClient(socket: AgentPaths(root: options.dataFolder).edgeSocket),
             accounts: LiveAccounts(), names: LiveNames(), firewall: LiveFirewall(), probes: LiveProbes(),
             facts: LiveFacts(dataFolder: options.dataFolder), clock: LiveClock(), random: LiveRandom(),
-            effects: FaultGate.fromEnvironment())
+            effects: FaultGate.fromEnvironment(), containers: LiveContainers())
     }
 
     static func makeClient() -> HTTPClient {
@@ -62,14 +62,32 @@ struct AgentProcess: Sendable {
         try await client.shutdown()
     }
 
+    /// What the agent still has to do; changes nothing.
+    func plan() async throws -> AgentPlan {
+        var host = host
+        host.effects = LookOnlyGate()
+        let agent = Agent(
+            options: options, identity: identity, host: host,
+            link: HTTPHubLink(client: client, base: identity.hubUrl), logger: logger)
+        let outcome: Result<AgentPlan, any Error>
+        do {
+            outcome = .success(try await agent.plan())
+        } catch {
+            outcome = .failure(error)
+        }
+        try await client.shutdown()
+        return try outcome.get()
+    }
+
     /// Stops every application and then the edge; for `roost up`, which ends with all that it began.
     func stopUnits() async throws {
         let units = try await host.supervisor.list().map(\.id)
+        func isEdge(_ id: String) -> Bool { id == "edge" || id.hasPrefix("edge.") }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for unit in units where unit != "edge" { group.addTask { try await host.supervisor.stop(unit) } }
+            for unit in units where !isEdge(unit) { group.addTask { try await host.supervisor.stop(unit) } }
             try await group.waitForAll()
         }
-        if units.contains("edge") { try await host.supervisor.stop("edge") }
+        for unit in units where isEdge(unit) { try await host.supervisor.stop(unit) }
         try await host.names.remove()
         try await Leaving.openFirewall(host)
     }

@@ -9,6 +9,7 @@ import Hummingbird
 import LinuxHost
 import Logging
 import Model
+import NIOSSL
 import ResourceKit
 import ServiceLifecycle
 
@@ -18,6 +19,8 @@ struct HubProcess: Sendable {
     let publicKey: String
     let address: SocketAddressText
     let logger: Logger
+    /// How the hub is reached from outside.
+    var front = HubFront()
 
     /// Opens or makes everything below `DIR/hub`, and `DIR/admin.key` when there is none.
     ///
@@ -54,15 +57,21 @@ extension HubProcess {
         try addDashboard(
             to: router, hub: hub,
             configuration: DashboardConfiguration(
-                edgeAddress: edgeAddress?.description,
+                isTLS: front.tls != nil || front.publicURL?.hasPrefix("https://") == true,
+                publicURL: front.publicURL, edgeAddress: edgeAddress?.description,
                 joinCommand: { hub, token in InstallLine.text(hubURL: hub, token: token) }),
             address: { $1.remoteAddress?.ipAddress ?? "unknown" })
         let api = HubAPI(
-            hub: hub, options: .init(executablePath: try FilePaths.ownProgram(), hubPublicKey: publicKey),
+            hub: hub,
+            options: .init(
+                publicURL: front.publicURL, isTLS: front.tls != nil, executablePath: try FilePaths.ownProgram(),
+                hubPublicKey: publicKey),
             logger: logger)
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .notice)
-        let server = HubServer(api: api, router: router, host: address.host, port: address.port, logger: quiet)
+        let server = HubServer(
+            api: api, router: router, host: address.host, port: address.port, logger: quiet,
+            tls: front.tls)
         let hub = hub
         return [
             FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
@@ -70,4 +79,12 @@ extension HubProcess {
             FunctionService { try await server.run() },
         ]
     }
+}
+
+/// What browsers and servers see of a hub.
+struct HubFront: Sendable {
+    /// Certificate and key of the hub itself; nil for plain HTTP.
+    var tls: TLSConfiguration?
+    /// `https://hub.example.org`; nil for what a request says.
+    var publicURL: String?
 }

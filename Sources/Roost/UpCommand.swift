@@ -4,11 +4,13 @@ import AsyncHTTPClient
 import CLI
 import Glibc
 import Host
+import HubAPI
 import HubCore
 import HubStore
 import LinuxHost
 import Logging
 import Model
+import NIOSSL
 import Node
 import ResourceKit
 import ServiceLifecycle
@@ -26,13 +28,34 @@ struct HubCommand: AsyncParsableCommand {
             the same. Without it, a SQLite file in the data folder.
             """)
     var store: String?
+    @Option(help: "Certificate chain in PEM; with it the hub speaks TLS.")
+    var tlsCertificate: String?
+    @Option(help: "Key of the certificate in PEM.")
+    var tlsKey: String?
+    @Option(
+        name: .customLong("public-url"),
+        help: "Address by which servers and browsers reach the hub, e.g. https://hub.example.org.")
+    var publicURL: String?
     @OptionGroup var log: LogOptions
+
+    func validate() throws {
+        if (tlsCertificate == nil) != (tlsKey == nil) {
+            throw ValidationError("--tls-certificate and --tls-key go together.")
+        }
+        if let publicURL, !publicURL.hasPrefix("https://"), !publicURL.hasPrefix("http://") {
+            throw ValidationError("--public-url must begin with https:// or http://.")
+        }
+    }
 
     func run() async throws {
         let logger = log.makeLogger("hub")
-        let process = try await HubProcess.open(
-            dataFolder: data, address: listen, store: store, logger: logger)
-        say("Dashboard: \(listen.localURL)  (key: \(data)/admin.key)")
+        var process = try await HubProcess.open(dataFolder: data, address: listen, store: store, logger: logger)
+        if let tlsCertificate, let tlsKey {
+            process.front.tls = try .hub(certificate: tlsCertificate, key: tlsKey)
+        }
+        process.front.publicURL = publicURL.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
+        let scheme = process.front.tls == nil ? "http" : "https"
+        say("Dashboard: \(publicURL ?? "\(scheme)\(listen.localURL.dropFirst(4))")  (key: \(data)/admin.key)")
         try await runServices(try process.services(), logger: logger)
     }
 }

@@ -177,7 +177,7 @@ public struct FleetScenario: Sendable {
     private func check(_ machine: SimulatedMachine, _ names: Set<String>) -> [String] {
         var found: [String] = []
         var seen: Set<String> = []
-        for unit in machine.unitIds where unit != "edge" {
+        for unit in machine.unitIds where unit != "edge" && !unit.hasPrefix("edge.") {
             let parts = unit.split(separator: ".")
             if parts[0] != "app" { found.append("\(machine.name): \(unit) is still there") }
             if !names.contains(String(parts[1])) { found.append("\(machine.name): \(unit) should be gone") }

@@ -17,6 +17,13 @@ extension World {
         }
     }
 
+    /// Changes fields of a stack.
+    public func updateStack(_ id: String, _ body: JSONValue) async throws {
+        try await withHub { hub in
+            _ = try await hub.update(hub.kind("stack")!, id: id, body: body, as: .local)
+        }
+    }
+
     /// Makes a service; answers the id of the one that is there already.
     public func createService(
         _ name: String, stackId: String, url: String, _ more: [String: JSONValue] = [:]

@@ -8,6 +8,33 @@ final class SimulatedDisk: Files {
     private struct State {
         var files: [String: [UInt8]] = [:]
         var folders: Set<String> = ["/"]
+        var isFull = false
+        /// Names in each folder, of files and of folders.
+        var names: [String: Set<String>] = [:]
+
+        mutating func addName(_ path: String) {
+            var path = path[...]
+            while let slash = path.lastIndex(of: "/") {
+                let isNew = names[String(path[..<slash]), default: []].insert(String(path[path.index(after: slash)...]))
+                    .inserted
+                guard isNew else { return }
+                path = path[..<slash]
+            }
+        }
+
+        mutating func removeName(_ path: String) {
+            guard let slash = path.lastIndex(of: "/") else { return }
+            names[String(path[..<slash])]?.remove(String(path[path.index(after: slash)...]))
+        }
+
+        mutating func removeAll(below folder: String) {
+            for name in names.removeValue(forKey: folder) ?? [] {
+                let path = "\(folder)/\(name)"
+                files.removeValue(forKey: path)
+                folders.remove(path)
+                removeAll(below: path)
+            }
+        }
     }
 
     private let state = Mutex(State())
@@ -25,7 +52,16 @@ final class SimulatedDisk: Files {
 
     func digest(_ path: String) async throws -> String? { state.withLock { $0.files[path].map { sha256Hex($0) } } }
 
-    func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws { put(path, bytes) }
+    func setFull(_ isFull: Bool) { state.withLock { $0.isFull = isFull } }
+
+    private func checkRoom(_ path: String) throws {
+        if state.withLock({ $0.isFull }) { throw Problem(.storage, "The disk that holds \(path) is full.") }
+    }
+
+    func write(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws {
+        try checkRoom(path)
+        put(path, bytes)
+    }
 
     func put(_ path: String, _ bytes: [UInt8]) {
         state.withLock { state in
@@ -35,6 +71,7 @@ final class SimulatedDisk: Files {
     }
 
     func append(_ path: String, _ bytes: [UInt8], mode: UInt16) async throws {
+        try checkRoom(path)
         state.withLock { state in
             Self.makeParents(of: path, &state)
             state.files[path, default: []] += bytes
@@ -42,14 +79,7 @@ final class SimulatedDisk: Files {
     }
 
     func list(_ folder: String) async throws -> [String] {
-        let prefix = folder + "/"
-        return state.withLock { state in
-            var names: Set<String> = []
-            for path in Array(state.files.keys) + Array(state.folders) where path.hasPrefix(prefix) {
-                names.insert(String(path.dropFirst(prefix.count).prefix { $0 != "/" }))
-            }
-            return names.sorted()
-        }
+        state.withLock { $0.names[folder]?.sorted() ?? [] }
     }
 
     func makeFolder(_ path: String, mode: UInt16) async throws {
@@ -60,23 +90,33 @@ final class SimulatedDisk: Files {
     }
 
     func remove(_ path: String) async throws {
-        let prefix = path + "/"
         state.withLock { state in
             state.files.removeValue(forKey: path)
             state.folders.remove(path)
-            for key in state.files.keys where key.hasPrefix(prefix) { state.files.removeValue(forKey: key) }
-            state.folders = state.folders.filter { !$0.hasPrefix(prefix) }
+            state.removeName(path)
+            state.removeAll(below: path)
         }
     }
 
     func move(_ path: String, to target: String) async throws {
-        state.withLock { $0.files[target] = $0.files.removeValue(forKey: path) }
+        state.withLock { state in
+            state.files[target] = state.files.removeValue(forKey: path)
+            state.removeName(path)
+            state.addName(target)
+        }
     }
 
     func give(_ path: String, to user: String) async throws {}
 
     func isFolder(_ path: String, below base: String) async throws -> Bool {
         state.withLock { $0.folders.contains(path) && (path == base || path.hasPrefix(base + "/")) }
+    }
+
+    func measure(_ folder: String) async throws -> TreeSize {
+        state.withLock { state in
+            let files = state.files.filter { $0.key.hasPrefix(folder + "/") }
+            return TreeSize(files: files.count, bytes: files.values.reduce(0) { $0 + Int64($1.count) })
+        }
     }
 
     func space(_ path: String) async throws -> (freeBytes: Int64, totalBytes: Int64) { (1 << 40, 1 << 41) }
@@ -93,6 +133,7 @@ final class SimulatedDisk: Files {
     }
 
     private static func makeParents(of path: String, _ state: inout State) {
+        state.addName(path)
         var parent = path[...]
         while let slash = parent.lastIndex(of: "/"), slash > parent.startIndex {
             parent = parent[..<slash]

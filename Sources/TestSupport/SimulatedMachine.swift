@@ -14,7 +14,11 @@ public final class SimulatedMachine: Sendable {
 
     struct State {
         var units: [String: Unit] = [:]
-        var table = EdgeTable()
+        var table = EdgeTable() {
+            didSet { tableHash = nil }
+        }
+        /// Of the table, once somebody has asked for it.
+        var tableHash: String?
         var nextPort = 20_000
         var accounts: Set<String> = []
         var names: [String] = []
@@ -24,6 +28,10 @@ public final class SimulatedMachine: Sendable {
         var violations: [String] = []
         /// Upstreams that have served; from then on they must always have someone to answer.
         var hasServed: Set<String> = []
+        /// When each upstream was asked last, and which are waited for.
+        var askedAt: [String: Timestamp] = [:]
+        var wakeRequested: Set<String> = []
+        var wakeSerial = 0
     }
 
     public let name: String
@@ -56,7 +64,20 @@ public final class SimulatedMachine: Sendable {
 
     /// What of the disk must be the same however often the agent died on the way; contents that hold times, counters
     /// and generated ids are left out by naming files only.
-    public var files: [String] { disk.paths(below: "/roost/services") }
+    public var files: [String] { paths(below: "/roost/services") }
+
+    /// Files below a folder.
+    public func paths(below folder: String) -> [String] { disk.paths(below: folder) }
+
+    /// An application prints something.
+    public func print(_ text: String, unit: String) async throws {
+        let folder = state.withLock { $0.units[unit]?.spec.logFolder }
+        guard let folder else { return }
+        try await disk.append("\(folder)/current.log", Array(text.utf8), mode: 0o644)
+    }
+
+    /// From now on the agent's disk takes nothing, or does again.
+    public func setDiskFull(_ isFull: Bool) { disk.setFull(isFull) }
 
     /// Things go wrong behind the agent's back: a unit vanishes, the edge forgets its table.
     public func drift() {
@@ -162,12 +183,48 @@ extension SimulatedMachine: EdgeControl {
         state.withLock { state in
             state.table = table
             state.hasServed.formIntersection(table.upstreams.map(\.id))
+            state.wakeRequested.formIntersection(table.upstreams.filter { $0.mode == .wake }.map(\.id))
             checkServing(&state, "a new table")
         }
     }
 
     public func status() async throws -> EdgeStatus {
-        EdgeStatus(tableHash: sha256Hex(try WireCoding.encode(table).canonicalBytes))
+        let (known, table) = state.withLock { ($0.tableHash, $0.table) }
+        let hash = try known ?? sha256Hex(try WireCoding.encode(table).canonicalBytes)
+        var status = EdgeStatus(tableHash: hash)
+        // The latest generation that runs answers, as it takes the sockets over from those before.
+        let units = state.withLock { $0.units.keys.filter { $0 == "edge" || $0.hasPrefix("edge.") } }
+        status.generation = units.map { $0 == "edge" ? 1 : Int($0.dropFirst("edge.".count)) ?? 0 }.max()
+        state.withLock { state in
+            if state.table == table { state.tableHash = hash }
+            status.wakeRequested = state.wakeRequested.sorted()
+            status.wakeSerial = state.wakeSerial
+            status.upstreams = state.askedAt.mapValues { EdgeUpstreamStatus(lastRequestAt: $0) }
+        }
+        return status
+    }
+
+    /// Looks again every tenth of a second of virtual time.
+    public func status(afterWake serial: Int, wait: Duration) async throws -> EdgeStatus {
+        let end = clock.monotonic() + wait
+        while state.withLock({ $0.wakeSerial }) <= serial, clock.monotonic() < end {
+            try await clock.sleep(for: .milliseconds(100))
+        }
+        return try await status()
+    }
+
+    public func metrics() async throws -> String { "" }
+
+    /// Somebody asks for a service.
+    /// - Returns: whether it was answered; otherwise the request waits, and the agent can hear of it.
+    public func ask(_ serviceName: String) -> Bool {
+        let now = clock.now()
+        return state.withLock { state in
+            guard let upstream = state.table.upstreams.first(where: { $0.name == serviceName }) else { return false }
+            state.askedAt[upstream.id] = now
+            if upstream.mode == .wake, state.wakeRequested.insert(upstream.id).inserted { state.wakeSerial += 1 }
+            return upstream.mode == .serve
+        }
     }
 }
 
@@ -201,6 +258,10 @@ extension SimulatedMachine: Accounts, InternalNames, Probes, Facts {
 
     public func listeningPorts() async throws -> [ListeningPort] {
         [ListeningPort(protocol: "tcp", address: "0.0.0.0", port: 80)]
+    }
+
+    public func steadyTCP(host: String, port: Int, timeout: Duration) async throws {
+        try await tcp(host: host, port: port, timeout: timeout)
     }
 
     public func freePort(excluding taken: Set<Int>) async throws -> Int {

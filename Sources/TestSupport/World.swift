@@ -5,7 +5,7 @@ public import HubCore
 import HubStore
 import Logging
 public import Model
-import Node
+public import Node
 import ResourceKit
 import Synchronization
 
@@ -157,12 +157,7 @@ public final class World: Sendable {
                 guard let identity = try await Joining.identity(dataFolder: "/roost", host: host) else {
                     fatalError("\(machine.name) has not joined")
                 }
-                let agent = Agent(
-                    options: AgentOptions(
-                        dataFolder: "/roost", program: "/usr/bin/roost", edgeAddress: nil, agentVersion: "1"),
-                    identity: identity, host: host, link: SimulatedLink(network: network, machine: machine.name),
-                    logger: Self.silent)
-                try await agent.run()
+                try await agent(machine, identity, host).run()
             } catch is PowerCut {
                 // It is started again by whoever cut the power.
             } catch is CancellationError {
@@ -171,6 +166,23 @@ public final class World: Sendable {
             }
         }
         state.withLock { $0.agents[machine.name] = Running(gate: gate, task: task) }
+    }
+
+    private func agent(_ machine: SimulatedMachine, _ identity: AgentIdentity, _ host: Host) -> Agent {
+        Agent(
+            options: AgentOptions(
+                dataFolder: "/roost", program: "/usr/bin/roost", edgeAddress: nil, agentVersion: "1"),
+            identity: identity, host: host, link: SimulatedLink(network: network, machine: machine.name),
+            logger: Self.silent)
+    }
+
+    /// What `roost agent plan` says on a machine: a second agent looks, beside the one that may run.
+    public func plan(_ machine: SimulatedMachine) async throws -> AgentPlan {
+        let host = machine.host(gate: LookOnlyGate())
+        guard let identity = try await Joining.identity(dataFolder: "/roost", host: host) else {
+            throw Problem(.notFound, "\(machine.name) has not joined.")
+        }
+        return try await agent(machine, identity, host).plan()
     }
 
     private func agentDied(_ machine: SimulatedMachine) {
@@ -187,6 +199,26 @@ public final class World: Sendable {
 
     /// Kills an agent, as `kill -9` does; it is back a second later.
     public func killAgent(_ machine: SimulatedMachine) { state.withLock { $0.agents[machine.name] }?.gate.cut() }
+
+    /// Pulls a machine's network cable, and plugs it in again.
+    public func setCable(_ machine: SimulatedMachine, isIn: Bool) {
+        if isIn { network.heal(machine.name) } else { network.cut(machine.name) }
+    }
+
+    /// From now on requests and answers get lost with this probability, and requests come twice with the same.
+    public func setLoss(_ probability: Double) {
+        network.setWeather(.init(lossProbability: probability, repeatProbability: probability))
+    }
+
+    /// A log as the hub has it.
+    public func log(_ source: String, _ id: String, of node: String) async throws -> String {
+        try await withHub { hub in
+            try await hub.read { transaction in
+                let name = LogName(source: source, id: id, nodeId: node)
+                return try transaction.log(name, from: 0, bytesMax: 4_194_304).text
+            }
+        }
+    }
 
     /// Ends an agent in order; it does not come back.
     public func stopAgent(_ machine: SimulatedMachine) async {

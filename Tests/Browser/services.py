@@ -1,5 +1,7 @@
 """Stacks, services, deployments, servers: clicked through on a real hub with real builds."""
+import io
 import re
+import tarfile
 
 from playwright.sync_api import expect
 
@@ -63,6 +65,35 @@ def service_is_made(suite):
     wait_for("the shop answers", lambda: "version 1" in (suite.hub.fetch("/shop") or ""), seconds=30)
     expect(page.locator("#deploy-key-text")).to_contain_text("ssh-ed25519 ")
     expect(page.locator("#webhook-text")).to_have_text(f"{suite.hub.url}{service['webhook_path']}")
+
+
+def archive_is_uploaded(suite):
+    """A site without a repository: nonsense is refused in words, an archive becomes the release."""
+    page = suite.open("/")
+    page.get_by_role("link", name="Add a service to default").click()
+    page.get_by_label("Name", exact=False).first.fill("static-site")
+    page.locator("#f-kind").select_option("static")
+    page.locator("#f-path").fill("/static-site")
+    page.get_by_role("button", name="Create service").click()
+    page.get_by_role("link", name="Done, I have copied it").click()
+    expect(page.locator("#live-notice")).to_contain_text("Waiting for its first upload")
+    expect(page.get_by_role("button", name="Deploy", exact=True)).to_have_count(0)
+    form = page.locator("form[data-upload]")
+    archive = form.get_by_label("Archive")
+    archive.set_input_files({"name": "x.tar", "mimeType": "application/x-tar", "buffer": b"nonsense"})
+    form.get_by_role("button", name="Upload", exact=True).click()
+    expect(form.get_by_role("status")).to_contain_text("neither a tar")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as package:
+        info = tarfile.TarInfo("index.html")
+        info.size = 8
+        package.addfile(info, io.BytesIO(b"uploaded"))
+    archive.set_input_files({"name": "x.tar.gz", "mimeType": "application/gzip", "buffer": packed.getvalue()})
+    form.get_by_role("button", name="Upload", exact=True).click()
+    expect(form.get_by_role("status")).to_contain_text("being deployed")
+    expect(suite.status()).to_have_text("running", timeout=60000)
+    wait_for("the site answers", lambda: "uploaded" in (suite.hub.fetch("/static-site/") or ""), seconds=30)
+    suite.shot("upload")
 
 
 def log_is_live(suite):
@@ -271,7 +302,7 @@ def service_is_deleted(suite):
     assert page.goto(f"/services/{suite.kept['service']}").status == 404
 
 
-CASES = [sample_becomes_live, service_is_made, log_is_live, deploy_brings_the_newest_commit, failing_build_says_why,
+CASES = [sample_becomes_live, service_is_made, archive_is_uploaded, log_is_live, deploy_brings_the_newest_commit, failing_build_says_why,
          rollback_is_confirmed, secret_survives_an_edit, two_editors_do_not_overwrite, restart_and_events_are_live,
          server_is_added, server_page_shows_the_machine, stack_with_servers_stays, stack_settings_are_kept]
 LAST_CASES = [service_is_deleted]

@@ -7,11 +7,6 @@ import Testing
 /// The responder, asked by `dig`.
 @Suite(.serialized, .exclusive)
 struct NameTests {
-    private func dig(_ edge: EdgeFixture, _ arguments: String...) async throws -> String {
-        let all = ["@127.0.0.1", "-p", "\(edge.dnsPort)", "+tries=1", "+time=3"] + arguments
-        return try await blocking { try run("/usr/bin/dig", all) }
-    }
-
     private func with(_ body: (EdgeFixture) async throws -> Void) async throws {
         try await EdgeFixture.with(.single(1, id: "web")) { try await body($0) }
     }
@@ -76,6 +71,54 @@ struct NameTests {
         }
     }
 
+    /// Names outside the zone are asked of another resolver, when there is one; here another edge's.
+    @Test func foreignNamesAreForwarded() async throws {
+        var table = EdgeTable.single(1, id: "api")
+        table.internalSuffix = "lab.test"
+        try await EdgeFixture.with(table) { resolver in
+            try await with { edge in
+                let refused = try await dig(edge, "api.lab.test", "A")
+                #expect(refused.contains("status: REFUSED"))
+                let closed = try ClosedPort()
+                var listeners = edge.listeners
+                listeners.generation = 1
+                listeners.dnsResolvers = ["127.0.0.1:\(closed.port)", "127.0.0.1:\(resolver.dnsPort)"]
+                let next = HandoverTests.start(listeners)
+                #expect(try await HandoverTests.serves(edge, 1))
+                for transport in ["+notcp", "+tcp"] {
+                    let answer = try await dig(edge, transport, "api.lab.test", "A")
+                    #expect(answer.contains("status: NOERROR") && answer.contains("127.0.0.1"), "\(answer)")
+                    let missing = try await dig(edge, transport, "no.lab.test", "A")
+                    #expect(missing.contains("status: NXDOMAIN"), "\(missing)")
+                    let own = try await dig(edge, transport, "+short", "web.svc.internal", "A")
+                    #expect(own == "127.0.0.1\n")
+                    // Who does not ask for recursion gets none.
+                    let plain = try await dig(edge, transport, "+norecurse", "api.lab.test", "A")
+                    #expect(plain.contains("status: REFUSED"))
+                }
+                next.cancel()
+                try await next.value
+            }
+        }
+    }
+
+    @Test func aResolverThatIsAwayIsAServerFailure() async throws {
+        try await with { edge in
+            let closed = try ClosedPort()
+            var listeners = edge.listeners
+            listeners.generation = 1
+            listeners.dnsResolvers = ["127.0.0.1:\(closed.port)"]
+            let next = HandoverTests.start(listeners)
+            #expect(try await HandoverTests.serves(edge, 1))
+            for transport in ["+notcp", "+tcp"] {
+                let answer = try await dig(edge, transport, "example.com", "A")
+                #expect(answer.contains("status: SERVFAIL"), "\(answer)")
+            }
+            next.cancel()
+            try await next.value
+        }
+    }
+
     @Test func longNamesStillFit() {
         let zone = NameZone(address: [127, 0, 0, 1], responderAddress: [127, 0, 0, 1])
         let label = String(repeating: "a", count: 63)
@@ -106,6 +149,12 @@ struct NameTests {
         let answer = zone.answer(packet, isStream: false)
         #expect(answer.map { $0[3] & 0xF } == rcode)
     }
+}
+
+/// Asks the edge's responder.
+func dig(_ edge: EdgeFixture, _ arguments: String...) async throws -> String {
+    let all = ["@127.0.0.1", "-p", "\(edge.dnsPort)", "+tries=1", "+time=3"] + arguments
+    return try await blocking { try run("/usr/bin/dig", all) }
 }
 
 /// Runs a program and returns what it printed.

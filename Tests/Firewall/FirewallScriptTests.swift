@@ -71,7 +71,8 @@ import Testing
                 """
                 {"nftables": [{"metainfo": {"version": "\(version)"}},
                   {"table": {"family": "inet", "name": "roost", "handle": \(handle)}},
-                  {"chain": {"family": "inet", "table": "roost", "name": "input", "handle": \(handle), "policy": "\(policy)"}}]}
+                  {"chain": {"family": "inet", "table": "roost", "name": "input", "handle": \(handle),
+                    "policy": "\(policy)"}}]}
                 """)
         }
         let content = FirewallListing.content(try listing(4, "1.0.6"))

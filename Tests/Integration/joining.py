@@ -1,11 +1,13 @@
 """Hub and agent as processes of their own: tokens, removal, time without the hub."""
 
+import http.client
 import json
 import os
 import time
 
 from kit.agent import Agent, HubProcess
 from kit.check import Stopwatch, equal, expect, stays, wait_for
+from kit.hub import request
 from kit.registry import scenario
 from kit.world import Load
 
@@ -50,6 +52,33 @@ def tokens(world):
     expect(Agent(world, hub, "five").try_join(several).returncode != 0, "a token for two let a third in")
     names = sorted(node["name"] for node in hub.api.items("/nodes"))
     equal(len(set(names)), len(names), "names of servers are unique")
+
+
+@scenario("joining.tls", quick=True)
+def tls(world):
+    """A hub with a certificate: joined, asked and reported to by TLS alone; cookies that never go in the clear."""
+    pem, key = world.certificate()
+    world.trust(pem)
+    hub = HubProcess(world, tls=(pem, key))
+    script = request(hub.url, "GET", "/install.sh").text
+    expect(f"hub='{hub.url}'" in script, "the install script does not name the hub by https")
+    try:
+        plain = request(hub.url.replace("https", "http"), "GET", "/healthz", timeout=5)
+        expect(False, f"the hub answered plain HTTP with {plain.status}")
+    except (OSError, http.client.HTTPException):
+        pass
+    agent = Agent(world, hub, "one")
+    agent.join(hub.token())
+    agent.start()
+    hub.live("app", world.repository())
+    wait_for("application answers", lambda: "version=1" in agent.fetch("/app").text, 20)
+    login = hub.api.ask("POST", "/login", {"key": hub.api.key})
+    expect("Secure" in (login.headers["Set-Cookie"] or ""), f"cookie: {login.headers['Set-Cookie']}")
+    # A hub whose certificate nobody vouches for is not joined.
+    token = hub.token()
+    os.remove(world.authorities)
+    done = Agent(world, hub, "two").try_join(token)
+    expect(done.returncode != 0, "a hub with an unknown certificate was joined")
 
 
 @scenario("joining.removed", quick=True)

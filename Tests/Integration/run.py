@@ -26,7 +26,9 @@ sys.dont_write_bytecode = True
 from kit.registry import SCENARIOS  # noqa: E402
 from kit.world import PROGRAM, World  # noqa: E402
 
-MODULES = ["basics", "deploys", "failures", "storage", "joining", "distrust", "hostile", "faults", "hosts"]
+MODULES = [
+    "basics", "sources", "deploys", "failures", "storage", "joining", "distrust", "hostile", "faults", "containers", "hosts",
+]
 
 
 def load_scenarios():

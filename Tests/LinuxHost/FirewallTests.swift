@@ -15,7 +15,8 @@ struct FirewallTests {
     private static let server = #"""
         import socket, sys, threading
         def serve(port):
-            s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             s.bind(('::', port)); s.listen(16)
             while True:
@@ -123,7 +124,8 @@ struct FirewallTests {
     }
 
     private static let asker =
-        "import socket, sys; print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).recv(5).decode(), end='')"
+        "import socket, sys; "
+        + "print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).recv(5).decode(), end='')"
 
     @Test func publishedPortsOfContainersAreClosedToo() async throws {
         let peer = try await peer()
@@ -134,7 +136,8 @@ struct FirewallTests {
             ip link set v0 up; ip -n box addr add 10.9.0.2/24 dev v1; ip -n box link set v1 up
             ip -n box route add default via 10.9.0.1; echo 1 > /proc/sys/net/ipv4/ip_forward
             systemd-run -q --unit=box ip netns exec box python3 /opt/roost-test/server.py 80
-            nft 'table ip dockerish { chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 dnat to 10.9.0.2:80; }; }'
+            nft 'table ip dockerish {
+              chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 dnat to 10.9.0.2:80; }; }'
             """)
         try await eventually("the published port answers") { try await peer.reachable("8080") == "8080" }
         let before = try await peer.sh("nft list table ip dockerish")
@@ -190,10 +193,10 @@ struct FirewallTests {
 
     @Test func socketsAreReadFromTheKernelsTables() {
         let tcp = """
-              sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-               0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0
-               1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2 1 0 100 0 0 10 0
-               2: 0A4E000A:0050 01020304:9C40 01 00000000:00000000 00:00000000 00000000     0        0 3 1 0 20 4 30 10 -1
+              sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt
+               0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1
+               1: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 2
+               2: 0A4E000A:0050 01020304:9C40 01 00000000:00000000 00:00000000 00000000 0 0 3
             """
         #expect(
             ListeningPorts.parse(tcp, protocol: "tcp") == [

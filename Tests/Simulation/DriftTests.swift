@@ -59,4 +59,22 @@ import Testing
         #expect(accounts == [])
         #expect(upstreams == 0)
     }
+
+    @Test func `another port is another edge, and the former one goes`() throws {
+        let (during, after, table, files) = try Self.live { world, machine, _ in
+            let stack = try await world.createStack("default")
+            try await world.updateStack(stack, ["proxy": ["bind": "0.0.0.0", "port": 8080]])
+            var during: Set<String> = []
+            for _ in 0..<4000 where !(during.contains("edge.2") && machine.unitIds.allSatisfy { $0 != "edge" }) {
+                during.formUnion(machine.unitIds.filter { $0.hasPrefix("edge") && machine.unitIds.contains("edge.2") })
+                try await world.clock.sleep(for: .milliseconds(5))
+            }
+            try await world.clock.sleep(for: .seconds(20))
+            return (during, machine.unitIds, machine.table, machine.paths(below: "/roost/edge"))
+        }
+        #expect(during == ["edge", "edge.2"], "both run for a while")
+        #expect(after.filter { $0.hasPrefix("edge") } == ["edge.2"])
+        #expect(table.upstreams.first?.mode == .serve)
+        #expect(files.contains("/roost/edge/edge.2.json") && !files.contains("/roost/edge/edge.json"))
+    }
 }

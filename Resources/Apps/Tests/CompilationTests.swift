@@ -71,6 +71,35 @@ import Testing
         #expect(state.services.first?.gitSshKey == "opened sealed:key")
     }
 
+    @Test(
+        arguments: [
+            ["kind": "container"],
+            [
+                "kind": "container", "dockerfile": "deploy/Dockerfile", "run_command": "x", "port": 80,
+                "instances": 3, "memory_max": "1G", "stop_signal": "QUIT",
+                "env": ["DOCKER_INFLUXDB_INIT_MODE": "setup"],
+            ],
+            ["kind": "compose", "stop_signal": "TERM", "instances": 1],
+            ["kind": "compose", "compose_file": "deploy/stack.yml", "port": 8080, "build_command": "make"],
+            ["kind": "process", "run_command": "x", "env": ["DOCKER_HOST": "tcp://x"]],
+        ] as [[String: JSONValue]])
+    func `fields that go together are taken`(spec: [String: JSONValue]) {
+        var flaws = FieldFlaws()
+        serviceKind.validate(spec, &flaws)
+        #expect(flaws.reasons.isEmpty)
+    }
+
+    @Test func `the files of containers come from the snapshot`() throws {
+        var deployment = Self.deployment("web")
+        deployment.state["snapshot"] = [
+            "git_url": "https://then.example.org/x", "kind": "container", "dockerfile": "deploy/Dockerfile",
+            "port": 8080,
+        ]
+        let service = try #require(try Self.compile([Self.service("web")], [deployment]).services.first)
+        #expect(service.dockerfile == "deploy/Dockerfile")
+        #expect(service.usesContainers && service.fixedPort == nil && service.port == 8080)
+    }
+
     @Test func `a service without a commit is a peer and nothing more`() throws {
         let state = try Self.compile([Self.service("web")], [])
         #expect(state.services.isEmpty)
@@ -100,6 +129,19 @@ import Testing
                 ["name": "w", "git_url": "https://x.example.org/a", "run_command": "x", "env": ["SERVICE_A_URL": "1"]],
                 "env.SERVICE_A_URL"
             ),
+            (["kind": "process", "run_command": "x", "dockerfile": "Dockerfile"], "dockerfile"),
+            (["kind": "static", "compose_file": "compose.yaml"], "compose_file"),
+            (["kind": "container", "compose_file": "compose.yaml"], "compose_file"),
+            (["kind": "container", "public_folder": "dist"], "public_folder"),
+            (["kind": "container", "env": ["DOCKER_HOST": "tcp://x"]], "env.DOCKER_HOST"),
+            (["kind": "container", "env": ["LD_PRELOAD": "/x.so"]], "env.LD_PRELOAD"),
+            (["kind": "compose", "env": ["COMPOSE_FILE": "/x"]], "env.COMPOSE_FILE"),
+            (["kind": "compose", "run_command": "x"], "run_command"),
+            (["kind": "compose", "dockerfile": "Dockerfile"], "dockerfile"),
+            (["kind": "compose", "memory_max": "1G"], "memory_max"),
+            (["kind": "compose", "cpu_quota": 1], "cpu_quota"),
+            (["kind": "compose", "instances": 2], "instances"),
+            (["kind": "compose", "stop_signal": "QUIT"], "stop_signal"),
         ] as [([String: JSONValue], String)])
     func `fields that do not go together are refused by path`(spec: [String: JSONValue], path: String) {
         var flaws = FieldFlaws()

@@ -17,12 +17,18 @@ public struct HubAPI: Sendable {
     public struct Options: Sendable {
         /// `https://hub.example.org`, for the install script; taken from the request when absent.
         public var publicURL: String?
+        /// Whether the hub itself speaks TLS.
+        public var isTLS: Bool
         /// The program that joining servers get.
         public var executablePath: String
         /// Base64 of the key that signs desired states; joining servers pin it.
         public var hubPublicKey: String
 
-        public init(publicURL: String? = nil, executablePath: String = "/proc/self/exe", hubPublicKey: String = "") {
+        public init(
+            publicURL: String? = nil, isTLS: Bool = false, executablePath: String = "/proc/self/exe",
+            hubPublicKey: String = ""
+        ) {
+            self.isTLS = isTLS
             self.publicURL = publicURL
             self.hubPublicKey = hubPublicKey
             self.executablePath = executablePath

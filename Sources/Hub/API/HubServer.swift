@@ -1,7 +1,10 @@
 public import Hummingbird
 import HummingbirdCore
+import HummingbirdTLS
 public import Logging
+import Model
 public import NIOCore
+public import NIOSSL
 
 /// What the hub's server needs of a request.
 public struct HubRequestContext: RemoteAddressRequestContext {
@@ -23,15 +26,18 @@ public struct HubServer: Sendable {
     private let host: String
     private let port: Int
     private let logger: Logger
+    private let tls: TLSConfiguration?
     private let onRunning: @Sendable (Int) async -> Void
 
     /// - Parameters:
     ///   - router: answers every path that is not the API's, e.g. the dashboard's.
     ///   - host: the address to listen on, and no other.
     ///   - port: 0 lets the system choose.
+    ///   - tls: certificate and key; nil for plain HTTP.
     ///   - onRunning: hears of the port once requests are accepted.
     public init(
         api: HubAPI, router: Router<HubRequestContext>, host: String, port: Int, logger: Logger,
+        tls: TLSConfiguration? = nil,
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
         self.api = api
@@ -39,6 +45,7 @@ public struct HubServer: Sendable {
         self.host = host
         self.port = port
         self.logger = logger
+        self.tls = tls
         self.onRunning = onRunning
     }
 
@@ -47,20 +54,41 @@ public struct HubServer: Sendable {
     public func run() async throws { try await application().run() }
 
     /// The server as a service of a service group.
-    public func application() -> some ApplicationProtocol {
+    /// - Throws: when certificate and key do not fit together.
+    public func application() throws -> some ApplicationProtocol {
         let responder = APIResponder(api: api, pages: pages)
         let onRunning = onRunning
+        let plain = HTTPServerBuilder.http1(
+            configuration: .init(
+                additionalChannelHandlers: [RequestTimeouts(.init())],
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 128)))
         return Application(
-            responder: responder,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [RequestTimeouts(.init())],
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 128))),
+            responder: responder, server: try tls.map { try .tls(plain, tlsConfiguration: $0) } ?? plain,
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMax, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) }, logger: logger)
+    }
+}
+
+extension TLSConfiguration {
+    /// A server with this certificate chain and key, both PEM files; TLS 1.2 or newer.
+    ///
+    /// - Throws: `invalid` for a file that cannot be read or holds something else.
+    public static func hub(certificate: String, key: String) throws -> TLSConfiguration {
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(certificate)
+            let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
+            var configuration = TLSConfiguration.makeServerConfiguration(
+                certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(privateKey))
+            configuration.minimumTLSVersion = .tlsv12
+            return configuration
+        } catch {
+            throw Problem(
+                .invalid, "The certificate or key of the hub cannot be read: \(certificate), \(key).",
+                hint: "Both must be PEM files that the hub may read.", context: "\(error)")
+        }
     }
 }
 

@@ -34,7 +34,7 @@ extension HubAPI {
         guard let host = request.head.authority, !host.isEmpty, host.utf8.count <= 300,
             host.utf8.allSatisfy({ Self.isPlain($0) || Array(".:[]".utf8).contains($0) })
         else { throw Problem(.invalid, "The Host header is missing or is not a host name.") }
-        let isSecure = request.headers[.init("X-Forwarded-Proto")!] == "https"
+        let isSecure = options.isTLS || request.headers[.init("X-Forwarded-Proto")!] == "https"
         return "\(isSecure ? "https" : "http")://\(host)"
     }
 

@@ -44,7 +44,7 @@ extension HubAPI {
             }
             session = try await hub.login(email: email, password: password, address: request.address)
         }
-        let isSecure = request.request.headers[.init("X-Forwarded-Proto")!] == "https"
+        let isSecure = options.isTLS || request.request.headers[.init("X-Forwarded-Proto")!] == "https"
         return Answers.json(
             [
                 "name": .string(session.principal.name), "csrf_token": .string(session.csrfToken),

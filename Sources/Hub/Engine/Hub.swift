@@ -19,6 +19,7 @@ public final class Hub: Sendable {
     let keyUse = KeyUse()
     let documents = DocumentCache()
     let dirtyStacks = DirtyStacks()
+    let contacts = NodeContacts()
 
     public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {
         self.store = store

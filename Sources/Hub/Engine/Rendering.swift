@@ -4,6 +4,7 @@ public import ResourceKit
 extension Hub {
     /// A record as clients see it: no secrets, only declared fields.
     public func rendered(_ record: ResourceRecord, _ kind: ResourceKind) -> JSONValue {
+        let record = current(record)
         var members: [String: JSONValue] = [
             "id": .string(record.id), "status": .string(record.status.rawValue),
             "status_message": record.statusMessage.map(JSONValue.string) ?? .null,

@@ -50,6 +50,9 @@ extension Hub {
         guard batch.chunks.allSatisfy({ $0.offset < Self.logOffsetMax }) else {
             throw Problem.invalid("offset", "must be at most \(Self.logOffsetMax)")
         }
+        guard batch.chunks.allSatisfy({ $0.stream.map(Self.isStreamName) ?? true && $0.offset >= -1 }) else {
+            throw Problem.invalid("stream", "must be up to 64 hexadecimal digits, with an offset from 0")
+        }
         try await write { transaction in
             guard let node = try transaction.get("node", nodeId), let stackId = node.spec["stack_id"]?.stringValue
             else { throw Problem(.notFound, "The server is not known.") }
@@ -61,11 +64,43 @@ extension Hub {
                 // A log of something that was deleted meanwhile is of no use to anybody.
                 guard owner == stackId, chunk.source == "build" || chunk.source == "service" else { continue }
                 let log = LogName(source: chunk.source, id: chunk.id, nodeId: nodeId)
+                if let stream = chunk.stream {
+                    try Self.append(chunk, stream: stream, to: log, transaction)
+                    continue
+                }
                 try transaction.appendLog(
                     log, offset: chunk.offset < 0 ? try Self.end(of: log, transaction) : chunk.offset,
                     text: chunk.text, bytesMax: Self.logBytesMax)
             }
         }
+    }
+
+    private static let streamSpace = "log_stream"
+    /// Long after an agent forgets a stream.
+    private static let streamLifetime: Duration = .seconds(30 * 86_400)
+
+    private static func isStreamName(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
+    /// Appends what is new of a stream. How far it has come is stored with the text, in one transaction: a piece whose
+    /// answer got lost is known when it comes again.
+    private static func append(
+        _ chunk: LogChunk, stream: String, to log: LogName, _ transaction: any StoreTransaction
+    ) throws {
+        let key = "\(log.nodeId)/\(stream)"
+        let start = max(chunk.offset, 0)
+        // Of a stream that is new here nothing can be said to be missing.
+        let known = try transaction.cell(streamSpace, key)?.intValue ?? start
+        let bytes = Array(chunk.text.utf8)
+        guard start + Int64(bytes.count) > known else { return }
+        let fresh = bytes.dropFirst(Int(max(0, known - start)))
+        let place = try end(of: log, transaction) + max(0, start - known)
+        try transaction.appendLog(
+            log, offset: place, text: String(decoding: fresh, as: UTF8.self), bytesMax: logBytesMax)
+        try transaction.putCell(
+            streamSpace, key, .int(start + Int64(bytes.count)), expires: transaction.now.advanced(by: streamLifetime))
     }
 
     private static func end(of log: LogName, _ transaction: any StoreTransaction) throws -> Int64 {

@@ -97,7 +97,7 @@ extension Hub {
     }
 
     private func resolvePending() async {
-        let feed = changes.subscribe()
+        let feed = changes.subscribe(to: .kinds(["deployment"]))
         var underWay: Set<String> = []
         await withTaskGroup(of: Finished.self) { group in
             group.addTask { await Self.nextDeployment(feed) }
@@ -124,7 +124,7 @@ extension Hub {
     }
 
     private static func nextDeployment(_ feed: AsyncStream<HubChange>) async -> Finished {
-        for await change in feed where change.kind == "deployment" || change == .everything { break }
+        for await _ in feed { break }
         return .change
     }
 
@@ -156,7 +156,7 @@ extension Hub {
                 }
                 switch outcome {
                 case .success(let commit): try Deployments.resolved(current, .commit(commit), transaction)
-                case .failure(let problem): try Deployments.fail(current, problem.message, transaction)
+                case .failure(let problem): try Deployments.fail(current, problem.description, transaction)
                 }
             }
         } catch {
@@ -201,7 +201,7 @@ extension Hub {
     }
 
     private func markChangedStacks() async {
-        for await change in changes.subscribe() {
+        for await change in changes.subscribe(to: .kinds(["stack"])) {
             if change.kind == "stack" { dirtyStacks.mark(change.id) }
             if change == .everything { await markAllStacks() }
         }

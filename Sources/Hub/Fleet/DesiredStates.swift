@@ -20,6 +20,11 @@ final class DocumentCache: Sendable {
         entries.withLock { entries in entries[nodeId].flatMap { $0.version == version ? $0.envelope : nil } }
     }
 
+    /// The stack of a node whose document is known, of whatever version.
+    func stackId(_ nodeId: String) -> String? {
+        entries.withLock { $0[nodeId]?.envelope.document["stack_id"]?.stringValue }
+    }
+
     func keep(_ envelope: DesiredStateEnvelope, _ nodeId: String, version: Int64) {
         entries.withLock { entries in
             if entries.count >= Self.countMax { entries.removeAll() }
@@ -82,23 +87,27 @@ extension Hub {
             stack: stack, services: services, deployments: deployments, nodeId: nodeId, open: open)
     }
 
+    /// The stack of a node, which stays the same for its life.
+    private func stackId(of nodeId: String) async throws -> String {
+        if let known = documents.stackId(nodeId) { return known }
+        return try await desiredState(nodeId: nodeId).document["stack_id"]?.stringValue ?? ""
+    }
+
     /// Waits until the node's document is another than the one with this hash.
     ///
     /// - Returns: nil when nothing changed within `wait`.
     public func waitForChange(nodeId: String, hash: String, wait: Duration) async throws -> DesiredStateEnvelope? {
-        let feed = changes.subscribe()
+        // Only what is its own can change its document: with every waiting node looking at every heartbeat, the cost
+        // would grow with the square of their number.
+        let stackId = try await stackId(of: nodeId)
+        let feed = changes.subscribe(
+            to: .changes([HubChange(kind: "node", id: nodeId), HubChange(kind: "stack", id: stackId)]))
         let now = try await desiredState(nodeId: nodeId)
         if now.hash != hash { return now }
         guard wait > .zero else { return nil }
-        // Only what is its own can change its document: with every waiting node looking at every heartbeat, the cost
-        // would grow with the square of their number.
-        let own: Set<HubChange> = [
-            .everything, HubChange(kind: "node", id: nodeId),
-            HubChange(kind: "stack", id: now.document["stack_id"]?.stringValue ?? ""),
-        ]
         return try await withThrowingTaskGroup(of: DesiredStateEnvelope?.self) { group in
             group.addTask {
-                for await change in feed where own.contains(change) {
+                for await _ in feed {
                     let next = try await self.desiredState(nodeId: nodeId)
                     if next.hash != hash { return next }
                 }

@@ -10,7 +10,7 @@ extension Hub {
     public func removeIdlePreviews() async throws {
         guard let kind = kind("preview") else { return }
         let now = world.clock.now()
-        let (used, idle) = try await store.read { try Self.usage(of: $0, now: now) }
+        let (used, idle) = try await store.read { [self] in try usage(of: $0, now: now) }
         if !used.isEmpty {
             try await write { transaction in
                 for (id, seen) in used {
@@ -29,12 +29,12 @@ extension Hub {
     }
 
     /// - Returns: previews with requests since the last look and their new counts; ids of those that are to go.
-    private static func usage(
+    private func usage(
         of transaction: any ResourceTransaction, now: Timestamp
     ) throws -> (used: [(String, Int64)], idle: [String]) {
         let previews = try transaction.all("preview", parentId: nil)
         guard !previews.isEmpty else { return ([], []) }
-        let nodes = try transaction.all("node", parentId: nil)
+        let nodes = try transaction.all("node", parentId: nil).map(current)
         var used: [(String, Int64)] = []
         var idle: [String] = []
         for preview in previews where preview.status != .deleting {

@@ -27,7 +27,7 @@ extension Hub {
         else { throw Problem.invalid("public_key", "must be an Ed25519 public key in base64") }
         guard let tokenId = InstallToken.id(in: request.token) else { throw Self.refused }
         let presented = sha256Hex(Array(request.token.utf8))
-        return try await write { [self] transaction in
+        let response = try await write { [self] transaction -> RegisterResponse in
             guard let token = try transaction.get("install-token", tokenId),
                 let stored = token.state["token_sha256"]?.stringValue, constantTimeEqual(stored, presented),
                 let key = try signingKey(transaction), let stackId = token.spec["stack_id"]?.stringValue
@@ -50,6 +50,8 @@ extension Hub {
                 nodeId: node.id, nodeName: node.spec["name"]?.stringValue ?? "", stackId: stackId,
                 hubPublicKey: hubKey)
         }
+        contacts.expect(response.nodeId, stackId: response.stackId, at: world.clock.monotonic())
+        return response
     }
 
     private func join(

@@ -13,6 +13,8 @@ enum Settling {
         /// By service id; members of `ServiceReport`, read in place: decoding thousands of them would cost more than
         /// all else here.
         var reports: [String: JSONValue]
+        /// What keeps it from taking a new version.
+        var problem: String?
         /// Why the stack's security mode is not in force there.
         var securityProblem: String?
     }
@@ -35,11 +37,13 @@ enum Settling {
         }
         let version = stack.state["version"]?.intValue ?? 0
         try put(stack, transaction) { stack in
-            let waiting = nodes.filter { $0.generation < version }.map(\.name)
+            let late = nodes.filter { $0.generation < version }
+            let waiting = late.map(\.name)
+            let why = late.lazy.compactMap(\.problem).first.map { " \($0)" } ?? ""
             stack.status = waiting.isEmpty ? .active : .provisioning
             stack.statusMessage =
                 waiting.isEmpty
-                ? unenforced(stack, nodes) : "Waiting for \(waiting.prefix(5).joined(separator: ", "))."
+                ? unenforced(stack, nodes) : "Waiting for \(waiting.prefix(5).joined(separator: ", ")).\(why)"
         }
     }
 
@@ -64,6 +68,7 @@ enum Settling {
                     name: node.spec["name"]?.stringValue ?? node.id,
                     generation: node.state["generation"]?.intValue ?? 0,
                     reports: Dictionary(reports, uniquingKeysWith: { $1 }),
+                    problem: node.state["problem"]?.stringValue,
                     securityProblem: node.state["security_problem"]?.stringValue)
             }
     }
@@ -100,13 +105,18 @@ enum Settling {
         next.state["nodes"] = .object(
             Dictionary(reports.map { ($0.node, .string($0.phase)) }, uniquingKeysWith: { $1 }))
         next.state["durations_ms"] = durations(reports)
+        for name in ["files", "bytes"] {
+            let most = reports.compactMap { $0.report?[name]?.intValue }.max()
+            if let most { next.state[name] = .int(most) }
+        }
         if let failed = reports.first(where: { $0.phase == "failed" }) {
             let message = failed.report?["message"]?.stringValue ?? "it failed."
             return try Deployments.fail(next, "On server \(failed.node): \(message)", transaction)
         }
         guard !nodes.isEmpty, reports.allSatisfy({ $0.phase == "active" }) else {
             let hindrance = nodes.lazy.compactMap { node in
-                node.reports[service.id]?["last_error"]?.stringValue.map { " On server \(node.name): \($0)" }
+                (node.problem ?? node.reports[service.id]?["last_error"]?.stringValue)
+                    .map { " On server \(node.name): \($0)" }
             }.first
             next.statusMessage = progress(reports.map(\.phase)) + (hindrance ?? "")
             if next != deployment { _ = try transaction.put(next) }

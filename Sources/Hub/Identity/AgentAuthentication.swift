@@ -25,7 +25,9 @@ extension Hub {
             let key = try? Curve25519.Signing.PublicKey(rawRepresentation: raw),
             signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: key)
         else { throw Self.refusedAgent }
-        let nonce = "\(signature.nodeId) \(signature.nonce.lowercased())"
+        // The time comes first, so that the store writes new nonces beside each other. It is signed, too: what is
+        // sent again has the same.
+        let nonce = "\(signature.timeMs) \(signature.nodeId) \(signature.nonce.lowercased())"
         let expires = world.clock.now().advanced(by: RequestSignature.window * 2)
         let isNew = try await store.write { try $0.insertCell("nonce", nonce, .null, expires: expires) }
         guard isNew else {

@@ -23,6 +23,7 @@ public final class PostgresStore: Store {
     let journal = WorkQueue<JournalJob>()
     /// Tells this hub's announcements from those of others.
     let instance: String
+    let parsed = ParsedRecords()
     let feed: PostgresFeed
 
     /// Connects, and makes the tables that are missing.
@@ -79,7 +80,7 @@ public final class PostgresStore: Store {
                 try body(
                     SQLTransaction(
                         database: PostgresDatabase(connection: connection), now: clock.now(), random: random,
-                        kinds: kinds, announcer: instance))
+                        kinds: kinds, announcer: instance, parsed: parsed))
             }
             if !queue.submit(job) { job.finish(Problem(.unavailable, "The hub is shutting down.")) }
         }

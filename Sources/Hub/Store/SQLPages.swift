@@ -28,7 +28,7 @@ extension SQLTransaction {
         if case .only(let brands) = query.brands, brands.isEmpty { return RecordPage(records: [], nextCursor: nil) }
         let sql = try pageSQL(kind, query)
         let found = try rows(sql.text(columns: Self.columns, limit: limit + 1), sql.arguments)
-        let records = try found.prefix(limit).map(Self.record)
+        let records = try found.prefix(limit).map(record)
         guard found.count > limit, let last = found.dropLast().last else {
             return RecordPage(records: records, nextCursor: nil)
         }
@@ -169,7 +169,7 @@ extension SQLTransaction {
             SELECT \(Self.columns) FROM resources WHERE \(conditions.joined(separator: " AND "))
             ORDER BY seq LIMIT \(min(max(limit, 1), 200))
             """, arguments
-        ).map(Self.record)
+        ).map(record)
     }
 
     func counts() throws -> [String: [String: Int]] {

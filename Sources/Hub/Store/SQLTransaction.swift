@@ -11,6 +11,7 @@ struct SQLTransaction: StoreTransaction {
     let kinds: [String: ResourceKind]
     /// Names the hub in what it announces to others.
     var announcer = ""
+    let parsed: ParsedRecords
 
     static let columns = """
         seq, kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state, version, created_at, \
@@ -31,33 +32,37 @@ struct SQLTransaction: StoreTransaction {
         try database.execute(sql, arguments.map { $0?.sqlValue ?? .null })
     }
 
-    static func record(_ row: SQLRow) throws -> ResourceRecord {
-        guard let status = ResourceStatus(rawValue: row[6]), let spec = try json(row[8]).objectValue,
-            let state = try json(row[9]).objectValue
+    func record(_ row: SQLRow) throws -> ResourceRecord {
+        guard let status = ResourceStatus(rawValue: row[6]),
+            let members = try parsed.members(of: row[0], spec: row[8], state: row[9])
         else {
             throw Problem(
                 .storage, "A stored resource cannot be read.", context: "\(row[1] as String)/\(row[2] as String)")
         }
         return ResourceRecord(
             kind: row[1], id: row[2], parentId: row[3], brandId: row[4], tenantId: row[5], status: status,
-            statusMessage: row[7], spec: spec, state: state, version: row[10],
+            statusMessage: row[7], spec: members.spec, state: members.state, version: row[10],
             createdAt: Timestamp(millisecondsSinceEpoch: row[11]), updatedAt: Timestamp(millisecondsSinceEpoch: row[12])
         )
+    }
+
+    /// The kind is written out: SQLite would compile a statement with `kind = ?` anew for each call, to see which
+    /// indexes of single kinds fit.
+    private func records(_ condition: String, _ arguments: [(any SQLEncodable)?]) throws -> [ResourceRecord] {
+        try rows("SELECT \(Self.columns) FROM resources WHERE \(condition)", arguments).map(record)
     }
 
     static func json(_ text: String) throws -> JSONValue { try JSONParser.parse(text) }
 
     func get(_ kind: String, _ id: String) throws -> ResourceRecord? {
-        try row("SELECT \(Self.columns) FROM resources WHERE kind = ? AND id = ?", [kind, id]).map(Self.record)
+        guard kinds[kind] != nil else { return nil }
+        return try records("kind = '\(kind)' AND id = ?", [id]).first
     }
 
     func all(_ kind: String, parentId: String?) throws -> [ResourceRecord] {
-        let base = "SELECT \(Self.columns) FROM resources"
-        guard let parentId else {
-            return try rows("\(base) WHERE kind = ? ORDER BY created_at, seq", [kind]).map(Self.record)
-        }
-        return try rows("\(base) WHERE kind = ? AND parent_id = ? ORDER BY created_at, seq", [kind, parentId])
-            .map(Self.record)
+        guard kinds[kind] != nil else { return [] }
+        guard let parentId else { return try records("kind = '\(kind)' ORDER BY created_at, seq", []) }
+        return try records("kind = '\(kind)' AND parent_id = ? ORDER BY created_at, seq", [parentId])
     }
 
     func put(_ record: ResourceRecord) throws -> ResourceRecord {
@@ -66,42 +71,75 @@ struct SQLTransaction: StoreTransaction {
         }
         var stored = record
         stored.updatedAt = now
+        let spec = JSONValue.object(stored.spec).canonicalText
+        let same = isPostgres ? "IS NOT DISTINCT FROM" : "IS"
         let old = try row(
-            "SELECT seq, version, search_text FROM resources WHERE kind = ? AND id = ?", [record.kind, record.id])
+            """
+            SELECT seq, version, search_text, CASE WHEN parent_id \(same) ? AND brand_id \(same) ? AND
+            tenant_id \(same) ? AND status = ? AND spec = ? AND created_at = ? THEN 1 ELSE 0 END FROM resources WHERE kind = '\(kind.name)' AND id = ?
+            """,
+            [
+                stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, spec,
+                stored.createdAt.millisecondsSinceEpoch, stored.id,
+            ])
         stored.version = (old?[1] ?? 0) + 1
         let text = Self.searchText(of: stored, kind)
-        let spec = JSONValue.object(stored.spec).canonicalText
-        let state = JSONValue.object(stored.state).canonicalText
-        var values: [(any SQLEncodable)?] = [
-            stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage, spec, state,
-            stored.version, stored.createdAt.millisecondsSinceEpoch, stored.updatedAt.millisecondsSinceEpoch, text,
-        ]
-        // SQLite sorts by members of the JSON text itself.
-        if isPostgres { values.append(Self.sortKeys(of: stored, kind)) }
         if let old {
-            let seq: Int64 = old[0]
+            try replace(old, kind, stored, spec: spec, text)
+        } else {
+            try insert(stored, kind, spec: spec, text)
+        }
+        try takeClaims(of: stored, kind)
+        return stored
+    }
+
+    private func replace(_ old: SQLRow, _ kind: ResourceKind, _ stored: ResourceRecord, spec: String, _ text: String) throws {
+        let seq: Int64 = old[0]
+        let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: stored, kind)] : []
+        let state = JSONValue.object(stored.state).canonicalText
+        if old[3], !isPostgres {
+            // SQLite writes an index anew for each column that a statement names, changed or not, so the usual change
+            // names few.
+            try execute(
+                """
+                UPDATE resources SET status_message = ?, state = ?, version = ?, updated_at = ?, search_text = ?
+                WHERE seq = ?
+                """,
+                [stored.statusMessage, state, stored.version, stored.updatedAt.millisecondsSinceEpoch, text, seq])
+        } else {
             try execute(
                 """
                 UPDATE resources SET parent_id = ?, brand_id = ?, tenant_id = ?, status = ?, status_message = ?,
                 spec = ?, state = ?, version = ?, created_at = ?, updated_at = ?, search_text = ?
-                \(isPostgres ? ", sort_keys = ?::jsonb" : "") WHERE seq = ?
-                """, values + [seq])
-            if !isPostgres, old[2] as String != text {
-                try execute("UPDATE resource_text SET text = ? WHERE rowid = ?", [text, seq])
-            }
-        } else {
-            let added = try row(
-                """
-                INSERT INTO resources (kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state,
-                version, created_at, updated_at, search_text\(isPostgres ? ", sort_keys" : ""))
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?\(isPostgres ? ", ?::jsonb" : "")) RETURNING seq
-                """, [stored.kind, stored.id] + values)
-            if !isPostgres, let added {
-                try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [added[0] as Int64, text])
-            }
+                \(isPostgres ? ", sort_keys = CAST(? AS jsonb)" : "") WHERE seq = ?
+                """,
+                [
+                    stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage,
+                    spec, state, stored.version, stored.createdAt.millisecondsSinceEpoch,
+                    stored.updatedAt.millisecondsSinceEpoch, text,
+                ] + keys + [seq])
         }
-        try takeClaims(of: stored, kind)
-        return stored
+        if !isPostgres, old[2] as String != text {
+            try execute("UPDATE resource_text SET text = ? WHERE rowid = ?", [text, seq])
+        }
+    }
+
+    private func insert(_ stored: ResourceRecord, _ kind: ResourceKind, spec: String, _ text: String) throws {
+        let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: stored, kind)] : []
+        let added = try row(
+            """
+            INSERT INTO resources (kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state,
+            version, created_at, updated_at, search_text\(isPostgres ? ", sort_keys" : ""))
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?\(isPostgres ? ", ?::jsonb" : "")) RETURNING seq
+            """,
+            [
+                stored.kind, stored.id, stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue,
+                stored.statusMessage, spec, JSONValue.object(stored.state).canonicalText, stored.version,
+                stored.createdAt.millisecondsSinceEpoch, stored.updatedAt.millisecondsSinceEpoch, text,
+            ] + keys)
+        if !isPostgres, let added {
+            try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [added[0] as Int64, text])
+        }
     }
 
     func remove(_ kind: String, _ id: String) throws {

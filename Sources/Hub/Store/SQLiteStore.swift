@@ -12,6 +12,7 @@ public final class SQLiteStore: Store {
     private let database: any DatabaseWriter
     private let commits: GroupCommit?
     private let kinds: [String: ResourceKind]
+    private let parsed = ParsedRecords()
     private let clock: any HostClock
     private let random: any RandomSource
 
@@ -108,12 +109,19 @@ public final class SQLiteStore: Store {
     }
 
     private func transaction(_ db: Database) -> SQLTransaction {
-        SQLTransaction(database: SQLiteDatabase(db: db), now: clock.now(), random: random, kinds: kinds)
+        SQLTransaction(
+            database: SQLiteDatabase(db: db), now: clock.now(), random: random, kinds: kinds, parsed: parsed)
     }
 
     // These call GRDB's synchronous variants, which an asynchronous function cannot name.
     private func readHere<Result>(_ body: (SQLTransaction) throws -> Result) throws -> Result {
-        try database.read { db in try body(transaction(db)) }
+        // GRDB's `read` guards with PRAGMA query_only, after which SQLite compiles every statement anew.
+        try database.unsafeRead { db in
+            let before = db.totalChangesCount
+            let result = try body(transaction(db))
+            guard db.totalChangesCount == before else { throw Problem(.internalError, "A read has written.") }
+            return result
+        }
     }
 
     private func writeHere<Result>(_ body: (SQLTransaction) throws -> Result) throws -> Result {

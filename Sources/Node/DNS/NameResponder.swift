@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import NIOCore
 import NIOPosix
 
@@ -8,38 +8,38 @@ public struct NameResponder: Sendable {
 
     static let streamsMax = 64
 
-    /// Binds both sockets.
-    /// - Throws: `conflict` when the address is in use, `invalid` when it cannot be bound.
-    public static func start(host: String, port: Int, zone: NameZone, eventLoop: any EventLoop) async throws
-        -> NameResponder
-    {
+    /// Answers over sockets that are bound already, and owns them from here on.
+    /// - Parameter resolvers: asked for what is outside the zone; none means that such questions are refused.
+    /// - Throws: `invalid` when they are no such sockets.
+    public static func start(
+        datagramSocket: Int32, streamSocket: Int32, zone: NameZone, resolvers: [SocketAddress],
+        eventLoop: any EventLoop
+    ) async throws -> NameResponder {
+        let forwarder = resolvers.isEmpty ? nil : NameForwarder(resolvers: resolvers, eventLoop: eventLoop)
         let limiter = StreamLimiter(eventLoop: eventLoop)
         do {
-            let address = try SocketAddress(ipAddress: host, port: port)
-            // No address reuse: a second responder on the same port would silently take half of the queries.
             let datagrams = try await DatagramBootstrap(group: eventLoop)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(DatagramNames(zone: zone))
+                        try channel.pipeline.syncOperations.addHandler(DatagramNames(zone, forwarder))
                     }
                 }
-                .bind(to: address).get()
+                .withBoundSocket(datagramSocket).get()
             do {
                 let streams = try await ServerBootstrap(group: eventLoop)
-                    .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                     .childChannelInitializer { channel in
                         channel.eventLoop.makeCompletedFuture {
-                            try channel.pipeline.syncOperations.addHandler(StreamNames(zone: zone, limiter: limiter))
+                            try channel.pipeline.syncOperations.addHandler(StreamNames(zone, forwarder, limiter))
                         }
                     }
-                    .bind(to: address).get()
+                    .withBoundSocket(streamSocket).get()
                 return NameResponder(channels: [datagrams, streams])
             } catch {
                 try await datagrams.close()
                 throw error
             }
         } catch {
-            throw problem(error, "\(host):\(port)")
+            throw Problem(.invalid, "The DNS responder cannot use its sockets.", context: "\(error)")
         }
     }
 
@@ -50,15 +50,6 @@ public struct NameResponder: Sendable {
             try? await channel.close()
         }
     }
-
-    private static func problem(_ error: any Error, _ address: String) -> Problem {
-        if let error = error as? IOError, error.errnoCode == 98 {
-            return Problem(
-                .conflict, "The address \(address) of the DNS responder is in use by another program.",
-                hint: "Choose another one.", context: "\(error)")
-        }
-        return Problem(.invalid, "The DNS responder cannot listen on \(address).", context: "\(error)")
-    }
 }
 
 private final class DatagramNames: ChannelInboundHandler {
@@ -66,12 +57,26 @@ private final class DatagramNames: ChannelInboundHandler {
     typealias OutboundOut = AddressedEnvelope<ByteBuffer>
 
     private let zone: NameZone
+    private let forwarder: NameForwarder?
 
-    init(zone: NameZone) { self.zone = zone }
+    init(_ zone: NameZone, _ forwarder: NameForwarder?) {
+        self.zone = zone
+        self.forwarder = forwarder
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
-        guard let answer = zone.answer(Array(envelope.data.readableBytesView), isStream: false) else { return }
+        let packet = Array(envelope.data.readableBytesView)
+        if let forwarder, let query = zone.foreignQuestion(packet) {
+            let channel = context.channel
+            forwarder.ask(packet, query, isStream: false).whenSuccess { answer in
+                let data = ByteBuffer(bytes: answer)
+                channel.writeAndFlush(
+                    AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: data), promise: nil)
+            }
+            return
+        }
+        guard let answer = zone.answer(packet, isStream: false) else { return }
         context.write(
             wrapOutboundOut(AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: ByteBuffer(bytes: answer))),
             promise: nil)
@@ -98,12 +103,14 @@ private final class StreamNames: ChannelInboundHandler {
 
     private static let messageBytesMax = 4096
     private let zone: NameZone
+    private let forwarder: NameForwarder?
     private let limiter: StreamLimiter
     private var pending = ByteBuffer()
     private var timeout: Scheduled<Void>?
 
-    init(zone: NameZone, limiter: StreamLimiter) {
+    init(_ zone: NameZone, _ forwarder: NameForwarder?, _ limiter: StreamLimiter) {
         self.zone = zone
+        self.forwarder = forwarder
         self.limiter = limiter
     }
 
@@ -132,14 +139,24 @@ private final class StreamNames: ChannelInboundHandler {
             guard pending.readableBytes >= 2 + Int(length) else { return }
             pending.moveReaderIndex(forwardBy: 2)
             let packet = pending.readBytes(length: Int(length)) ?? []
-            guard let answer = zone.answer(packet, isStream: true) else { return context.close(promise: nil) }
-            var out = context.channel.allocator.buffer(capacity: answer.count + 2)
-            out.writeInteger(UInt16(answer.count))
-            out.writeBytes(answer)
-            context.write(wrapOutboundOut(out), promise: nil)
             restartTimeout(context)
+            if let forwarder, let query = zone.foreignQuestion(packet) {
+                let channel = context.channel
+                forwarder.ask(packet, query, isStream: true).whenSuccess { answer in
+                    channel.writeAndFlush(Self.framed(answer), promise: nil)
+                }
+                continue
+            }
+            guard let answer = zone.answer(packet, isStream: true) else { return context.close(promise: nil) }
+            context.write(wrapOutboundOut(Self.framed(answer)), promise: nil)
         }
         pending.discardReadBytes()
+    }
+
+    private static func framed(_ answer: [UInt8]) -> ByteBuffer {
+        var out = ByteBuffer(integer: UInt16(answer.count))
+        out.writeBytes(answer)
+        return out
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { context.flush() }

@@ -49,6 +49,20 @@ public final class NameZone: Sendable {
         }
     }
 
+    /// The question of a packet that is for another resolver: outside the zone, and by a client that asks for recursion.
+    /// Nil when the zone has the answer, be it that there is none.
+    public func foreignQuestion(_ packet: [UInt8]) -> NameQuery? {
+        guard case .query(let query) = NameQuery.parse(packet), query.recordClass == 1, query.flags & 0x0100 != 0,
+            query.edns?.version ?? 0 == 0
+        else { return nil }
+        return content.withLock { Self.isInside(query, $0) } ? nil : query
+    }
+
+    private static func isInside(_ query: NameQuery, _ content: Content) -> Bool {
+        !content.suffix.isEmpty && query.labels.count >= content.suffix.count
+            && query.labels.suffix(content.suffix.count).elementsEqual(content.suffix)
+    }
+
     private func answer(_ query: NameQuery, _ content: Content) -> [UInt8] {
         var answer = NameAnswer(query)
         if let edns = query.edns, edns.version != 0 {
@@ -56,9 +70,7 @@ public final class NameZone: Sendable {
             return answer.bytes()
         }
         let depth = query.labels.count - content.suffix.count
-        guard query.recordClass == 1, depth >= 0, !content.suffix.isEmpty,
-            Array(query.labels.suffix(content.suffix.count)) == content.suffix
-        else {
+        guard query.recordClass == 1, Self.isInside(query, content) else {
             answer.rcode = 5
             return answer.bytes()
         }

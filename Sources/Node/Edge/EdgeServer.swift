@@ -40,53 +40,99 @@ public struct EdgeServer: Sendable {
 
     private func run(on group: MultiThreadedEventLoopGroup, writer: AccessLogWriter) async throws {
         let eventLoops = Array(group.makeIterator())
-        let (publicSockets, internalSockets) = try ListeningSocket.openBoth(
-            publicAddress: listeners.publicAddress, internalAddress: listeners.internalAddress, count: eventLoops.count)
-        let tlsSockets = try listeners.tlsAddress.map { address throws(Problem) in
-            try ListeningSocket.open(address, count: eventLoops.count, loopbackOnly: false)
+        let former = try await waiting { [listeners] in
+            try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
+        }
+        let sockets: ListenerSet
+        do {
+            sockets = try ListenerSet(
+                wanted: listeners.wanted, inherited: former?.sockets ?? [], loopCount: eventLoops.count)
+        } catch {
+            former?.abandonConnection()
+            throw error
         }
         let registry = StateRegistry()
         let initial = startTable(registry)
         writer.start()
+        let connectionsMax = max(64, DescriptorLimit.raised().connectionsMax / eventLoops.count)
         let loops = eventLoops.map {
             EdgeLoop(
                 eventLoop: $0, table: initial, limits: limits, log: AccessLogBuffer(writer: writer),
+                connectionsMax: connectionsMax,
                 challenges: listeners.challengeFolder.map { ChallengeFolder(path: $0) })
         }
         let zone = try makeZone()
-        let certificates = try tlsSockets.map { _ throws(Problem) in try makeCertificateStore() }
+        let certificates = listeners.tlsAddress == nil ? nil : try makeCertificateStore()
         let core = EdgeCore(
             file: TableFile(path: listeners.tablePath), loops: loops, registry: registry, zone: zone,
-            certificates: certificates, logger: logger, initial: initial)
-        var channels: [any Channel] = []
-        for (index, loop) in loops.enumerated() {
-            loop.start()
-            channels.append(try await listen(publicSockets[index], loop, isInternal: false))
-            if let tlsSockets {
-                channels.append(
-                    try await listen(tlsSockets[index], loop, isInternal: false, certificates: certificates))
-            }
-            if let internalSockets {
-                channels.append(try await listen(internalSockets[index], loop, isInternal: true))
-            }
-        }
-        var responder: NameResponder?
-        if let zone, let address = listeners.dnsAddress {
-            responder = try await startResponder(address, zone, loops[0])
-        }
+            certificates: certificates, logger: logger, log: writer, initial: initial,
+            generation: listeners.generation, sockets: sockets)
+        defer { core.closeSockets() }
+        await takeOver(from: former)
+        core.start()
+        for loop in loops { loop.start() }
+        let channels = try await listen(sockets, loops, certificates)
+        let responder = try await startResponder(sockets, zone, loops[0])
         let control = try await EdgeControlServer.start(
-            path: listeners.controlSocket, core: core, eventLoop: eventLoops[0])
+            path: listeners.controlSocket, replacing: former != nil, core: core, eventLoop: eventLoops[0],
+            logger: logger)
         logger.info("The edge is serving", metadata: ["address": "\(listeners.publicAddress)"])
-        await cancelled()
+        // Ends when the task is cancelled, too.
+        for await _ in core.serving {}
+        core.closeSockets()
         for channel in channels {
             // Closing fails only when it is closed already.
             try? await channel.close()
         }
-        await drain(loops)
-        await control.stop()
         await responder?.stop()
+        core.stoppedAccepting()
+        await drain(loops, isHandedOver: core.hasHandedOver)
+        await control.stop(keepsPath: core.hasHandedOver)
+        await core.stop()
         for loop in loops { try await loop.eventLoop.submit { loop.stop() }.get() }
         writer.stop()
+        // A supervisor would start anew what ends by itself.
+        await cancelled()
+    }
+
+    /// Waits on another process, which no task may do, on a thread of its own.
+    private func waiting<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        let thread = NIOThreadPool(numberOfThreads: 1)
+        thread.start()
+        do {
+            let result = try await thread.runIfActive(body)
+            try await thread.shutdownGracefully()
+            return result
+        } catch {
+            try await thread.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func takeOver(from former: Handover?) async {
+        guard let former else { return }
+        do {
+            try await waiting { try former.commit() }
+        } catch {
+            logger.warning("The former edge process is gone already", metadata: ["problem": "\(error)"])
+        }
+    }
+
+    /// Accepts from every socket: none of a group may be left out, or the connections that the kernel gives it wait for
+    /// ever.
+    private func listen(
+        _ sockets: ListenerSet, _ loops: [EdgeLoop], _ certificates: CertificateStore?
+    ) async throws -> [any Channel] {
+        var channels: [any Channel] = []
+        for role in [ListenerRole.publicProxy, .publicTLS, .internalProxy] {
+            for (index, descriptor) in try sockets.duplicates(role).enumerated() {
+                channels.append(
+                    try await listen(
+                        descriptor, loops[index % loops.count], isInternal: role == .internalProxy,
+                        certificates: role == .publicTLS ? certificates : nil))
+            }
+        }
+        return channels
     }
 
     /// The last table, or an empty one: a table that cannot be read must not keep the edge from starting, since only a
@@ -120,7 +166,7 @@ public struct EdgeServer: Sendable {
             .serverChannelOption(.maxMessagesPerRead, value: 64)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause())
+                    try channel.pipeline.syncOperations.addHandler(AcceptGate(loop: loop))
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -152,10 +198,19 @@ public struct EdgeServer: Sendable {
             address: try listeners.internalAddress.map(bytes) ?? responder, responderAddress: responder)
     }
 
-    private func startResponder(_ address: String, _ zone: NameZone, _ loop: EdgeLoop) async throws -> NameResponder {
-        let parsed = try ListeningSocket.parse(address)
+    private func startResponder(
+        _ sockets: ListenerSet, _ zone: NameZone?, _ loop: EdgeLoop
+    ) async throws -> NameResponder? {
+        let resolvers = try (listeners.dnsResolvers ?? []).map { try ListeningSocket.parse($0) }
+        if let own = try listeners.dnsAddress.map({ try ListeningSocket.parse($0) }), resolvers.contains(own) {
+            throw Problem(.invalid, "The DNS responder cannot ask itself.")
+        }
+        guard let zone, let datagrams = try sockets.duplicates(.nameDatagrams).first,
+            let streams = try sockets.duplicates(.nameStreams).first
+        else { return nil }
         return try await NameResponder.start(
-            host: parsed.ipAddress ?? "127.0.0.1", port: parsed.port ?? 53, zone: zone, eventLoop: loop.eventLoop)
+            datagramSocket: datagrams, streamSocket: streams, zone: zone, resolvers: resolvers,
+            eventLoop: loop.eventLoop)
     }
 
     private func cancelled() async {
@@ -166,13 +221,13 @@ public struct EdgeServer: Sendable {
     }
 
     /// Waits until no connection is left. Runs detached, since the task that serves is cancelled by now.
-    private func drain(_ loops: [EdgeLoop]) async {
-        let timeout = limits.drainTimeout
+    private func drain(_ loops: [EdgeLoop], isHandedOver: Bool) async {
+        let timeout = isHandedOver ? limits.handoverDrainTimeout : limits.drainTimeout
         await Task.detached {
             let clock = ContinuousClock()
             let end = clock.now + timeout
             do {
-                for loop in loops { try await loop.eventLoop.submit { loop.drain() }.get() }
+                for loop in loops { try await loop.eventLoop.submit { loop.drain(isHandedOver: isHandedOver) }.get() }
                 while clock.now < end {
                     var count = 0
                     for loop in loops { count += try await loop.eventLoop.submit { loop.connectionCount }.get() }
@@ -183,23 +238,5 @@ public struct EdgeServer: Sendable {
                 // Only a group that was shut down refuses work, and then there is nothing to wait for.
             }
         }.value
-    }
-}
-
-/// Out of file descriptors, the listener would try again at once and for ever: it waits a moment instead.
-private final class AcceptPause: ChannelDuplexHandler {
-    typealias InboundIn = any Channel
-    typealias OutboundIn = Never
-
-    private var isPaused = false
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { isPaused = true }
-
-    func read(context: ChannelHandlerContext) {
-        guard isPaused else { return context.read() }
-        context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(50)) {
-            self.isPaused = false
-            context.read()
-        }
     }
 }

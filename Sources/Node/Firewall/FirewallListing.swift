@@ -9,8 +9,8 @@ public enum FirewallListing {
         }
     }
 
-    /// The content of a table as text that is equal exactly when the rules are: without the numbers that the kernel gives
-    /// anew each time, and without the version of the tool.
+    /// The content of a table as text that is equal exactly when the rules are: without the numbers that the kernel
+    /// gives anew each time, and without the version of the tool.
     public static func content(_ listing: JSONValue) -> String {
         let entries = (listing["nftables"]?.arrayValue ?? []).filter { $0["metainfo"] == nil }
         return JSONValue.array(entries.map(withoutHandles)).canonicalText

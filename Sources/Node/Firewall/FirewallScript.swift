@@ -48,11 +48,12 @@ public enum FirewallScript {
     }
 
     /// Without these a machine loses its address, its neighbours or its paths (RFC 4890 sections 4.3 and 4.4, RFC 2131
-    /// section 4.1, RFC 9915 section 7.2). They come before the drop of invalid packets: neighbour discovery is not
+    /// section 4.1, RFC 8415 section 7.2). They come before the drop of invalid packets: neighbour discovery is not
     /// tracked.
     private static let essentials = [
         "icmp type { destination-unreachable, time-exceeded, parameter-problem, echo-request } accept",
-        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request } accept",
+        "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept",
+        "icmpv6 type echo-request accept",
         "icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept",
         "udp sport 67 udp dport 68 accept", "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept",
     ]

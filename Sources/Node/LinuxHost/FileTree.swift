@@ -1,4 +1,5 @@
 import Glibc
+import Host
 import Model
 
 /// Whole trees, by folder descriptors: whoever owns a part of the tree cannot swap a folder for a link meanwhile.
@@ -86,6 +87,37 @@ enum FileTree {
             guard fchownat(folder, name, user, group, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT else {
                 throw systemProblem("chown", "\(shown)/…/\(name)")
             }
+        }
+    }
+
+    /// Counts files and links and adds up sizes; what is nested deeper than other calls go is not counted.
+    static func measure(_ path: String) throws -> TreeSize {
+        let root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard root >= 0 else { throw systemProblem("open", path) }
+        defer { close(root) }
+        var size = TreeSize()
+        try measure(root, depth: 1, shown: path, &size)
+        return size
+    }
+
+    private static func measure(_ folder: Int32, depth: Int, shown: String, _ size: inout TreeSize) throws {
+        for name in try names(in: folder, shown) where depth > 1 || name != ".git" {
+            var info = stat()
+            // Gone meanwhile: nothing to count.
+            guard fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+            guard info.st_mode & S_IFMT == S_IFDIR else {
+                size.files += 1
+                if info.st_mode & S_IFMT == S_IFREG { size.bytes += Int64(info.st_size) }
+                continue
+            }
+            guard depth < depthMax else { continue }
+            let descriptor = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                if errno == ENOENT || errno == EACCES { continue }
+                throw systemProblem("open", "\(shown)/…/\(name)")
+            }
+            defer { close(descriptor) }
+            try measure(descriptor, depth: depth + 1, shown: shown, &size)
         }
     }
 

@@ -166,6 +166,10 @@ public struct LiveFiles: Files {
         }
     }
 
+    public func measure(_ folder: String) async throws -> TreeSize {
+        try await onLongFile(folder) { try FileTree.measure(folder) }
+    }
+
     public func space(_ path: String) async throws -> (freeBytes: Int64, totalBytes: Int64) {
         try await onFile(path) {
             var info = statvfs()

@@ -28,6 +28,14 @@ public struct LiveProbes: Probes {
         try await Self.threads.run { try ProbeSocket(host: host, port: port, timeout: timeout).shut() }
     }
 
+    public func steadyTCP(host: String, port: Int, timeout: Duration) async throws {
+        try await Self.threads.run {
+            let socket = try ProbeSocket(host: host, port: port, timeout: timeout)
+            defer { socket.shut() }
+            try socket.awaitEnd(atMost: 300)
+        }
+    }
+
     public func freePort(excluding taken: Set<Int>) async throws -> Int {
         try await Self.threads.run {
             let random = LiveRandom().bytes(2)
@@ -180,6 +188,16 @@ private struct ProbeSocket {
     }
 
     func shut() { close(descriptor) }
+
+    /// - Throws: `unavailable` when the other side ends the connection, unasked and without a word, within this time.
+    func awaitEnd(atMost milliseconds: Int32) throws {
+        var events = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&events, 1, milliseconds) > 0 else { return }
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, 0)
+        if count == 0 { throw Problem(.unavailable, "\(name) closes connections at once.") }
+        if count < 0, errno != EAGAIN, errno != EINTR { throw refused(errno) }
+    }
 
     private func awaitEvent(_ event: Int32, _ what: String) throws {
         while true {

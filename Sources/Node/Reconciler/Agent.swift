@@ -21,9 +21,16 @@ public final class Agent: Sendable {
     private let documentChanged = Signal()
     let firewallChanged = Signal()
     let logger: Logger
-    private let parts: WorkerParts
+    let traffic = TrafficWatch()
+    let parts: WorkerParts
     private let workers = Mutex<[String: ServiceWorker]>([:])
     private let applied = Mutex<NodeWish?>(nil)
+    /// In memory alone: what it tells of is often a disk that takes nothing.
+    let hindrance = Mutex<String?>(nil)
+    /// The edge that is to run.
+    let edgeUnit = Mutex(EdgeUnit(generation: 1))
+    /// The one whose trouble was told.
+    let toldEdge = Mutex<EdgeUnit?>(nil)
 
     public init(options: AgentOptions, identity: AgentIdentity, host: Host, link: any HubLink, logger: Logger) {
         self.host = host
@@ -40,8 +47,8 @@ public final class Agent: Sendable {
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox,
             uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host),
-            builds: Slots(2),
-            changed: changed, internalPort: options.internalPort, logger: logger)
+            traffic: traffic, builds: Slots(2), changed: changed, shipper: shipper, internalPort: options.internalPort,
+            logger: logger)
     }
 
     /// Runs until cancelled. Applications and edge are left as they are.
@@ -59,6 +66,7 @@ public final class Agent: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise(memories) }
             group.addTask { await self.healEdge() }
+            group.addTask { await self.watchTraffic() }
             group.addTask { await self.watchFirewall() }
             group.addTask { await self.poll() }
             group.addTask { await self.beat(heartbeats) }
@@ -78,7 +86,7 @@ public final class Agent: Sendable {
         if let document = await keeper.current { await edge.setSuffix(document.dns.suffix) }
     }
 
-    private func loadMemories() async throws -> [ServiceMemory] {
+    func loadMemories() async throws -> [ServiceMemory] {
         var memories: [ServiceMemory] = []
         for name in try await host.files.list(paths.services) {
             if let memory = try await JSONFile.read(ServiceMemory.self, paths.service(name).memory, host.files) {
@@ -137,7 +145,7 @@ public final class Agent: Sendable {
         let wish = NodeWish(proxy: document.proxy, suffix: document.dns.suffix, names: document.peers)
         do {
             // Also when only the edge is gone, e.g. because its shim was killed.
-            let isThere = try await parts.units.all()["edge"] != nil
+            let isThere = try await parts.units.all()[edgeUnit.withLock { $0.id }] != nil
             guard !isThere || applied.withLock({ $0 != wish }) else { return }
             try await startEdge()
         } catch {
@@ -170,14 +178,17 @@ public final class Agent: Sendable {
 
     private func logSources() -> [LogSource] {
         workers.withLock { $0.values.compactMap(\.report) }.flatMap { report -> [LogSource] in
-            var sources: [LogSource] = []
-            if let deployment = report.deployment {
-                sources.append(
-                    LogSource(source: "build", id: deployment.deploymentId, unitPrefix: "build.\(report.name)."))
-            }
-            sources.append(LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."))
-            return sources
+            [
+                // Also those of earlier builds, until they are sent to their end.
+                LogSource(source: "build", id: nil, unitPrefix: AgentPaths.buildLogPrefix(report.name)),
+                LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."),
+            ]
         }
+    }
+
+    /// Lets the workers of these services look at once.
+    func lookAgain(at serviceIds: some Collection<String>) {
+        for worker in workers.withLock({ $0 }).values where serviceIds.contains(worker.serviceId) { worker.lookAgain() }
     }
 
     /// Wakes the supervision of workers, after a new document.

@@ -2,6 +2,7 @@ import AgentProtocol
 import Host
 import Logging
 import Model
+import Synchronization
 
 /// What the agent does with the hub: ask, report, deliver. Each loop goes on by itself when the hub is away.
 extension Agent {
@@ -32,11 +33,13 @@ extension Agent {
                 default: throw SignedHub.problem(reply)
                 }
                 failures = 0
+                note(hindrance: nil)
             } catch is CancellationError {
                 return
             } catch {
                 failures += 1
                 let problem = Problem(wrapping: error, doing: "Asking the hub")
+                if problem.code == .storage { note(hindrance: problem.message) }
                 if problem.code == .untrusted || problem.code == .forbidden, problem.message != lastRefusal {
                     lastRefusal = problem.message
                     await tell("security", "The hub's answer was refused: \(problem.message)")
@@ -47,6 +50,15 @@ extension Agent {
                 await pause(afterFailures: failures)
             }
         }
+    }
+
+    /// Tells the hub what keeps its document from being taken, or that nothing does.
+    private func note(hindrance message: String?) {
+        let isNews = hindrance.withLock { now in
+            defer { now = message }
+            return now != message
+        }
+        if isNews { changed.notify() }
     }
 
     /// Backoff with jitter, so that a thousand agents do not come back in one instant.
@@ -69,7 +81,7 @@ extension Agent {
                     generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
                     converged: isConverged(document), services: reports, machine: machine,
                     eventsPending: await outbox.pending, requests: await edge.requests,
-                    security: try await securityReport())
+                    security: try await securityReport(), problem: hindrance.withLock { $0 })
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)
@@ -114,6 +126,7 @@ extension Agent {
             do {
                 try await host.clock.sleep(for: .seconds(5))
                 try await edge.heal()
+                try await retireFormerEdges()
             } catch is CancellationError {
                 return
             } catch {
@@ -134,28 +147,97 @@ extension Agent {
         options.edgeAddress ?? "\(document?.proxy.bind ?? "0.0.0.0"):\(document?.proxy.port ?? 80)"
     }
 
-    /// The edge is a unit like the applications, so that it outlives the agent.
-    func startEdge() async throws {
-        let address = frontDoor(await keeper.current)
-        let internalAddress = "\(options.internalHost):\(options.internalPort)"
-        let listeners = EdgeListeners(
-            publicAddress: address, internalAddress: internalAddress,
+    func edgeListeners(_ document: DesiredState?) -> EdgeListeners {
+        EdgeListeners(
+            publicAddress: frontDoor(document), internalAddress: "\(options.internalHost):\(options.internalPort)",
             dnsAddress: "\(options.internalHost):\(options.dnsPort)", controlSocket: paths.edgeSocket,
-            tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"))
+            tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"), dnsResolvers: options.dnsResolvers,
+            program: options.agentVersion)
+    }
+
+    /// What the edge is to be after the one of `before`: the same, or the next generation.
+    func edgeListeners(_ document: DesiredState?, after before: EdgeListeners?) -> EdgeListeners {
+        var listeners = edgeListeners(document)
+        guard let before else {
+            listeners.generation = 1
+            return listeners
+        }
+        listeners.generation = before.generation
+        if listeners != before || before.generation == nil { listeners.generation = (before.generation ?? 1) + 1 }
+        return listeners
+    }
+
+    /// The edge is a unit like the applications, so that it outlives the agent.
+    ///
+    /// Other addresses or another program are another generation: a unit of its own, which takes the listening sockets
+    /// over from the one before while both run. That one is stopped when the new one serves; see
+    /// ``retireFormerEdges()``.
+    func startEdge() async throws {
         let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
+        let listeners = edgeListeners(await keeper.current, after: before)
         if before != listeners {
-            try await host.effect("edge.configure") { [host, paths] in
+            try await host.effect("edge.configure") { [host, paths, listeners] in
                 try await JSONFile.write(listeners, paths.edgeConfiguration, host.files)
             }
-            if before != nil {
-                try await host.effect("edge.stop") { [host] in try await host.supervisor.stop("edge") }
+        }
+        // A file for each generation: one that is started again must not find the addresses of the next.
+        let unit = EdgeUnit(generation: listeners.generation ?? 1)
+        let path = paths.edgeConfiguration(unit)
+        if try await JSONFile.read(EdgeListeners.self, path, host.files) != listeners {
+            try await host.effect("edge.listeners") { [host, listeners] in
+                try await JSONFile.write(listeners, path, host.files)
             }
         }
+        // A process that was handed over finishes what it has, before it is killed.
         let spec = UnitSpec(
-            id: "edge", argv: [options.program, "edge", "--config", paths.edgeConfiguration],
-            environment: ["PATH": "/usr/bin:/bin"], stopGraceMs: 15_000, logFolder: paths.unitLog("edge"))
+            id: unit.id, argv: [options.program, "edge", "--config", path],
+            environment: ["PATH": "/usr/bin:/bin"], stopGraceMs: 40_000, logFolder: paths.unitLog(unit.id))
         try await host.effect("edge.start") { [host] in try await host.supervisor.start(spec) }
+        edgeUnit.withLock { $0 = unit }
+        await edge.setUnit(unit.id, logFolder: paths.unitLog(unit.id))
     }
+
+    /// Stops the edges of earlier generations once the one that is wanted serves.
+    func retireFormerEdges() async throws {
+        let current = edgeUnit.withLock { $0 }
+        let former = try await host.supervisor.list().map(\.id).compactMap(EdgeUnit.init).filter { $0 != current }
+        guard !former.isEmpty else { return }
+        guard try await host.edge.status().generation == current.generation else { return await tellWaiting(current) }
+        for unit in former {
+            try await host.effect("edge.retire") { [host] in try await host.supervisor.stop(unit.id) }
+            let path = paths.edgeConfiguration(unit)
+            try await host.effect("edge.forget") { [host] in try await host.files.remove(path) }
+        }
+    }
+
+    /// Says once why the edge that is wanted does not come up; the one before it goes on meanwhile.
+    private func tellWaiting(_ unit: EdgeUnit) async {
+        guard let reason = await edge.endReason() else { return }
+        let isNews = toldEdge.withLock { told in
+            defer { told = unit }
+            return told != unit
+        }
+        if isNews { await tell("config", "The edge could not be changed and serves as before: \(reason)") }
+    }
+}
+
+/// The unit of one generation of the edge.
+struct EdgeUnit: Equatable, Sendable {
+    var generation: Int
+
+    init(generation: Int) { self.generation = generation }
+
+    /// - Returns: nil when the unit is something else.
+    init?(_ id: String) {
+        if id == "edge" {
+            self.init(generation: 1)
+            return
+        }
+        guard id.hasPrefix("edge."), let generation = Int(id.dropFirst("edge.".count)) else { return nil }
+        self.init(generation: generation)
+    }
+
+    var id: String { generation == 1 ? "edge" : "edge.\(generation)" }
 }
 
 /// Numbers heartbeats so that a later agent's are always greater, with one write per start.

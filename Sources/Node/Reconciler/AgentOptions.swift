@@ -10,11 +10,13 @@ public struct AgentOptions: Sendable, Equatable {
     public var internalHost: String
     public var internalPort: Int
     public var dnsPort: Int
+    /// Asked for names outside the internal zone, `address:port`; nil: such names are refused.
+    public var dnsResolvers: [String]?
     public var agentVersion: String
 
     public init(
         dataFolder: String, program: String, edgeAddress: String?, internalHost: String = "127.53.0.1",
-        internalPort: Int = 80, dnsPort: Int = 53, agentVersion: String
+        internalPort: Int = 80, dnsPort: Int = 53, dnsResolvers: [String]? = nil, agentVersion: String
     ) {
         self.dataFolder = dataFolder
         self.program = program
@@ -22,6 +24,7 @@ public struct AgentOptions: Sendable, Equatable {
         self.internalHost = internalHost
         self.internalPort = internalPort
         self.dnsPort = dnsPort
+        self.dnsResolvers = dnsResolvers
         self.agentVersion = agentVersion
     }
 }

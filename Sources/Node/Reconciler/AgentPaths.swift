@@ -12,6 +12,7 @@ public struct AgentPaths: Sendable, Equatable {
     public var outbox: String { "\(root)/outbox.jsonl" }
     public var epoch: String { "\(root)/epoch" }
     public var edgeConfiguration: String { "\(root)/edge/config.json" }
+    func edgeConfiguration(_ unit: EdgeUnit) -> String { "\(root)/edge/\(unit.id).json" }
     public var edgeSocket: String { "\(root)/edge/control.sock" }
     public var edgeTable: String { "\(root)/edge/table.json" }
     /// The firewall rules that were put in force last.
@@ -27,6 +28,11 @@ public struct AgentPaths: Sendable, Equatable {
     func service(_ name: String) -> ServicePaths { ServicePaths(root: "\(services)/\(name)", logRoot: logs) }
     /// Folder of a unit's log.
     public func unitLog(_ id: String) -> String { "\(logs)/\(id)" }
+    /// Each deployment has a build log of its own, also when it builds the same release again.
+    func buildLog(_ name: String, _ deploymentId: String) -> String {
+        "\(logs)/\(Self.buildLogPrefix(name))\(deploymentId)"
+    }
+    static func buildLogPrefix(_ name: String) -> String { "build.\(name)." }
 }
 
 /// Where one service lives.

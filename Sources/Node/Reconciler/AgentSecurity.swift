@@ -24,10 +24,11 @@ extension Agent {
     }
 
     func firewallRules(_ document: DesiredState) async throws -> FirewallRules {
-        try FirewallRules(
+        let listeners = edgeListeners(document)
+        let addresses = [listeners.publicAddress, listeners.tlsAddress].compactMap { $0 }
+        return try FirewallRules(
             document, sshPorts: try await host.firewall.sshPorts(),
-            publicPorts: FirewallRules.reachablePort(frontDoor(document)).map { [$0] } ?? [],
-            hubUrl: identity.hubUrl)
+            publicPorts: addresses.compactMap(FirewallRules.reachablePort), hubUrl: identity.hubUrl)
     }
 
     func watchFirewall() async {

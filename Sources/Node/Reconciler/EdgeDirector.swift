@@ -12,12 +12,14 @@ struct EdgeContribution: Sendable, Equatable {
 /// Owns the edge's table: puts the wishes of all services together and applies the whole.
 actor EdgeDirector {
     private let host: Host
-    /// Of the edge's own unit.
-    private let logFolder: String
+    /// The edge's own unit, and its log.
+    private var unit = "edge"
+    private var logFolder: String
     private let gate = SerialGate()
     private var contributions: [String: EdgeContribution] = [:]
     private var suffix: String
     private var applied: EdgeTable?
+    private var appliedHash = ""
     /// Requests answered per service, as the edge last said.
     private(set) var requests: [String: Int] = [:]
 
@@ -25,6 +27,11 @@ actor EdgeDirector {
         self.host = host
         self.logFolder = logFolder
         self.suffix = suffix
+    }
+
+    func setUnit(_ unit: String, logFolder: String) {
+        self.unit = unit
+        self.logFolder = logFolder
     }
 
     func setSuffix(_ suffix: String) { self.suffix = suffix }
@@ -45,12 +52,11 @@ actor EdgeDirector {
 
     /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
     func heal() async throws {
-        guard let applied else { return }
-        let hash = sha256Hex(try WireCoding.encode(applied).canonicalBytes)
+        guard applied != nil else { return }
         let status = try await host.edge.status()
         requests = status.requestsTotal
-        guard status.tableHash != hash else { return }
-        self.applied = nil
+        guard status.tableHash != appliedHash else { return }
+        applied = nil
         try await apply()
     }
 
@@ -58,6 +64,7 @@ actor EdgeDirector {
         let table = self.table
         guard table != applied else { return }
         let host = host
+        let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
         do {
             try await host.effect("edge.apply") { try await host.edge.apply(table) }
         } catch let problem as Problem where problem.code == .unavailable {
@@ -65,12 +72,14 @@ actor EdgeDirector {
             throw Problem(.unavailable, "\(problem.message) \(reason)", hint: problem.hint, context: problem.context)
         }
         applied = table
+        appliedHash = hash
     }
 
     /// What an edge that keeps ending said last, such as that its port is taken.
-    private func endReason() async -> String? {
+    func endReason() async -> String? {
         // The first problem is the one to tell, with or without this.
-        guard let unit = try? await host.supervisor.list().first(where: { $0.id == "edge" }), unit.restarts > 0 else {
+        guard let unit = try? await host.supervisor.list().first(where: { $0.id == self.unit }), unit.restarts > 0
+        else {
             return nil
         }
         return await LogTail.lastLines(logFolder, host.files).split(separator: "\n").last.map(String.init)

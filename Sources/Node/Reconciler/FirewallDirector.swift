@@ -3,7 +3,8 @@ import Host
 import Logging
 import Model
 
-/// Keeps the firewall as the document says: put in force at a change, looked at now and then, put back when it is another.
+/// Keeps the firewall as the document says: put in force at a change, looked at now and then, put back when it is
+/// another.
 actor FirewallDirector {
     /// Kept on disk, so that a later agent knows whether what it finds is what an earlier one left.
     struct Applied: Codable, Sendable, Equatable {
@@ -47,6 +48,15 @@ actor FirewallDirector {
             let failure = Problem(wrapping: error, doing: "Setting up the firewall")
             await refuse(wish.mode.rawValue, failure, tell: tell)
         }
+    }
+
+    /// What ``keep(_:tell:)`` would do.
+    func steps(to wish: FirewallRules) async throws -> [String] {
+        try await load()
+        let found = try await contentHash(wish)
+        if wish.isEmpty { return found == nil ? [] : ["remove the rules"] }
+        guard applied?.rules == wish else { return ["put security mode \(wish.mode.rawValue) in force"] }
+        return applied?.contentHash == found ? [] : ["put the rules back: they were changed"]
     }
 
     private func load() async throws {

@@ -63,6 +63,17 @@ struct SignedHub: Sendable {
     let link: any HubLink
     let clock: any HostClock
     let random: any RandomSource
+    /// Made once: its public half costs as much as a signature.
+    private let key: Curve25519.Signing.PrivateKey?
+
+    init(identity: AgentIdentity, link: any HubLink, clock: any HostClock, random: any RandomSource) {
+        self.identity = identity
+        self.link = link
+        self.clock = clock
+        self.random = random
+        // A key that is none is told of by each request.
+        key = Base64.decode(identity.privateKey).flatMap { try? Curve25519.Signing.PrivateKey(rawRepresentation: $0) }
+    }
 
     func get(_ path: String, ifNoneMatch hash: String?, timeout: Duration) async throws -> HubReply {
         var headers: [String: String] = [:]
@@ -81,12 +92,10 @@ struct SignedHub: Sendable {
     private func send(
         _ method: String, _ path: String, headers: [String: String], body: [UInt8], timeout: Duration
     ) async throws -> HubReply {
-        guard let raw = Base64.decode(identity.privateKey) else {
-            throw Problem(.internalError, "The agent's key cannot be read.")
-        }
+        guard let key else { throw Problem(.internalError, "The agent's key cannot be read.") }
         let signature = try RequestSignature.sign(
             method: method, path: path, body: body, nodeId: identity.nodeId, time: clock.now(), nonce: random.hex(16),
-            key: Curve25519.Signing.PrivateKey(rawRepresentation: raw))
+            key: key)
         var headers = headers
         headers[RequestSignature.nodeHeader] = signature.nodeId
         headers[RequestSignature.timeHeader] = String(signature.timeMs)

@@ -10,6 +10,15 @@ enum Keys {
             parts["build"] = .string(command)
             parts["env"] = .object(service.env.mapValues { .string($0) })
         }
+        if service.usesContainers {
+            parts["kind"] = .string(service.kind)
+            parts["file"] = .string(service.dockerfile ?? service.composeFile ?? "")
+        }
+        // Values of a compose file, arguments of its builds among them, may come from the environment.
+        if service.kind == "compose" {
+            parts["env"] = .object(service.env.mapValues { .string($0) })
+            parts["port"] = .int(Int64(service.port ?? 0))
+        }
         return "\(service.commit.prefix(8))-\(short(.object(parts)))"
     }
 
@@ -34,6 +43,17 @@ enum Keys {
     /// At most 32 characters, the limit of useradd(8), and unique per service name.
     static func account(_ name: String) -> String {
         name.utf8.count <= 24 ? "roost-\(name)" : "roost-\(name.prefix(17))-\(sha256Hex(Array(name.utf8)).prefix(6))"
+    }
+
+    /// What a service is called in the container engine, which all agents of a machine share. A service's name is a DNS
+    /// label and so fits into names of images, containers and projects.
+    static func engineName(_ name: String, id: String) -> String {
+        "\(name)-\(sha256Hex(Array(id.utf8)).prefix(8))"
+    }
+
+    /// Name of an instance's container, or of its compose project.
+    static func engineRun(_ service: DesiredService, runKey: String, index: Int) -> String {
+        "roost-\(engineName(service.name, id: service.id))-\(runKey)-\(index)"
     }
 
     private static func short(_ value: JSONValue) -> String { String(sha256Hex(value.canonicalBytes).prefix(12)) }

@@ -11,7 +11,7 @@ public enum Leaving {
         let paths = AgentPaths(root: dataFolder)
         let units = try await host.supervisor.list().map(\.id)
         // Routes end with the edge, and not before what they lead to: whoever asks meanwhile gets an answer or none.
-        for unit in units.filter({ $0 != "edge" }) + units.filter({ $0 == "edge" }) {
+        for unit in units.filter({ EdgeUnit($0) == nil }) + units.filter({ EdgeUnit($0) != nil }) {
             try await host.effect("leave.stop") { try await host.supervisor.stop(unit) }
         }
         try await host.effect("leave.names") { try await host.names.remove() }

@@ -6,12 +6,16 @@ import Model
 struct LogSource: Sendable, Hashable {
     /// `build` or `service`.
     var source: String
-    var id: String
+    /// Nil when it is the rest of the folder's name behind the prefix.
+    var id: String?
     var unitPrefix: String
+
+    func id(of folder: String) -> String { id ?? String(folder.dropFirst(unitPrefix.count)) }
 }
 
-/// Sends what builds and services print to the hub as it appears. Best effort: the files on the server are complete
-/// (within their rotation), the hub's copy is bounded in rate and size.
+/// Sends what builds and services print to the hub as it appears. What it sends, the hub takes once: every piece says
+/// which stream it is of and where in it. The files on the server are complete (within their rotation); the hub's copy
+/// is bounded in rate and size.
 actor LogShipper {
     private static let chunkBytesMax = 65_536
     private static let pause: Duration = .milliseconds(150)
@@ -20,6 +24,9 @@ actor LogShipper {
     private static let keepingPause: Duration = .seconds(2)
 
     private struct Position: Codable, Equatable {
+        /// Names one life of a log folder: one that was removed and made again is another stream. Nil in files of
+        /// versions that had no streams.
+        var stream: String?
         var fileOffset: Int64 = 0
         var streamOffset: Int64 = 0
     }
@@ -66,9 +73,9 @@ actor LogShipper {
         kept = known
     }
 
-    private func keep() async throws {
+    private func keep(isUrgent: Bool = false) async throws {
         let now = host.clock.monotonic()
-        guard positions != kept, now - keptAt >= Self.keepingPause else { return }
+        guard positions != kept, isUrgent || now - keptAt >= Self.keepingPause else { return }
         let (host, memory, positions) = (host, memory, positions)
         try await host.effect("logs.positions.write") { try await JSONFile.write(positions, memory, host.files) }
         kept = positions
@@ -77,26 +84,56 @@ actor LogShipper {
 
     private func pass(_ sources: [LogSource]) async throws -> Bool {
         var chunks: [LogChunk] = []
-        var next = positions
         let units = try await host.files.list(logFolder)
+        positions = positions.filter { units.contains($0.key) }
+        var next = positions
         for source in sources {
             for unit in units where unit.hasPrefix(source.unitPrefix) {
                 if let chunk = try await chunk(of: source, unit: unit, &next) { chunks.append(chunk) }
             }
         }
-        next = next.filter { units.contains($0.key) }
+        try await begin(next)
         if !chunks.isEmpty { _ = try await hub.post("/api/v1/agent/logs", LogBatch(chunks: chunks)) }
         positions = next
         return !chunks.isEmpty
     }
 
+    /// A stream's name is kept before anything of it is sent: an agent after this one must go on with the same.
+    private func begin(_ next: [String: Position]) async throws {
+        var isNew = false
+        for (unit, position) in next where positions[unit]?.stream != position.stream {
+            positions[unit] = Position(
+                stream: position.stream, fileOffset: positions[unit]?.fileOffset ?? 0,
+                streamOffset: positions[unit]?.streamOffset ?? 0)
+            isNew = true
+        }
+        if isNew { try await keep(isUrgent: true) }
+    }
+
+    /// Whether the hub has all of a log, or all that can be had of it.
+    func hasShipped(_ unit: String) async throws -> Bool {
+        let size = try await host.files.size("\(logFolder)/\(unit)/current.log") ?? 0
+        // Less than a character is what is left of one that was never finished.
+        return (positions[unit]?.fileOffset ?? 0) + 3 >= size
+    }
+
     private func chunk(of source: LogSource, unit: String, _ positions: inout [String: Position]) async throws
         -> LogChunk?
     {
-        let path = "\(logFolder)/\(unit)/current.log"
-        guard let size = try await host.files.size(path) else { return nil }
+        var path = "\(logFolder)/\(unit)/current.log"
+        guard var size = try await host.files.size(path) else { return nil }
         var position = positions[unit] ?? Position()
-        if size < position.fileOffset { position.fileOffset = 0 }
+        if position.stream == nil { position.stream = host.random.hex(8) }
+        if size < position.fileOffset {
+            // The log was turned over: its rest is in the file before.
+            let before = "\(logFolder)/\(unit)/1.log"
+            let sizeBefore = try await host.files.size(before) ?? 0
+            if sizeBefore > position.fileOffset {
+                (path, size) = (before, sizeBefore)
+            } else {
+                position.fileOffset = 0
+            }
+        }
         var bytes = try await host.files.read(path, offset: position.fileOffset, count: Self.chunkBytesMax)
         if bytes.count == Self.chunkBytesMax, size - position.fileOffset > 16 * Int64(Self.chunkBytesMax) {
             // Far behind a flood: go on near its end, and leave the gap visible through the offset.
@@ -105,12 +142,46 @@ actor LogShipper {
             position.streamOffset += skip
             bytes = try await host.files.read(path, offset: position.fileOffset, count: Self.chunkBytesMax)
         }
+        let text = LogText.wholeCharacters(bytes)
         positions[unit] = position
-        guard !bytes.isEmpty else { return nil }
-        positions[unit]?.fileOffset += Int64(bytes.count)
-        positions[unit]?.streamOffset += Int64(bytes.count)
+        guard !text.isEmpty else { return nil }
+        positions[unit]?.fileOffset += Int64(text.utf8.count)
+        positions[unit]?.streamOffset += Int64(text.utf8.count)
         return LogChunk(
-            source: source.source, id: source.id, offset: source.source == "build" ? position.streamOffset : -1,
-            text: String(decoding: bytes, as: UTF8.self))
+            source: source.source, id: source.id(of: unit), offset: position.streamOffset, text: text,
+            stream: position.stream)
+    }
+}
+
+/// Bytes of a log as text of the same length, so that places in the one are places in the other.
+enum LogText {
+    /// The text without the beginning of a character at its end. Each byte that belongs to no character becomes `?`.
+    static func wholeCharacters(_ bytes: [UInt8]) -> String {
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        var out: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            let length = length(of: bytes[index])
+            let end = index + length
+            if length > 1, end > bytes.count, bytes[(index + 1)...].allSatisfy({ $0 & 0xC0 == 0x80 }) { break }
+            if end <= bytes.count, String(validating: bytes[index..<end], as: UTF8.self) != nil {
+                out += bytes[index..<end]
+                index = end
+            } else {
+                out.append(UInt8(ascii: "?"))
+                index += 1
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// By its first byte (RFC 3629 section 3).
+    private static func length(of first: UInt8) -> Int {
+        switch first {
+        case 0xC2...0xDF: 2
+        case 0xE0...0xEF: 3
+        case 0xF0...0xF4: 4
+        default: 1
+        }
     }
 }

@@ -5,12 +5,26 @@ import Synchronization
 
 private let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/// Written last into a release: what it is, and how much.
+struct ReleaseSeal: Codable, Sendable, Equatable {
+    var commit: String
+    var sealedAt: String
+    /// Nil in seals of versions that did not measure.
+    var files: Int?
+    var bytes: Int64?
+    /// Images that the container engine must have for it to run.
+    var images: [String]?
+    /// Of a compose service, relative to the tree.
+    var composeFile: String?
+}
+
 /// Brings a release into being: objects, tree, build, seal.
 extension WorkerRun {
     mutating func makeRelease(_ desired: DesiredService) async throws {
         let release = Keys.release(desired)
         let tree = paths.release(release)
         enter("fetching", desired)
+        if desired.usesContainers, try await engineClient(desired) == nil { return }
         try await clearHalf(release, desired)
         let host = host
         do {
@@ -25,12 +39,23 @@ extension WorkerRun {
         if let account = try await ensureAccount(desired) {
             try await host.effect("release.give") { try await host.files.give(tree, to: account) }
         }
+        if desired.buildCommand != nil || desired.usesContainers { try await beginBuildLog(desired, release: release) }
         if let command = desired.buildCommand {
-            guard try await build(desired, command, release: release) else { return }
+            let spec = buildSpec(desired, command, unit: Keys.buildUnit(desired, release: release), tree: tree)
+            guard try await build(desired, spec, release: release) else { return }
         }
-        let seal = paths.seal(release)
-        let note: JSONValue = ["commit": .string(desired.commit), "sealed_at": .string(host.clock.now().rfc3339)]
-        try await host.effect("release.seal") { try await host.files.write(seal, note.canonicalBytes, mode: 0o600) }
+        var images: EngineImages?
+        if desired.usesContainers {
+            images = try await buildImages(desired, release: release)
+            if images == nil { return }
+        }
+        let size = try await host.files.measure(tree)
+        let seal = ReleaseSeal(
+            commit: desired.commit, sealedAt: host.clock.now().rfc3339, files: size.files, bytes: size.bytes,
+            images: images?.names, composeFile: images?.composeFile)
+        let path = paths.seal(release)
+        try await host.effect("release.seal") { try await JSONFile.write(seal, path, host.files) }
+        noteSize(seal, desired)
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
     }
 
@@ -55,6 +80,20 @@ extension WorkerRun {
         try await host.effect("upload.archive.remove") { try await host.files.remove(archive) }
     }
 
+    /// Puts the size of the release into the deployment's report.
+    private mutating func noteSize(_ seal: ReleaseSeal, _ desired: DesiredService) {
+        guard memory.report?.deploymentId == desired.deploymentId else { return }
+        memory.report?.files = seal.files
+        memory.report?.bytes = seal.bytes
+    }
+
+    /// The same for a release that was built for an earlier deployment.
+    mutating func noteSize(of release: String, _ desired: DesiredService) async throws {
+        if let seal = try await JSONFile.read(ReleaseSeal.self, paths.seal(release), host.files) {
+            noteSize(seal, desired)
+        }
+    }
+
     private static let diskFreeBytesMin: Int64 = 1_048_576
 
     private static func isFinal(_ problem: Problem) -> Bool {
@@ -74,30 +113,38 @@ extension WorkerRun {
         try await host.effect("git.prune") { try await host.git.prune(cache: cache) }
     }
 
+    /// One log for all steps of a build.
+    private func beginBuildLog(_ desired: DesiredService, release: String) async throws {
+        let (host, logs) = (host, worker.parts.paths.buildLog(desired.name, desired.deploymentId))
+        try await removeOldBuildLogs(except: logs)
+        try await host.effect("build.log.clear") { try await host.files.remove(logs) }
+        try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
+    }
+
+    /// Runs one step of a build. All steps of a build have the same unit and write to the same log, in turn.
+    ///
+    /// - Parameter isOfEngine: whether the container engine does the work: when it went away meanwhile, that is not the
+    ///   build's failure, and it is tried again.
     /// - Returns: false when the build failed, or was given up for a newer deployment.
-    private mutating func build(_ desired: DesiredService, _ command: String, release: String) async throws -> Bool {
+    mutating func build(
+        _ desired: DesiredService, _ spec: UnitSpec, release: String, isOfEngine: Bool = false
+    ) async throws -> Bool {
         enter("queued", desired)
         await worker.parts.builds.take()
         defer { worker.parts.builds.give() }
         enter("building", desired)
-        let unit = Keys.buildUnit(desired, release: release)
-        let spec = buildSpec(desired, command, unit: unit, tree: paths.release(release))
-        let (host, logs) = (host, worker.parts.paths.unitLog(unit))
-        if let old = memory.build, old.unitId != unit {
-            let oldLogs = worker.parts.paths.unitLog(old.unitId)
-            try await host.effect("build.log.remove.old") { try await host.files.remove(oldLogs) }
-        }
-        try await host.effect("build.log.clear") { try await host.files.remove(logs) }
-        try await remember("build.remember") {
-            $0.build = BuildLogRecord(deploymentId: desired.deploymentId, unitId: unit)
-        }
-        try await tell("build", "\(desired.name): building \(release).", desired.deploymentId)
+        let unit = spec.id
+        let (host, logs) = (host, spec.logFolder)
         try await host.effect("build.start") { try await host.supervisor.start(spec) }
         let outcome = try await awaitBuild(unit, desired)
         try await host.effect("build.stop") { try await host.supervisor.stop(unit) }
         guard let outcome else { return false }
         if outcome.exitCode == 0 { return true }
         let tail = await LogTail.lastLines(logs, host.files)
+        if isOfEngine {
+            _ = try await host.containers.client()
+            try await clearImages(release: release)
+        }
         // A full disk has no room for the build's own words about it, so it is looked for while the tree is there.
         let isFull = try await host.facts.machine().diskFreeBytes < Self.diskFreeBytesMin
         // The tree goes first: a build that filled the disk must not keep its failure from being recorded.
@@ -105,6 +152,22 @@ extension WorkerRun {
         let what = (outcome.lastError ?? "ended without a result") + (isFull ? "; the disk of the server is full" : "")
         try await fail(desired, "The build \(what)." + (tail.isEmpty ? "" : "\n\(tail)"))
         return false
+    }
+
+    /// Logs of earlier builds that the hub has not seen to their end; the hub may be away for long.
+    private static let unsentLogsMax = 5
+
+    /// Removes logs of earlier builds, but for the newest that still have to be sent.
+    func removeOldBuildLogs(except current: String?) async throws {
+        let (host, folder, prefix) = (host, worker.parts.paths.logs, AgentPaths.buildLogPrefix(memory.name))
+        var unsent = 0
+        for name in try await host.files.list(folder) where name.hasPrefix(prefix) && "\(folder)/\(name)" != current {
+            if current != nil, try await !worker.parts.shipper.hasShipped(name) {
+                unsent += 1
+                if unsent <= Self.unsentLogsMax { continue }
+            }
+            try await host.effect("build.log.remove.old") { try await host.files.remove("\(folder)/\(name)") }
+        }
     }
 
     private func removeTree(_ release: String) async throws {
@@ -149,7 +212,8 @@ extension WorkerRun {
             id: unit, argv: ["/bin/sh", "-ec", command],
             environment: baseEnvironment(service).merging(["CI": "true"]) { $1 }, workingDirectory: tree,
             user: memory.account, restart: .never, stopGraceMs: 2000, memoryMaxBytes: service.buildMemoryMaxBytes,
-            tasksMax: 4096, timeLimitMs: service.buildTimeoutMs, logFolder: worker.parts.paths.unitLog(unit),
+            tasksMax: 4096, timeLimitMs: service.buildTimeoutMs,
+            logFolder: worker.parts.paths.buildLog(service.name, service.deploymentId),
             logSizeMaxBytes: 4_194_304, logFilesMax: 2)
     }
 

@@ -19,7 +19,18 @@ struct ServiceMemory: Codable, Sendable, Equatable {
     var account: String?
     /// Progress of the deployment under way or last finished.
     var report: DeploymentReport?
-    var build: BuildLogRecord?
+    /// Whether the container engine may hold something of the service.
+    var usesContainers: Bool?
+    /// Nil while it runs as usual.
+    var sleep: SleepState?
+}
+
+/// Of a service that is stopped when nobody asks for it. The edge holds requests in both states.
+enum SleepState: String, Codable, Sendable {
+    /// Its instances are stopped, or are about to be.
+    case asleep
+    /// Its instances are started, and get requests once they are healthy.
+    case waking
 }
 
 /// A process of a release.
@@ -32,6 +43,8 @@ struct InstanceRecord: Codable, Sendable, Equatable {
     var port: Int
     /// What events have said of it, so that each transition is told once, also one that an agent's own end hid.
     var told: ToldState?
+    /// Label that everything of the instance has in the container engine, `name=value`; nil for a process.
+    var engineLabel: String?
 }
 
 struct ToldState: Codable, Sendable, Equatable {
@@ -51,10 +64,4 @@ struct Serving: Codable, Sendable, Equatable {
 struct FailedDeployment: Codable, Sendable, Equatable {
     var deploymentId: String
     var message: String
-}
-
-/// Where the output of the last build is.
-struct BuildLogRecord: Codable, Sendable, Equatable {
-    var deploymentId: String
-    var unitId: String
 }

@@ -45,6 +45,21 @@ final class ServiceWorker: Sendable {
         if isNews { wake.notify() }
     }
 
+    /// Puts a problem into the report of this service, for the next heartbeat.
+    func report(_ problem: String, _ memory: ServiceMemory) {
+        shared.withLock { shared in
+            let none = ServiceReport(
+                serviceId: serviceId, name: name, state: "pending", servingDeploymentId: nil, commit: nil, release: nil,
+                ports: [], restarts: 0, lastError: nil, memoryBytes: nil, deployment: memory.report)
+            shared.report = shared.report ?? none
+            shared.report?.lastError = problem
+        }
+        parts.changed.notify()
+    }
+
+    /// Something outside changed that the next turn should see.
+    func lookAgain() { wake.notify() }
+
     var report: ServiceReport? { shared.withLock { $0.report } }
     var isConverged: Bool { shared.withLock { $0.isConverged } }
     var isGone: Bool { shared.withLock { $0.isGone } }
@@ -82,9 +97,11 @@ struct WorkerParts: Sendable {
     let outbox: Outbox
     let uploads: UploadFetch
     let units: UnitWatch
+    let traffic: TrafficWatch
     /// Builds at once; more would starve what serves.
     let builds: Slots
     let changed: Signal
+    let shipper: LogShipper
     /// Where the internal proxy answers, for `SERVICE_<NAME>_URL`.
     let internalPort: Int
     let logger: Logger

@@ -22,6 +22,10 @@ extension WorkerRun {
             let records = memory.instances.filter { serving.unitIds.contains($0.unitId) }
             let well = records.filter { if case .unhealthy = health[$0.unitId] { false } else { true } }
             upstream.endpoints = (well.isEmpty ? records : well).map { EdgeEndpoint(host: "127.0.0.1", port: $0.port) }
+            if memory.sleep != nil {
+                upstream.mode = .wake
+                upstream.endpoints = []
+            }
             if serving.service.kind == "static" {
                 let tree = paths.release(serving.release)
                 let folder = serving.service.publicFolder
@@ -42,13 +46,14 @@ extension WorkerRun {
         let desired = worker.shared.withLock { $0.desired }
         let serving = memory.serving
         let units = (serving?.unitIds ?? []).compactMap { observed.units[$0] }
+        let memoryBytes = units.compactMap(\.memoryBytes)
         let report = ServiceReport(
             serviceId: memory.serviceId, name: memory.name, state: state(observed, desired),
             servingDeploymentId: serving?.service.deploymentId, commit: serving?.service.commit,
             release: serving?.release,
             ports: memory.instances.filter { serving?.unitIds.contains($0.unitId) == true }.map(\.port).sorted(),
             restarts: units.map(\.restarts).reduce(0, +), lastError: lastProblem ?? units.compactMap(\.lastError).first,
-            memoryBytes: units.isEmpty ? nil : units.compactMap(\.memoryBytes).reduce(0, +),
+            memoryBytes: memoryBytes.isEmpty ? nil : memoryBytes.reduce(0, +),
             deployment: deploymentReport(desired))
         let isChanged = worker.shared.withLock { shared in
             defer {
@@ -79,6 +84,7 @@ extension WorkerRun {
             return ["building", "starting"].contains(memory.report?.phase ?? "") ? memory.report!.phase : "pending"
         }
         if serving.service.kind == "static" { return "running" }
+        if let sleep = memory.sleep { return sleep == .asleep ? "asleep" : "starting" }
         let units = serving.unitIds.map { observed.units[$0] }
         if units.contains(where: { $0?.state == .crashLoop }) { return "crash_loop" }
         if units.contains(where: { $0 == nil || $0?.state == .backoff || $0?.state == .exited }) { return "backoff" }

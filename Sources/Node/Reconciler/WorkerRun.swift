@@ -14,6 +14,17 @@ struct WorkerRun {
     var phaseBegan: Duration?
     var drainBegan: [String: Duration] = [:]
     var lastProblem: String?
+    /// Since when requests could reach it, as far as this agent knows; idleness counts from there on.
+    var awakeSince: Duration
+    private var planned: Planned?
+
+    /// A plan with all that it follows from.
+    private struct Planned {
+        var target: DesiredService?
+        var memory: ServiceMemory
+        var observed: ServiceObservation
+        var steps: [ServiceStep]
+    }
 
     /// While steady, units are looked at this often.
     private static let steadyPause: Duration = .seconds(1)
@@ -22,6 +33,7 @@ struct WorkerRun {
     init(worker: ServiceWorker, memory: ServiceMemory) {
         self.worker = worker
         self.memory = memory
+        awakeSince = worker.parts.host.clock.monotonic()
     }
 
     var host: Host { worker.parts.host }
@@ -35,7 +47,7 @@ struct WorkerRun {
         // Before the first document is known, what served goes on as it was.
         let target = isDecided ? desired : memory.serving?.service
         guard isDecided || target != nil else { return Self.steadyPause }
-        let steps = ServicePlan.steps(desired: target, memory: memory, observed: observed)
+        let steps = plan(target, observed)
         publish(observed, isConverged: steps.isEmpty)
         guard let step = steps.first else {
             try await refreshEdge(observed)
@@ -50,12 +62,23 @@ struct WorkerRun {
         return pause
     }
 
+    /// The steps that are left. While nothing changes, and most of the time nothing does, they are those of last time.
+    private mutating func plan(_ target: DesiredService?, _ observed: ServiceObservation) -> [ServiceStep] {
+        if let planned, planned.target == target, planned.memory == memory, planned.observed == observed {
+            return planned.steps
+        }
+        let steps = ServicePlan.steps(desired: target, memory: memory, observed: observed)
+        planned = Planned(target: target, memory: memory, observed: observed, steps: steps)
+        return steps
+    }
+
     /// Looks at units, releases and ports.
     mutating func observe(_ desired: DesiredService?) async throws -> ServiceObservation {
         let all = try await worker.parts.units.all(isFresh: memory.report.map { $0.phase != "active" } ?? true)
         let own = ["app.\(memory.name).", "build.\(memory.name)."]
         var observed = ServiceObservation()
         observed.units = all.filter { entry in own.contains { entry.key.hasPrefix($0) } }
+        explainContainers(&observed.units, desired)
         for name in try await host.files.list(paths.releases) {
             if name.hasSuffix(".json") {
                 observed.sealed.insert(String(name.dropLast(5)))
@@ -65,6 +88,12 @@ struct WorkerRun {
         }
         observed.halves.subtract(observed.sealed)
         observed.health = await checkHealth(observed.units, desired)
+        if let timeout = desired?.idleTimeoutMs {
+            let traffic = worker.parts.traffic
+            observed.isWanted = traffic.isWanted(memory.serviceId)
+            observed.isIdle = traffic.isIdle(
+                memory.serviceId, for: .milliseconds(timeout), since: awakeSince, clock: host.clock)
+        }
         return observed
     }
 
@@ -96,7 +125,13 @@ struct WorkerRun {
                     host: "127.0.0.1", port: instance.port, path: path, timeout: timeout)
                 return (200..<400).contains(status) ? nil : "GET \(path) answered \(status)"
             }
-            try await host.probes.tcp(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            // The engine opens a container's port before anything in the container listens.
+            if let label = instance.engineLabel {
+                if let reason = try await containersFlaw(label) { return reason }
+                try await host.probes.steadyTCP(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            } else {
+                try await host.probes.tcp(host: "127.0.0.1", port: instance.port, timeout: timeout)
+            }
             return nil
         } catch {
             return Problem(wrapping: error, doing: "The health check").message
@@ -118,6 +153,8 @@ struct WorkerRun {
         let problem = Problem(wrapping: error, doing: "Reconciling \(memory.name)")
         guard problem.message != lastProblem else { return }
         lastProblem = problem.message
+        // At once, and without the next turn: it may fail before it comes to its report.
+        worker.report(problem.message, memory)
         worker.parts.logger.warning(
             "service turn failed",
             metadata: ["service": "\(memory.name)", "error": "\(problem)", "context": "\(problem.context ?? "")"])

@@ -23,6 +23,13 @@ extension WorkerRun {
         case .hold:
             try await remember("service.hold.remember") { $0.isHolding = true }
             try await refreshEdge(observed)
+        case .sleep:
+            try await remember("service.sleep.remember") { $0.sleep = .asleep }
+            try await refreshEdge(observed)
+            try await tell("run", "\(memory.name): asleep until somebody asks for it.")
+        case .wake:
+            try await remember("service.wake.remember") { $0.sleep = .waking }
+            try await refreshEdge(observed)
         case .switchOver(let release): try await switchOver(to: release, desired, observed)
         case .fail(let message): try await fail(desired, message)
         case .drainAndStop(let unit): return try await drainAndStop(unit, desired)
@@ -58,22 +65,27 @@ extension WorkerRun {
         let isOld = memory.serving?.unitIds.contains(unit) == true
         guard let service = isOld ? memory.serving?.service : desired else { return }
         enter("starting", desired)
-        let account = try await ensureAccount(service)
+        let account = service.usesContainers ? nil : try await ensureAccount(service)
         if !memory.instances.contains(where: { $0.unitId == unit }) {
             let taken = Set(memory.instances.map(\.port))
             let port: Int
-            if let fixed = service.port {
+            if let fixed = service.fixedPort {
                 port = fixed
             } else {
                 port = try await host.probes.freePort(excluding: taken)
             }
+            let (runKey, index) = (Keys.run(service), Int(unit.split(separator: ".").last ?? "") ?? 0)
             let record = InstanceRecord(
-                unitId: unit, deploymentId: service.deploymentId, release: Keys.release(service),
-                runKey: Keys.run(service), index: Int(unit.split(separator: ".").last ?? "") ?? 0, port: port)
+                unitId: unit, deploymentId: service.deploymentId, release: Keys.release(service), runKey: runKey,
+                index: index, port: port, engineLabel: Self.engineLabel(service, runKey: runKey, index: index))
             try await remember("instance.remember") { $0.instances.append(record) }
         }
         guard let record = memory.instances.first(where: { $0.unitId == unit }) else { return }
-        let spec = instanceSpec(service, record, account: account)
+        let isOfEngine = service.usesContainers
+        let made =
+            isOfEngine
+            ? try await engineSpec(service, record) : instanceSpec(service, record, account: account)
+        guard let spec = made else { return }
         let host = host
         try await host.effect("unit.start") { try await host.supervisor.start(spec) }
         // The next look must see it, or it would be started again and again.
@@ -91,26 +103,34 @@ extension WorkerRun {
             try await remember("service.unserve.remember") {
                 $0.serving = nil
                 $0.isHolding = false
+                $0.sleep = nil
             }
             return try await worker.parts.edge.set(nil, for: memory.serviceId)
         }
         if memory.failed?.deploymentId == desired.deploymentId {
             // The old release is back on its fixed port.
-            try await remember("service.unhold.remember") { $0.isHolding = false }
+            awakeSince = host.clock.monotonic()
+            try await remember("service.unhold.remember") {
+                $0.isHolding = false
+                $0.sleep = nil
+            }
             return try await refreshEdge(observed)
         }
         if desired.kind == "static" { try await checkFolder(desired, release) }
         guard memory.failed?.deploymentId != desired.deploymentId else { return }
         enter("switching", desired)
+        try await noteSize(of: release, desired)
         let runKey = Keys.run(desired)
         let units =
             desired.kind == "static"
             ? [] : (0..<desired.instances).map { Keys.instanceUnit(desired, runKey: runKey, index: $0) }
+        awakeSince = host.clock.monotonic()
         let isNew = memory.serving?.service.deploymentId != desired.deploymentId
         let serving = Serving(service: desired, release: release, runKey: runKey, unitIds: units)
         try await remember("service.serving.remember") {
             $0.serving = serving
             $0.isHolding = false
+            $0.sleep = nil
             $0.releases = $0.releases.filter { $0 != release } + [release]
         }
         try await refreshEdge(observed)
@@ -161,15 +181,19 @@ extension WorkerRun {
         let host = host
         try await host.effect("unit.stop") { try await host.supervisor.stop(unit) }
         _ = try await worker.parts.units.all(isFresh: true)
-        try await remember("instance.forget") { $0.instances.removeAll { $0.unitId == unit } }
-        let logs = worker.parts.paths.unitLog(unit)
-        if unit != memory.build?.unitId {
-            try await host.effect("unit.log.remove") { try await host.files.remove(logs) }
+        if let label = memory.instances.first(where: { $0.unitId == unit })?.engineLabel {
+            try await clearEngine(label: label)
         }
+        try await remember("instance.forget") { $0.instances.removeAll { $0.unitId == unit } }
+        // The log of a build outlives its unit.
+        guard unit.hasPrefix("app.") else { return }
+        let logs = worker.parts.paths.unitLog(unit)
+        try await host.effect("unit.log.remove") { try await host.files.remove(logs) }
     }
 
     private mutating func removeRelease(_ release: String) async throws {
         let (host, seal, tree) = (host, paths.seal(release), paths.release(release))
+        if memory.usesContainers == true { try await clearImages(release: release) }
         try await host.effect("release.unseal") { try await host.files.remove(seal) }
         try await host.effect("release.remove") { try await host.files.remove(tree) }
         try await remember("release.forget") { $0.releases.removeAll { $0 == release } }
@@ -180,9 +204,10 @@ extension WorkerRun {
         if let account = memory.account {
             try await host.effect("account.remove") { try await host.accounts.remove(account) }
         }
-        if let unit = memory.build?.unitId {
-            let logs = worker.parts.paths.unitLog(unit)
-            try await host.effect("build.log.remove") { try await host.files.remove(logs) }
+        try await removeOldBuildLogs(except: nil)
+        if memory.usesContainers == true {
+            try await clearEngine(label: "\(DockerCommands.serviceLabel)=\(memory.serviceId)")
+            try await clearImages()
         }
         try await tell("run", "\(name): removed.")
         try await host.effect("service.remove") { try await host.files.remove(root) }

@@ -126,6 +126,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
     private static func cleanUp(_ folder: UnitFolder) -> Bool {
         let record = folder.readRecord()
         guard folder.killOrphans(record) else { return false }
+        UnitHook.cleanUp(folder)
         if let group = record?.processGroup, group.hasSuffix("/\(folder.groupName)") { removeGroups(folder, group) }
         folder.remove()
         return true
@@ -142,7 +143,7 @@ public struct BuiltInSupervisor: UnitSupervisor {
         guard FileContents.exists(folder.path) else { return }
         let spec = FileContents.exists(folder.specPath) ? try? folder.readSpec() : nil
         // An unreadable spec stops with the default grace: stopping must always be possible.
-        let graceMs = spec?.stopGraceMs ?? 10_000
+        let graceMs = spec?.stopTimeMs ?? 10_000
         if FileContents.exists(folder.specPath) {
             try FileContents.replace(folder.stopPath, [], mode: 0o600, durable: false)
         }

@@ -18,24 +18,29 @@ struct ControlGroup {
 
     private init(isOurs: Bool) { self.isOurs = isOurs }
 
+    /// Where systems mount control groups.
+    static let systemRoot = "/sys/fs/cgroup"
+
     /// Makes the group where this process may, and sets the limits as far as the kernel offers them.
-    static func make(name: String, spec: UnitSpec) -> ControlGroup? {
+    ///
+    /// - Parameter root: Another place than the system's, for tests.
+    static func make(name: String, spec: UnitSpec, root: String = systemRoot) -> ControlGroup? {
         guard geteuid() == 0 else { return nil }
         let group =
-            FileContents.exists("/sys/fs/cgroup/cgroup.controllers")
-            ? makeUnified(name: name, spec: spec) : makeSplit(name: name, spec: spec)
+            FileContents.exists("\(root)/cgroup.controllers")
+            ? makeUnified(name: name, spec: spec, root) : makeSplit(name: name, spec: spec, root)
         return group.folders.isEmpty ? nil : group
     }
 
-    private static func makeUnified(name: String, spec: UnitSpec) -> ControlGroup {
+    private static func makeUnified(name: String, spec: UnitSpec, _ root: String) -> ControlGroup {
         var group = ControlGroup(isOurs: true)
-        let base = "/sys/fs/cgroup/roost"
+        let base = "\(root)/roost"
         let folder = "\(base)/\(name)"
         guard mkdir(base, 0o755) == 0 || errno == EEXIST else { return group }
         let controllers = spec.cpuQuota == nil ? ["memory", "pids"] : ["memory", "cpu", "pids"]
         for controller in controllers {
             // One by one: in a container some may be missing, and then the rest must still be had.
-            for parent in ["/sys/fs/cgroup", base] {
+            for parent in [root, base] {
                 try? FileContents.put("\(parent)/cgroup.subtree_control", "+\(controller)")
             }
         }
@@ -55,14 +60,14 @@ struct ControlGroup {
         return group
     }
 
-    private static func makeSplit(name: String, spec: UnitSpec) -> ControlGroup {
+    private static func makeSplit(name: String, spec: UnitSpec, _ root: String) -> ControlGroup {
         var group = ControlGroup(isOurs: true)
         // Without a quota a unit stays where the scheduler weighs it like every other process.
         let controllers = spec.cpuQuota == nil ? ["memory", "pids"] : ["memory", "cpu", "pids"]
         for controller in controllers {
-            let base = "/sys/fs/cgroup/\(controller)/roost"
+            let base = "\(root)/\(controller)/roost"
             let folder = "\(base)/\(name)"
-            guard FileContents.exists("/sys/fs/cgroup/\(controller)/cgroup.procs"),
+            guard FileContents.exists("\(root)/\(controller)/cgroup.procs"),
                 mkdir(base, 0o755) == 0 || errno == EEXIST, mkdir(folder, 0o755) == 0 || errno == EEXIST
             else { continue }
             group.folders.append(folder)
@@ -87,8 +92,13 @@ struct ControlGroup {
     }
 
     /// The group of this very process when systemd started it as the unit's service.
-    static func ofService(_ service: String) -> ControlGroup? {
-        guard let text = FileContents.text("/proc/self/cgroup") else { return nil }
+    ///
+    /// - Parameters:
+    ///   - root, membership: Others than the system's, for tests; the latter as in cgroups(7).
+    static func ofService(
+        _ service: String, root: String = systemRoot, membership: String? = FileContents.text("/proc/self/cgroup")
+    ) -> ControlGroup? {
+        guard let text = membership else { return nil }
         var group = ControlGroup(isOurs: false)
         for line in text.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
@@ -96,14 +106,14 @@ struct ControlGroup {
             let controllers = parts[1].split(separator: ",")
             let path = String(parts[2])
             if controllers.isEmpty {
-                let unified = FileContents.exists("/sys/fs/cgroup/cgroup.controllers")
-                let folder = (unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified") + path
+                let unified = FileContents.exists("\(root)/cgroup.controllers")
+                let folder = (unified ? root : "\(root)/unified") + path
                 if unified || group.processFolder == nil { group.processFolder = folder }
                 if unified, FileContents.exists("\(folder)/memory.max") { group.memoryFolder = folder }
             } else if controllers.contains("name=systemd") {
-                group.processFolder = "/sys/fs/cgroup/systemd\(path)"
+                group.processFolder = "\(root)/systemd\(path)"
             } else if controllers.contains("memory") {
-                group.memoryFolder = "/sys/fs/cgroup/memory\(path)"
+                group.memoryFolder = "\(root)/memory\(path)"
             }
         }
         guard let folder = group.processFolder, FileContents.exists("\(folder)/cgroup.procs") else { return nil }

@@ -100,6 +100,7 @@ struct Shim {
             if appEnded != nil, mode == .running || mode == .stopping { applicationEnded() }
             if recordIsDirty { save() }
         }
+        runHook(spec.cleanupArgv)
         group?.remove()
         save()
     }

@@ -7,6 +7,7 @@ extension Shim {
     mutating func start() {
         killReason = nil
         appEnded = nil
+        runHook(spec.prepareArgv)
         startedMs = Self.nowMs()
         memoryKillsBefore = group?.memoryKills ?? 0
         do throws(Problem) {

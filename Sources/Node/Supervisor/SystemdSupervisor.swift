@@ -33,12 +33,15 @@ public struct SystemdSupervisor: UnitSupervisor {
         // Their locks are ours meanwhile, so nobody else starts them.
         defer { for unit in asleep { unit.lock.map { _ = close($0) } } }
         let coming = try await comingUp(asleep.map(\.status.id))
-        return units.filter { unit in
-            guard unit.lock != nil, !coming.contains(unit.status.id) else { return true }
+        for unit in asleep where !coming.contains(unit.status.id) {
             removeFiles(unit.status.id)
-            UnitFolder(root: root, id: unit.status.id).remove()
-            return false
-        }.map(\.status)
+            let folder = UnitFolder(root: root, id: unit.status.id)
+            try await BlockingThreads.wait {
+                UnitHook.cleanUp(folder)
+                folder.remove()
+            }
+        }
+        return units.filter { $0.lock == nil || coming.contains($0.status.id) }.map(\.status)
     }
 
     /// - Throws: `invalid`, `storage_failed`, `command_failed` when systemd refuses the unit, `timeout`.
@@ -74,7 +77,7 @@ public struct SystemdSupervisor: UnitSupervisor {
         let service = SystemdUnitFile.serviceName(id)
         unlink("\(serviceFolder)/multi-user.target.wants/\(service)")
         // Unreadable or missing: a generous time for systemctl to wait does no harm.
-        let graceMs = (try? folder.readSpec())?.stopGraceMs ?? 60_000
+        let graceMs = (try? folder.readSpec())?.stopTimeMs ?? 60_000
         let stopped = try await systemctl(["stop", "--", service], timeout: .milliseconds(graceMs + 30_000))
         // 5: systemd does not know the unit.
         guard stopped.succeeded || stopped.exitCode == 5 else { throw failed("stop", id, stopped) }
@@ -163,6 +166,7 @@ public struct SystemdSupervisor: UnitSupervisor {
         guard FileContents.exists(folder.path) else { return }
         for _ in 0..<400 {
             if let lock = try folder.tryLock() {
+                UnitHook.cleanUp(folder)
                 folder.remove()
                 close(lock)
                 return

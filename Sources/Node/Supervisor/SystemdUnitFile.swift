@@ -19,7 +19,7 @@ struct SystemdUnitFile {
             "ExecStart=\(Self.quoted(binary)) shim \(Self.quoted(specPath))",
             "Restart=\(isService ? "always" : "no")", "RestartSec=100ms",
             // The shim alone gets SIGTERM; it stops the application, and systemd sweeps after it.
-            "KillMode=mixed", "TimeoutStopSec=\(spec.stopGraceMs / 1000 + 12)s",
+            "KillMode=mixed", "TimeoutStopSec=\(spec.stopTimeMs / 1000 + 12)s",
             // The shim survives its application's end by the memory limit, and reports it.
             "OOMPolicy=continue", "StandardInput=null", "StandardOutput=null", "StandardError=journal",
         ]

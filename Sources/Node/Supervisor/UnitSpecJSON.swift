@@ -19,6 +19,9 @@ public enum UnitSpecJSON {
         members["cpu_quota"] = spec.cpuQuota.map { .double($0) }
         members["tasks_max"] = spec.tasksMax.map { .int(Int64($0)) }
         members["time_limit_ms"] = spec.timeLimitMs.map { .int(Int64($0)) }
+        members["prepare_argv"] = spec.prepareArgv.map { .array($0.map { .string($0) }) }
+        members["cleanup_argv"] = spec.cleanupArgv.map { .array($0.map { .string($0) }) }
+        if spec.hasHooks { members["hook_time_limit_ms"] = .int(Int64(spec.hookTimeLimitMs)) }
         return .object(members)
     }
 
@@ -55,16 +58,28 @@ public enum UnitSpecJSON {
         spec.cpuQuota = value["cpu_quota"]?.doubleValue
         spec.tasksMax = value["tasks_max"]?.intValue.map { Int($0) }
         spec.timeLimitMs = value["time_limit_ms"]?.intValue.map { Int($0) }
+        spec.prepareArgv = value["prepare_argv"]?.arrayValue?.compactMap(\.stringValue)
+        spec.cleanupArgv = value["cleanup_argv"]?.arrayValue?.compactMap(\.stringValue)
+        spec.hookTimeLimitMs = value["hook_time_limit_ms"]?.intValue.map { Int($0) } ?? spec.hookTimeLimitMs
         return spec
     }
 }
 
 extension UnitSpec {
+    var hasHooks: Bool { prepareArgv != nil || cleanupArgv != nil }
+
+    /// Longest time from the stop signal until nothing is left: the grace, and a hook that may be at work or follow.
+    var stopTimeMs: Int { stopGraceMs + (hasHooks ? 2 * hookTimeLimitMs : 0) }
+
     /// Refuses what no supervisor could run, before anything is written.
     func check() throws(Problem) {
         if let flaw = Self.idFlaw(id) { throw .invalid("id", flaw) }
         guard let program = argv.first, !program.isEmpty else { throw .invalid("argv", "must name a program") }
-        for text in argv + [workingDirectory, logFolder] where text.utf8.contains(0) {
+        let hooks = [prepareArgv, cleanupArgv].compactMap { $0 }
+        guard hooks.allSatisfy({ $0.first?.isEmpty == false }), hookTimeLimitMs > 0 else {
+            throw .invalid("prepareArgv", "and cleanupArgv must name a program, and have a time limit")
+        }
+        for text in argv + hooks.flatMap(\.self) + [workingDirectory, logFolder] where text.utf8.contains(0) {
             throw .invalid("argv", "must not contain NUL bytes")
         }
         for (name, value) in environment {

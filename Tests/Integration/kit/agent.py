@@ -18,17 +18,18 @@ PKCS8_ED25519 = bytes.fromhex("302e020100300506032b657004220420")
 class HubProcess:
     """`roost hub`."""
 
-    def __init__(self, world, data="hubdata", address="127.0.0.1", port=None):
+    def __init__(self, world, data="hubdata", address="127.0.0.1", port=None, tls=None):
         self.world = world
         self.data = world.path(data)
         self.port = port or free_port(address)
-        self.url = f"http://{address}:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{address}:{self.port}"
+        self.options = ["--tls-certificate", tls[0], "--tls-key", tls[1]] if tls else []
         self.listen = f"{address}:{self.port}"
         self.start()
         self.ensure_stack()
 
     def start(self):
-        self.process = self.world.spawn("hub.log", "hub", "--data", self.data, "--listen", self.listen, isolated=False)
+        self.process = self.world.spawn("hub.log", "hub", "--data", self.data, "--listen", self.listen, *self.options, isolated=False)
         wait_for("hub answers", self.is_up, 60)
         self.api = Hub(self.url, read_key(self.data))
 

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import ssl
 import urllib.parse
 
 from .check import Failure, expect, wait_for
@@ -23,7 +25,11 @@ class Answer:
 def request(url, method="GET", path="/", headers=None, body=None, timeout=30):
     """One request on its own connection; `url` is scheme, host and port."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cafile=os.environ.get("TRUSTED_BY_SCENARIO"))
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         connection.request(method, path, body=body, headers=headers or {})
         answer = connection.getresponse()

@@ -19,6 +19,10 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.path.abspath(os.environ.get("ROOST_BIN") or f"{HERE}/../../.build/debug/roost")
 
 
+# Where Debian keeps the authorities that every program trusts.
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
+
 class Load:
     """load.py beside the scenario, as a process of its own so that neither slows the other."""
 
@@ -59,15 +63,34 @@ class World:
         self.processes = []
         self.names = []
         self.mounts = []
+        # Programs that Roost is not to find.
+        self.hidden = []
         self.notes = []
         # Internal names go into a hosts file of this world's own, so that worlds do not write over each other's.
         self.hosts = f"{self.root}/hosts"
         shutil.copyfile("/etc/hosts", self.hosts)
+        self.authorities = f"{self.root}/authorities.pem"
         with open(self.hosts) as file:
             text = file.read()
         if "# BEGIN roost" in text:
             with open(self.hosts, "w") as file:
                 file.write(text.split("# BEGIN roost")[0])
+
+    def certificate(self):
+        """A certificate for 127.0.0.1 that signs itself; answers its path and its key's."""
+        paths = self.path("own.pem"), self.path("own.key")
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", paths[0], "-keyout", paths[1]]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        return paths
+
+    def trust(self, certificate):
+        """Adds a certificate to what the programs of this world trust, from their next start on."""
+        with open(self.authorities, "w") as out:
+            for path in (AUTHORITIES, certificate):
+                with open(path) as file:
+                    out.write(file.read())
+        os.environ["TRUSTED_BY_SCENARIO"] = self.authorities
 
     def note(self, text):
         """Something worth reading beside the scenario's name, a figure say."""
@@ -92,8 +115,7 @@ class World:
         """Roost with these arguments, in a mount namespace whose /etc/hosts is this world's."""
         command = [PROGRAM, *arguments]
         if isolated and os.geteuid() == 0:
-            inside = 'mount --bind "$0" /etc/hosts && exec "$@"'
-            command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, self.hosts, *command]
+            command = self.inside(command)
         with open(self.path(log), "ab") as out:
             process = subprocess.Popen(
                 command,
@@ -108,8 +130,9 @@ class World:
 
     def run(self, *arguments, check=True, environment=None, text_in=None, timeout=120):
         """Roost as a command: answers what it did."""
+        command = [PROGRAM, *arguments]
         done = subprocess.run(
-            [PROGRAM, *arguments],
+            self.inside(command) if os.path.exists(self.authorities) else command,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -119,6 +142,14 @@ class World:
         if check and done.returncode != 0:
             raise Failure(f"roost {' '.join(arguments)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
+
+    def inside(self, command):
+        """The command in a mount namespace with this world's names and authorities."""
+        mounts = 'mount --bind "$0" /etc/hosts && '
+        if os.path.exists(self.authorities):
+            mounts += f"mount --bind {self.authorities} {AUTHORITIES} && "
+        mounts += "".join(f"mount --bind /dev/null {path} && " for path in self.hidden)
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mounts + 'exec "$@"', self.hosts, *command]
 
     def log(self, name):
         with open(self.path(name), errors="replace") as file:

@@ -238,6 +238,36 @@ let pageScript = #"""
       });
       for (const button of all("[data-add-row], [data-copy]")) button.hidden = false;
 
+      // An archive goes to the API as it is, with what was sent so far.
+      for (const form of all("form[data-upload]")) {
+        form.hidden = false;
+        const says = form.querySelector("[role=status]"), button = form.querySelector("button");
+        form.addEventListener("submit", (event) => {
+          event.preventDefault();
+          event.stopPropagation();
+          const file = form.elements.archive.files[0];
+          if (!file) return;
+          const request = new XMLHttpRequest();
+          request.open("PUT", form.dataset.upload);
+          request.setRequestHeader("X-CSRF-Token", form.dataset.csrf);
+          request.setRequestHeader("Content-Type", "application/octet-stream");
+          request.upload.onprogress = (progress) => {
+            says.textContent = "Sent " + Math.floor(100 * progress.loaded / Math.max(1, progress.total)) + " %";
+          };
+          request.onload = () => {
+            let answer = {};
+            try { answer = JSON.parse(request.responseText); } catch (error) { answer = {}; }
+            button.disabled = false;
+            says.textContent = request.status === 202 ? "It is being deployed."
+              : answer.error || "The hub answered with status " + request.status + ".";
+            if (request.status === 202) form.reset();
+          };
+          request.onerror = () => { button.disabled = false; says.textContent = "The upload was broken off."; };
+          button.disabled = true;
+          request.send(file);
+        });
+      }
+
       // The theme, at once; the form's answer keeps it.
       document.addEventListener("submit", async (event) => {
         const form = event.target;

@@ -130,7 +130,9 @@ extension DashboardSite {
         var model = ServicePages.page(service, around, isFailing: deployments.first?.text("status") == "failed")
         model.merge(try await eventModels(EventFilter(serviceId: id, limit: 20), names: names, visit)) { $1 }
         model.merge([
-            "deploy_path": actionPath("deploy", kind, id, visit),
+            "deploy_path": service.text("git_url") == nil ? .null : actionPath("deploy", kind, id, visit),
+            "upload_path": actionPath("deploy", kind, id, visit) == .null
+                ? .null : .string("/api/v1/services/\(id)/upload"),
             "restart_path": actionPath(
                 "restart", kind, id,
                 visit),

@@ -151,6 +151,13 @@ let stackTemplates: [String: String] = [
     {{/.is_secret}}</td></tr>{{/env}}</tbody></table></div>{{/has_env}}{{^has_env}}\#
     <p class="muted">No variables are set.</p>{{/has_env}}</section>
     <div class="section">
+    {{#upload_path}}<section class="card" aria-labelledby="upload"><h2 id="upload">Upload</h2>\#
+    <p class="muted small">A tar, tar.gz or zip archive becomes the next release, instead of a commit.</p>\#
+    <form class="stacked" data-upload="{{upload_path}}" data-csrf="{{csrf}}" hidden>\#
+    <label>Archive <input type="file" name="archive" accept=".tar,.gz,.tgz,.zip" required></label>\#
+    <div><button>Upload</button></div><p class="small" role="status"></p></form><noscript>\#
+    <p class="small">On the command line: <code>roost upload {{name}} FOLDER</code></p></noscript></section>\#
+    {{/upload_path}}
     <section class="card" aria-labelledby="deploy-key"><div class="section-head"><h2 id="deploy-key">Deploy key</h2>\#
     <button type="button" class="small" data-copy="deploy-key-text" hidden>Copy</button></div>\#
     <p class="muted small">The public half. Add it to a private repository so that Roost may read it over SSH.</p>\#

@@ -3,14 +3,23 @@ import Model
 
 /// The control protocol: one line of JSON each way, then the connection is closed.
 ///
-/// `{"apply": TABLE}` or `{"status": true}`; answered with `{"ok": STATUS}` or `{"problem": {code, message, …}}`.
+/// `{"apply": TABLE}`, `{"status": true}` or `{"metrics": true}`; answered with `{"ok": STATUS}`, for metrics
+/// `{"ok": TEXT}`, or `{"problem": {code, message, …}}`. A status with `"wait_ms"` and `"wakes_seen"` is answered
+/// when a service was asked for after that, at the latest when the time is over.
+/// `{"hand_over": GENERATION}` is asked by an edge process that takes over; see ``Handover``.
 enum ControlMessage {
     static let bytesMax = 16 * 1024 * 1024
 
     enum Request {
         case apply(EdgeTable)
         case status
+        /// Waits for the next wake request after a serial.
+        case wake(after: Int, milliseconds: Int)
+        case metrics
+        case handOver(generation: Int)
     }
+
+    static let waitMillisecondsMax = 25_000
 
     static func encode(_ request: Request) throws(Problem) -> [UInt8] {
         do {
@@ -18,6 +27,10 @@ enum ControlMessage {
                 switch request {
                 case .apply(let table): ["apply": try WireCoding.encode(table)]
                 case .status: ["status": true]
+                case .wake(let serial, let milliseconds):
+                    ["status": true, "wakes_seen": .int(Int64(serial)), "wait_ms": .int(Int64(milliseconds))]
+                case .metrics: ["metrics": true]
+                case .handOver(let generation): ["hand_over": .int(Int64(generation))]
                 }
             return json.canonicalBytes + [UInt8(ascii: "\n")]
         } catch {
@@ -28,16 +41,20 @@ enum ControlMessage {
     static func decodeRequest(_ line: [UInt8]) throws(Problem) -> Request {
         let json = try JSONParser.parse(line)
         if let table = json["apply"] { return .apply(try WireCoding.decode(EdgeTable.self, from: table)) }
+        if json["metrics"]?.boolValue == true { return .metrics }
+        if let generation = json["hand_over"]?.intValue { return .handOver(generation: Int(generation)) }
         guard json["status"]?.boolValue == true else {
-            throw Problem(.invalid, "The edge understands apply and status only.")
+            throw Problem(.invalid, "The edge understands apply, status, metrics and hand_over only.")
         }
-        return .status
+        guard let wait = json["wait_ms"]?.intValue else { return .status }
+        let milliseconds = Int(min(max(wait, 0), Int64(waitMillisecondsMax)))
+        return .wake(after: Int(json["wakes_seen"]?.intValue ?? 0), milliseconds: milliseconds)
     }
 
-    static func encode(_ result: Result<EdgeStatus, Problem>) -> [UInt8] {
+    static func encode(_ result: Result<JSONValue, Problem>) -> [UInt8] {
         let json: JSONValue
         do {
-            json = ["ok": try WireCoding.encode(try result.get())]
+            json = ["ok": try result.get()]
         } catch {
             let problem = Problem(wrapping: error, doing: "Answering the agent")
             var members: [String: JSONValue] = [
@@ -51,9 +68,9 @@ enum ControlMessage {
         return json.canonicalBytes + [UInt8(ascii: "\n")]
     }
 
-    static func decodeResponse(_ line: [UInt8]) throws(Problem) -> EdgeStatus {
+    static func decodeResponse(_ line: [UInt8]) throws(Problem) -> JSONValue {
         let json = try JSONParser.parse(line)
-        if let status = json["ok"] { return try WireCoding.decode(EdgeStatus.self, from: status) }
+        if let answer = json["ok"] { return answer }
         guard let problem = json["problem"], let code = problem["code"]?.stringValue else {
             throw Problem(.unavailable, "The edge gave an answer that cannot be read.")
         }

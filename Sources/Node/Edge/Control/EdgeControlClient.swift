@@ -1,3 +1,4 @@
+import AgentProtocol
 public import Host
 public import Model
 import NIOCore
@@ -20,9 +21,27 @@ public struct EdgeControlClient: EdgeControl {
     public func apply(_ table: EdgeTable) async throws { _ = try await ask(.apply(table)) }
 
     /// - Throws: `unavailable` when the edge is away, `timeout`.
-    public func status() async throws -> EdgeStatus { try await ask(.status) }
+    public func status() async throws -> EdgeStatus { try Self.status(try await ask(.status)) }
 
-    private func ask(_ request: ControlMessage.Request) async throws -> EdgeStatus {
+    /// The status as soon as a request waits for a service that is asleep, or after `wait` (25 seconds at most).
+    /// - Parameter serial: ``EdgeStatus/wakeSerial`` of the last status.
+    /// - Throws: `unavailable` when the edge is away, `timeout`.
+    public func status(afterWake serial: Int, wait: Duration) async throws -> EdgeStatus {
+        let limit = min(max(wait, .zero), .milliseconds(Int64(ControlMessage.waitMillisecondsMax)))
+        let request = ControlMessage.Request.wake(after: serial, milliseconds: Int(limit.milliseconds))
+        return try Self.status(try await ask(request, patience: limit))
+    }
+
+    /// The edge's counters in the text format of Prometheus.
+    /// - Throws: `unavailable` when the edge is away, `timeout`.
+    public func metrics() async throws -> String { try await ask(.metrics).stringValue ?? "" }
+
+    private static func status(_ answer: JSONValue) throws(Problem) -> EdgeStatus {
+        try WireCoding.decode(EdgeStatus.self, from: answer)
+    }
+
+    private func ask(_ request: ControlMessage.Request, patience: Duration = .zero) async throws -> JSONValue {
+        let timeout = timeout + patience
         let message = try ControlMessage.encode(request)
         guard message.count <= ControlMessage.bytesMax else {
             throw Problem(.tooLarge, "The table is larger than the edge takes.")

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Glibc
 import Logging
 import Model
@@ -10,31 +11,37 @@ struct EdgeControlServer {
     private let threads: NIOThreadPool
     private let path: String
 
-    static func start(path: String, core: EdgeCore, eventLoop: any EventLoop) async throws -> EdgeControlServer {
-        let descriptor = try bound(path)
+    /// - Parameter replacing: the process whose socket this was has let go of it.
+    /// - Throws: `conflict` when another edge answers there, `storage_failed` when the socket cannot be made.
+    static func start(
+        path: String, replacing: Bool, core: EdgeCore, eventLoop: any EventLoop, logger: Logger
+    ) async throws -> EdgeControlServer {
+        let descriptor = try bound(path, replacing: replacing)
         // One thread: tables are applied one after the other, and no event loop waits for the disk.
         let threads = NIOThreadPool(numberOfThreads: 1)
         threads.start()
         let channel = try await ServerBootstrap(group: eventLoop)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(ControlSession(core: core, threads: threads))
+                    try channel.pipeline.syncOperations.addHandler(
+                        ControlSession(core: core, threads: threads, logger: logger))
                 }
             }
             .withBoundSocket(descriptor).get()
         return EdgeControlServer(channel: channel, threads: threads, path: path)
     }
 
-    func stop() async {
+    /// - Parameter keepsPath: the path is another process's by now.
+    func stop(keepsPath: Bool) async {
         // Closing fails only when it is closed already, and the pool only when it was stopped before.
         try? await channel.close()
         try? await threads.shutdownGracefully()
-        unlink(path)
+        if !keepsPath { unlink(path) }
     }
 
     /// Binds beside the path and renames: no moment at which others may open it, and a stale socket is replaced.
-    private static func bound(_ path: String) throws(Problem) -> Int32 {
-        if isAnswered(path) {
+    private static func bound(_ path: String, replacing: Bool) throws(Problem) -> Int32 {
+        if !replacing, isAnswered(path) {
             throw Problem(
                 .conflict, "Another edge is running with the control socket \(path).", hint: "Stop it first.")
         }
@@ -83,13 +90,15 @@ private final class ControlSession: ChannelInboundHandler, @unchecked Sendable {
 
     private let core: EdgeCore
     private let threads: NIOThreadPool
+    private let logger: Logger
     private var collector = LineCollector()
     private var isAsked = false
     private var timeout: Scheduled<Void>?
 
-    init(core: EdgeCore, threads: NIOThreadPool) {
+    init(core: EdgeCore, threads: NIOThreadPool, logger: Logger) {
         self.core = core
         self.threads = threads
+        self.logger = logger
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -113,7 +122,21 @@ private final class ControlSession: ChannelInboundHandler, @unchecked Sendable {
     }
 
     private func answer(_ line: [UInt8], _ channel: any Channel) {
+        // What cannot be read is answered below.
+        if case .wake(let serial, let milliseconds)? = try? ControlMessage.decodeRequest(line) {
+            let limit = TimeAmount.milliseconds(Int64(milliseconds))
+            return core.waitForWake(after: serial, atMost: limit, on: channel.eventLoop)
+                .whenSuccess { self.compute(line, channel) }
+        }
+        compute(line, channel)
+    }
+
+    private func compute(_ line: [UInt8], _ channel: any Channel) {
         let core = core
+        // What cannot be read is answered below.
+        if case .handOver(let generation)? = try? ControlMessage.decodeRequest(line) {
+            return handOver(to: generation, channel)
+        }
         threads.runIfActive(eventLoop: channel.eventLoop) {
             Self.result(line, core)
         }.whenComplete { outcome in
@@ -125,16 +148,49 @@ private final class ControlSession: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
-    private static func result(_ line: [UInt8], _ core: EdgeCore) -> Result<EdgeStatus, Problem> {
+    /// Takes the connection away from its event loop, since descriptors are passed by calls that it does not know.
+    private func handOver(to generation: Int, _ channel: any Channel) {
+        let core = core
+        let logger = logger
         do {
-            if case .apply(let table) = try ControlMessage.decodeRequest(line) { try core.apply(table) }
-            return .success(core.status())
+            let copy = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+                of: NIOBSDSocket.Handle.self
+            ) { fcntl($0, F_DUPFD_CLOEXEC, 0) }
+            channel.close(promise: nil)
+            guard let copy, copy >= 0 else {
+                return logger.warning("No file descriptor is left to hand the sockets over with")
+            }
+            threads.submit { state in
+                guard case .active = state else { return _ = close(copy) }
+                Handover.offer(over: copy, to: generation, core, logger)
+            }
+        } catch {
+            channel.close(promise: nil)
+        }
+    }
+
+    private static func result(_ line: [UInt8], _ core: EdgeCore) -> Result<JSONValue, Problem> {
+        do throws(Problem) {
+            switch try ControlMessage.decodeRequest(line) {
+            case .apply(let table): try core.apply(table)
+            case .metrics: return .success(.string(core.metrics()))
+            case .status, .wake, .handOver: break
+            }
+            return .success(try encoded(core.status()))
         } catch {
             return .failure(error)
         }
     }
 
-    private func reply(_ channel: any Channel, _ result: Result<EdgeStatus, Problem>) {
+    private static func encoded(_ status: EdgeStatus) throws(Problem) -> JSONValue {
+        do {
+            return try WireCoding.encode(status)
+        } catch {
+            throw Problem(wrapping: error, doing: "Answering the agent")
+        }
+    }
+
+    private func reply(_ channel: any Channel, _ result: Result<JSONValue, Problem>) {
         channel.writeAndFlush(ByteBuffer(bytes: ControlMessage.encode(result))).whenComplete { _ in
             channel.close(promise: nil)
         }

@@ -9,39 +9,6 @@ import NIOCore
 enum ListeningSocket {
     static let backlog: Int32 = 4096
 
-    /// Sockets of the public and of the internal address. A public address that stands for all of the machine's, on the
-    /// port of the internal one, takes in the internal one too: then both are opened again to share the port, and the
-    /// kernel gives connections to the more exact address.
-    ///
-    /// - Throws: as ``open(_:count:loopbackOnly:isShared:)``.
-    static func openBoth(
-        publicAddress: String, internalAddress: String?, count: Int
-    ) throws(Problem) -> (publicSockets: [Int32], internalSockets: [Int32]?) {
-        guard let internalAddress else { return (try open(publicAddress, count: count, loopbackOnly: false), nil) }
-        let isShared = try takesIn(publicAddress, internalAddress)
-        let first = try open(publicAddress, count: count, loopbackOnly: false)
-        if isShared { for descriptor in first { close(descriptor) } }
-        let inner: [Int32]
-        do {
-            inner = try open(internalAddress, count: count, loopbackOnly: true)
-        } catch {
-            if !isShared { for descriptor in first { close(descriptor) } }
-            throw error
-        }
-        guard isShared else { return (first, inner) }
-        do {
-            return (try open(publicAddress, count: count, loopbackOnly: false, isShared: true), inner)
-        } catch {
-            for descriptor in inner { close(descriptor) }
-            throw error
-        }
-    }
-
-    private static func takesIn(_ publicAddress: String, _ internalAddress: String) throws(Problem) -> Bool {
-        let (outer, inner) = (try parse(publicAddress), try parse(internalAddress))
-        return (outer.ipAddress == "0.0.0.0" || outer.ipAddress == "::") && outer.port == inner.port
-    }
-
     /// - Parameter isShared: whether sockets of our own that are open already may have the port too.
     /// - Throws: `conflict` when the address is in use, `invalid` when it is none or may not be bound.
     static func open(
@@ -96,6 +63,22 @@ enum ListeningSocket {
             }
             return pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { SocketAddress($0.pointee, host: "") }
         }
+    }
+
+    /// A UDP socket. No address reuse: a second responder on the same port would silently take half of the queries.
+    /// - Throws: `conflict` when the address is in use, `invalid` when it is none or may not be bound.
+    static func openDatagram(_ address: String) throws(Problem) -> Int32 {
+        let socketAddress = try parse(address)
+        let family = socketAddress.protocol == .inet6 ? AF_INET6 : AF_INET
+        let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(family, type, 0)
+        guard descriptor >= 0 else { throw failure(address, errno) }
+        guard socketAddress.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw failure(address, code)
+        }
+        return descriptor
     }
 
     private static func bound(_ address: SocketAddress, sharing: Bool, _ name: String) throws(Problem) -> Int32 {

@@ -67,6 +67,16 @@ extension [UInt8] {
         }
     }
 
+    /// With three decimal places.
+    mutating func appendMilliseconds(_ microseconds: UInt64) {
+        appendDecimal(microseconds / 1000)
+        append(UInt8(ascii: "."))
+        let fraction = microseconds % 1000
+        append(UInt8(ascii: "0") + UInt8(fraction / 100))
+        append(UInt8(ascii: "0") + UInt8(fraction / 10 % 10))
+        append(UInt8(ascii: "0") + UInt8(fraction % 10))
+    }
+
     mutating func appendHex(_ value: UInt64) {
         var shift: UInt64 = 60
         for _ in 0..<16 {

@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import NIOConcurrencyHelpers
+import Synchronization
 
 /// Writes the access log on a thread of its own. What it cannot take in time is dropped and counted, and the count is
 /// written into the log.
@@ -14,9 +15,15 @@ final class AccessLogWriter: @unchecked Sendable {
     private let folder: String
     private let logger: Logger
     private let lock = ConditionLock(value: 0)
-    private var queue: [[UInt8]] = []
+    private struct Batch {
+        var lines: [UInt8]
+        var count: Int
+    }
+
+    private var queue: [Batch] = []
     private var queueBytes = 0
     private var droppedLines = 0
+    private let droppedTotal = Atomic<Int>(0)
     private var isStopping = false
     private var thread: pthread_t?
     private var file: Int32 = -1
@@ -27,6 +34,9 @@ final class AccessLogWriter: @unchecked Sendable {
         self.folder = folder
         self.logger = logger
     }
+
+    /// Lines that were lost since start.
+    var dropped: Int { droppedTotal.load(ordering: .relaxed) }
 
     private var path: String { folder + "/access.log" }
 
@@ -49,8 +59,9 @@ final class AccessLogWriter: @unchecked Sendable {
         lock.lock()
         if queueBytes + lines.count > Self.queueBytesMax {
             droppedLines += lineCount
+            droppedTotal.add(lineCount, ordering: .relaxed)
         } else {
-            queue.append(lines)
+            queue.append(Batch(lines: lines, count: lineCount))
             queueBytes += lines.count
         }
         lock.unlock(withValue: 1)
@@ -74,25 +85,42 @@ final class AccessLogWriter: @unchecked Sendable {
             queueBytes = 0
             droppedLines = 0
             lock.unlock(withValue: 0)
-            for batch in batches { write(batch) }
-            if dropped > 0 { write(Array("{\"dropped_lines\":\(dropped)}\n".utf8)) }
+            for batch in batches where !write(batch.lines) { lost(batch.count) }
+            if dropped > 0, !write(Array("{\"dropped_lines\":\(dropped)}\n".utf8)) {
+                lock.lock()
+                droppedLines += dropped
+                lock.unlock()
+            }
             if stops { break }
         }
         if file >= 0 { close(file) }
     }
 
-    private func write(_ batch: [UInt8]) {
+    /// They are told of as soon as something can be written again.
+    private func lost(_ lineCount: Int) {
+        droppedTotal.add(lineCount, ordering: .relaxed)
+        lock.lock()
+        droppedLines += lineCount
+        lock.unlock()
+    }
+
+    /// - Returns: whether all of it was written.
+    private func write(_ batch: [UInt8]) -> Bool {
         if file < 0 || fileBytes >= Self.fileBytesMax { open() }
-        guard file >= 0 else { return }
+        guard file >= 0 else { return false }
         var offset = 0
         while offset < batch.count {
             let written = batch.withUnsafeBytes { Glibc.write(file, $0.baseAddress! + offset, $0.count - offset) }
             if written < 0, errno == EINTR { continue }
-            guard written > 0 else { return complain("cannot be written", errno) }
+            guard written > 0 else {
+                complain("cannot be written", errno)
+                return false
+            }
             offset += written
         }
         hasComplained = false
         fileBytes += batch.count
+        return true
     }
 
     /// Opens the file, after moving a full one out of the way.

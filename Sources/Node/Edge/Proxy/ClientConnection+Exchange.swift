@@ -8,8 +8,14 @@ extension ClientConnection {
     /// Sends the request to the best endpoint that was not tried yet.
     func dispatch() {
         guard let upstream else { return closeNow() }
-        let now = request.startedAt
-        guard let endpoint = loop.choose(upstream, tried: tried, now: now) else { return noEndpoint(upstream) }
+        let found: RoutingTable.Endpoint?
+        if let plan = upstream.plan {
+            guard passesBreaker(plan, upstream) else { return }
+            found = choose(by: plan, upstream)
+        } else {
+            found = loop.choose(upstream, tried: tried, now: request.startedAt)
+        }
+        guard let endpoint = found else { return noEndpoint(upstream) }
         endpoint.state.inFlight.add(1, ordering: .acquiring)
         self.endpoint = endpoint
         lastUpstream = endpoint.state
@@ -28,6 +34,7 @@ extension ClientConnection {
         let loop = loop
         let pool = loop.pool(endpoint)
         let fresh = UpstreamConnection(loop: loop, pool: pool)
+        let startedAt = loop.takeTime()
         ClientBootstrap(group: loop.eventLoop)
             .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
             .channelOption(.allowRemoteHalfClosure, value: true)
@@ -40,6 +47,7 @@ extension ClientConnection {
             .whenComplete { result in
                 switch result {
                 case .success where self.phase == .waiting && self.endpoint?.state === endpoint.state:
+                    self.request.connectMicroseconds &+= max(1, (loop.takeTime() &- startedAt) / 1000)
                     self.attach(fresh, isReused: false)
                 case .success: fresh.close()
                 case .failure:
@@ -52,6 +60,7 @@ extension ClientConnection {
     private func connectFailed(_ endpoint: RoutingTable.Endpoint) {
         loop.pool(endpoint).avoidedUntil = loop.coarseNow &+ 1_000_000_000
         releaseEndpoint()
+        if let upstream { attemptFailed(endpoint.state, upstream) }
         tried.append(endpoint.state)
         dispatch()
     }
@@ -72,8 +81,12 @@ extension ClientConnection {
             expected: 0, desired: AccessLogBuffer.wallMilliseconds(), ordering: .relaxed)
     }
 
-    private func answerUpstreamFailure(_ status: UInt16, _ upstream: RoutingTable.Upstream) {
-        var page = AnswerPage(status: status, upstream: upstream, retryAfterSeconds: status == 503 ? 5 : nil)
+    func answerUpstreamFailure(
+        _ status: UInt16, _ upstream: RoutingTable.Upstream, retryAfterSeconds: Int? = nil, isResting: Bool = false
+    ) {
+        let retry = retryAfterSeconds ?? (status == 503 ? 5 : nil)
+        var page = AnswerPage(status: status, upstream: upstream, retryAfterSeconds: retry)
+        page.isResting = isResting
         page.wantsJSON = upstreamHead.withUnsafeReadableBytes { raw in
             raw.baseAddress.map { AnswerPage.prefersJSON($0.assumingMemoryBound(to: UInt8.self), raw.count) } ?? false
         }
@@ -108,6 +121,8 @@ extension ClientConnection {
     /// - Returns: what follows the body.
     func forwardBody(_ buffer: ByteBuffer) -> ByteBuffer {
         var buffer = buffer
+        let before = buffer.readableBytes
+        defer { request.bytesIn &+= UInt64(before &- buffer.readableBytes) }
         switch request.framing {
         case .length(let remaining):
             let take = Int(min(remaining, UInt64(buffer.readableBytes)))
@@ -138,13 +153,34 @@ extension ClientConnection {
                 request.replay = nil
             }
         }
-        if request.status == 0 {
-            deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
-        } else {
-            touch()
-        }
+        touchUpload()
         connection?.write(body)
         upstreamWritesPending = true
+        if request.status == 0, isTooSlow(body.readableBytes) { slowBody() }
+    }
+
+    /// A client that sends a byte now and then would hold its upstream for ever. Time in which the upstream itself took
+    /// nothing does not count, and neither does a body behind an answer that has begun: that may be a conversation.
+    private func isTooSlow(_ count: Int) -> Bool {
+        request.bodyBytes &+= count
+        let elapsed = loop.coarseNow &- request.bodyPeriodStart
+        guard elapsed > loop.times.bodyIdleTimeout else { return false }
+        let isFirst = request.bodyPeriodStart == 0
+        let isSlow = !isFirst && request.bodyBytes < loop.limits.bodyBytesMin && !request.isSent
+        request.bodyPeriodStart = loop.coarseNow
+        request.bodyBytes = 0
+        return isSlow
+    }
+
+    /// The upstream must not see a whole request in what it got so far.
+    private func slowBody() {
+        guard let connection else { return }
+        self.connection = nil
+        connection.abandon()
+        request.keepAlive = false
+        request.isSent = false
+        phase = .waiting
+        answer(AnswerPage(status: 408))
     }
 
     /// Chunks that cannot be read: the upstream must not see a whole request in what it got so far.
@@ -161,6 +197,8 @@ extension ClientConnection {
     }
 
     func upstreamBecameWritable() {
+        request.bodyPeriodStart = loop.coarseNow
+        request.bodyBytes = 0
         if phase == .exchange, !request.isSent { touchUpload() }
         resumeRead()
     }
@@ -204,11 +242,21 @@ extension ClientConnection {
     func beginResponse(_ head: ByteBuffer, status: UInt16, bodyBytes: Int) {
         request.status = status
         request.replay = nil
+        request.firstByteMicroseconds = max(1, (loop.takeTime() &- request.startedAt) / 1000)
         if let upstream, upstream.state.failingSince.load(ordering: .relaxed) != 0 {
             upstream.state.failingSince.store(0, ordering: .relaxed)
         }
         touch()
-        write(head)
+        var head = head
+        if let plan = upstream?.plan {
+            attemptAnswered(plan, status: status)
+            if plan.cookie != nil {
+                head = stickyEdited(head, headBytes: head.readableBytes - bodyBytes, plan)
+                if policy == nil { return write(head) }
+                return write(edited(head, headBytes: Self.headBytes(head)))
+            }
+        }
+        write(policy == nil ? head : edited(head, headBytes: head.readableBytes - bodyBytes))
     }
 
     func passBody(_ buffer: ByteBuffer) {
@@ -235,6 +283,7 @@ extension ClientConnection {
         connection = nil
         guard phase == .exchange, let upstream else { return closeNow() }
         guard request.status == 0 else {
+            attemptFailed(endpoint?.state, upstream)
             // What came before the break goes out; the end does not, so that the client sees that it is missing.
             flush()
             return closeNow()
@@ -244,7 +293,17 @@ extension ClientConnection {
             let endpoint
         {
             request.isRetried = true
+            series.add(.retries)
             return connect(endpoint)
+        }
+        let failedEndpoint = endpoint?.state
+        attemptFailed(failedEndpoint, upstream)
+        if let failedEndpoint, mayRetryElsewhere(upstream, failed) {
+            releaseEndpoint()
+            tried.append(failedEndpoint)
+            series.add(.retries)
+            phase = .waiting
+            return dispatch()
         }
         noteFailure(upstream)
         phase = .waiting
@@ -260,6 +319,7 @@ extension ClientConnection {
             self.connection = nil
             connection.abandon()
         }
+        attemptFailed(endpoint?.state, upstream)
         noteFailure(upstream)
         phase = .waiting
         answerUpstreamFailure(504, upstream)
@@ -270,6 +330,8 @@ extension ClientConnection {
     func beginTunnel(_ head: ByteBuffer) {
         phase = .tunnel
         request.status = 101
+        request.firstByteMicroseconds = max(1, (loop.takeTime() &- request.startedAt) / 1000)
+        if let plan = upstream?.plan { attemptAnswered(plan, status: 101) }
         request.keepAlive = false
         deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout
         write(head)

@@ -5,17 +5,38 @@ extension ClientConnection {
         logLine.append(contentsOf: ",\"host\":\"".utf8)
         logLine.appendEscaped(bytes + loop.requestHead.hostName.start, loop.requestHead.hostName.count)
         logLine.append(UInt8(ascii: "\""))
-        if let match { logLine.append(contentsOf: loop.table.upstreams[Int(match.upstream)].logName) }
+        if let match { logLine.append(contentsOf: loop.table.logNames[Int(match.route)]) }
         logLine.append(contentsOf: ",\"method\":\"".utf8)
         logLine.appendEscaped(bytes + loop.requestHead.methodRange.start, loop.requestHead.methodRange.count)
         logLine.append(contentsOf: "\",\"path\":\"".utf8)
         logLine.appendEscaped(bytes + loop.requestHead.pathOnly.start, loop.requestHead.pathOnly.count)
         logLine.append(UInt8(ascii: "\""))
+        if let match, loop.table.policies[Int(match.route)]?.logsQuery == true { writeLogQuery(bytes) }
+    }
+
+    private func writeLogQuery(_ bytes: UnsafePointer<UInt8>) {
+        let start = loop.requestHead.pathOnly.end + 1
+        guard start < loop.requestHead.path.end else { return }
+        logLine.append(contentsOf: ",\"query\":\"".utf8)
+        logLine.appendEscaped(bytes + start, loop.requestHead.path.end - start)
+        logLine.append(UInt8(ascii: "\""))
+    }
+
+    /// The address that the request came from, as `X-Forwarded-For` tells the upstream.
+    private func appendClient(_ line: inout [UInt8]) {
+        line.append(contentsOf: ",\"client\":\"".utf8)
+        if let claim = request.claim {
+            line.append(contentsOf: claim.client.text.utf8)
+        } else {
+            let start = 17
+            let end = forwardedLines[start...].firstIndex(of: ByteClass.cr) ?? start
+            line.append(contentsOf: forwardedLines[start..<end])
+        }
+        line.append(UInt8(ascii: "\""))
     }
 
     /// The request is over.
-    func writeLog() {
-        let now = loop.takeTime()
+    func writeLog(_ now: UInt64) {
         let microseconds = (now &- request.startedAt) / 1000
         loop.log.append(at: loop.wallMilliseconds(now)) { line in
             line.append(contentsOf: logLine)
@@ -23,18 +44,24 @@ extension ClientConnection {
             line.appendDecimal(UInt64(request.status))
             line.append(contentsOf: ",\"bytes\":".utf8)
             line.appendDecimal(request.bytesOut)
+            line.append(contentsOf: ",\"bytes_in\":".utf8)
+            line.appendDecimal(request.bytesIn)
             line.append(contentsOf: ",\"duration_ms\":".utf8)
-            line.appendDecimal(microseconds / 1000)
-            line.append(UInt8(ascii: "."))
-            let fraction = microseconds % 1000
-            line.append(UInt8(ascii: "0") + UInt8(fraction / 100))
-            line.append(UInt8(ascii: "0") + UInt8(fraction / 10 % 10))
-            line.append(UInt8(ascii: "0") + UInt8(fraction % 10))
+            line.appendMilliseconds(microseconds)
+            if request.firstByteMicroseconds > 0 {
+                line.append(contentsOf: ",\"first_byte_ms\":".utf8)
+                line.appendMilliseconds(request.firstByteMicroseconds)
+            }
+            if request.connectMicroseconds > 0 {
+                line.append(contentsOf: ",\"connect_ms\":".utf8)
+                line.appendMilliseconds(request.connectMicroseconds)
+            }
             if let lastUpstream {
                 line.append(contentsOf: ",\"upstream\":\"".utf8)
                 line.append(contentsOf: lastUpstream.key.utf8)
                 line.append(UInt8(ascii: "\""))
             }
+            appendClient(&line)
             line.append(contentsOf: ",\"request_id\":\"".utf8)
             line.appendHex(request.id.0)
             line.appendHex(request.id.1)

@@ -5,8 +5,8 @@ import Synchronization
 extension ClientConnection {
     /// The head in `inbound` is complete: finds out who answers.
     func startRequest() {
-        let wasHeld = heldSince
-        readRequest()
+        let isResumed = heldSince != 0 || progress?.isSuspended == true
+        readRequest(isResumed: isResumed)
         var path: [UInt8]?
         var match: RouteIndex.Match?
         var isPathBroken = false
@@ -17,8 +17,16 @@ extension ClientConnection {
                     bytes + loop.requestHead.pathOnly.start, count: loop.requestHead.pathOnly.count)
                 isPathBroken = path == nil
             }
+            if let proxies = loop.table.trustedProxies, !isInternal {
+                request.claim = proxies.claim(
+                    peer: ClientAddress(remote), isSecure: transport.scheme == "https", bytes, loop.requestHead)
+            }
             match = isPathBroken ? nil : route(bytes, path)
             writeLogLine(bytes, match)
+        }
+        if !isResumed {
+            series = match.map { loop.metrics.series(Int($0.route), loop.table) } ?? loop.metrics.unrouted
+            series.begin(at: loop.wallMilliseconds(request.startedAt))
         }
         if isPathBroken {
             request.keepAlive = false
@@ -28,26 +36,34 @@ extension ClientConnection {
         guard let match else { return answerAndConsume(AnswerPage(status: 404)) }
         let upstream = loop.table.upstreams[Int(match.upstream)]
         self.upstream = upstream
-        if wasHeld == 0 { upstream.state.total.add(1, ordering: .relaxed) }
+        if !isResumed { upstream.state.total.add(1, ordering: .relaxed) }
+        if let policy = loop.table.policies[Int(match.route)], !passes(policy) { return }
+        serve(upstream, match, path)
+    }
+
+    private func serve(_ upstream: RoutingTable.Upstream, _ match: RouteIndex.Match, _ path: [UInt8]?) {
         switch upstream.mode {
         case .down:
             answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 5))
-        case .hold, .wake: hold(upstream)
+        case .hold: hold(upstream, atMost: loop.times.holdTimeout)
+        case .wake: wake(upstream)
         case .serve:
             leaveHold()
             if let folder = upstream.staticFolder {
-                serveFile(folder, path: path, stripCount: Int(match.stripCount))
+                serveFile(folder, upstream.staticPlan, path: path, stripCount: Int(match.stripCount))
             } else {
                 rewriteHead(path: path, stripCount: Int(match.stripCount), name: upstream.name)
+                if let policy { editRequestHead(policy) }
+                if let plan = upstream.plan { readStickyCookie(plan) }
                 consumeHead()
                 dispatch()
             }
         }
     }
 
-    private func readRequest() {
-        let startedAt = request.startedAt != 0 && heldSince != 0 ? request.startedAt : loop.takeTime()
-        let id = heldSince != 0 ? request.id : (loop.nextRandom(), loop.nextRandom())
+    private func readRequest(isResumed: Bool) {
+        let startedAt = request.startedAt != 0 && isResumed ? request.startedAt : loop.takeTime()
+        let id = isResumed ? request.id : (loop.nextRandom(), loop.nextRandom())
         request = ClientRequest()
         request.hasBegun = true
         request.startedAt = startedAt
@@ -58,6 +74,7 @@ extension ClientConnection {
         request.wantsUpgrade = loop.requestHead.wantsUpgrade
         request.framing = loop.requestHead.framing
         request.isSent = loop.requestHead.framing == .none
+        request.bytesIn = UInt64(loop.requestHead.end)
         if request.framing == .chunked { scanner = ChunkScanner() }
     }
 
@@ -79,7 +96,8 @@ extension ClientConnection {
     private func rewriteHead(path: [UInt8]?, stripCount: Int, name: String) {
         let needsHost = loop.requestHead.host.isEmpty
         let additions = RequestAdditions(
-            forwardedLines: forwardedLines, requestId: request.id, stripCount: stripCount, path: path,
+            forwardedLines: request.claim?.lines ?? forwardedLines, requestId: request.id, stripCount: stripCount,
+            path: path,
             fallbackHost: needsHost ? Array("\(name).\(loop.table.source.internalSuffix)".utf8) : [])
         let bytesMax = RequestRewriter.bytesMax(loop.requestHead, additions)
         upstreamHead.clear(minimumCapacity: bytesMax)
@@ -100,13 +118,13 @@ extension ClientConnection {
     // MARK: answers of our own
 
     /// Answers the request whose head is at the front of `inbound`.
-    func answerAndConsume(_ page: AnswerPage) {
+    func answerAndConsume(_ page: AnswerPage, fields: String = "") {
         var page = page
         page.wantsJSON = inbound.withUnsafeReadableBytes { raw in
             AnswerPage.prefersJSON(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), loop.requestHead.end)
         }
         consumeHead()
-        answer(page)
+        answer(page, fields: fields)
     }
 
     /// Answers in place of an upstream. A body that was not read ends the connection.
@@ -119,7 +137,7 @@ extension ClientConnection {
         let buffer = page.response(
             isHead: request.method == .head, keepAlive: request.keepAlive && !loop.isDraining,
             isHTTP10: request.isHTTP10, fields: fields)
-        write(buffer)
+        write(policy == nil ? buffer : edited(buffer, headBytes: Self.headBytes(buffer)))
         settle()
         flush()
         guard phase != .closed else { return }
@@ -134,7 +152,17 @@ extension ClientConnection {
 
     // MARK: holding
 
-    private func hold(_ upstream: RoutingTable.Upstream) {
+    /// Asks for the service to be started, and waits for the table that says where it is.
+    private func wake(_ upstream: RoutingTable.Upstream) {
+        let showsPage = inbound.withUnsafeReadableBytes { raw in
+            AnswerPage.acceptsHTML(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), loop.requestHead.end)
+        }
+        let limit = showsPage ? min(upstream.wake.pageAfterMs, upstream.wake.holdMs) : upstream.wake.holdMs
+        hold(upstream, atMost: UInt64(limit) * 1_000_000)
+        loop.table.wakes?.request(upstream.state.id)
+    }
+
+    private func hold(_ upstream: RoutingTable.Upstream, atMost limit: UInt64) {
         if heldSince == 0 {
             let count = upstream.state.held.add(1, ordering: .acquiringAndReleasing).newValue
             heldBy = upstream.state
@@ -142,7 +170,8 @@ extension ClientConnection {
             if count > loop.limits.heldMax {
                 return answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 2))
             }
-            deadline = heldSince &+ loop.times.holdTimeout
+            series.add(.held)
+            deadline = heldSince &+ limit
         }
         phase = .waiting
         loop.hold(self)
@@ -172,6 +201,8 @@ extension ClientConnection {
                 raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count, into: &loop.requestHead)
         }
         guard outcome == .complete else { return closeNow() }
-        answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 2))
+        var page = AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 2)
+        page.isWaiting = upstream.mode == .wake
+        answerAndConsume(page)
     }
 }

@@ -5,7 +5,7 @@ extension ClientConnection {
     static let sendChunkBytes = 1024 * 1024
 
     /// Serves a file below `folder` for the request whose head is at the front of `inbound`.
-    func serveFile(_ folder: StaticFolder, path: [UInt8]?, stripCount: Int) {
+    func serveFile(_ folder: StaticFolder, _ plan: StaticPlan?, path: [UInt8]?, stripCount: Int) {
         guard request.method == .get || request.method == .head else {
             consumeHead()
             return answer(AnswerPage(status: 405), fields: "Allow: GET, HEAD\r\n")
@@ -25,6 +25,10 @@ extension ClientConnection {
         }
         if full.first != ByteClass.slash { full = [ByteClass.slash] }
         let inside = stripCount >= full.count ? [ByteClass.slash] : Array(full.dropFirst(stripCount))
+        if let plan {
+            if !serve(folder, plan, path: inside, conditions) { redirect(to: full, query) }
+            return
+        }
         let now = request.startedAt
         let key = StaticFileCache.Key(folder: folder.path, path: inside)
         if let entry = loop.files.find(key, now: now) {
@@ -71,9 +75,9 @@ extension ClientConnection {
     private func head(_ answer: StaticAnswer, size: Int, etag: String, lastModified: String, type: String)
         -> ByteBuffer
     {
-        request.status = answer.status
+        request.status = answer.status == 200 ? staticStatus : answer.status
         if !request.isSent { request.keepAlive = false }
-        var text = "HTTP/1.1 \(answer.status) \(AnswerPage.reason(answer.status))\r\n"
+        var text = "HTTP/1.1 \(request.status) \(AnswerPage.reason(request.status))\r\n"
         if answer.status != 304 {
             text += "Content-Type: \(type)\r\nContent-Length: \(answer.range.count)\r\nAccept-Ranges: bytes\r\n"
         }
@@ -88,15 +92,18 @@ extension ClientConnection {
         } else if request.isHTTP10 {
             text += "Connection: keep-alive\r\n"
         }
-        return ByteBuffer(string: text + "\r\n")
+        if answer.status != 416 { text += staticFields }
+        let head = ByteBuffer(string: text + "\r\n")
+        return policy == nil ? head : edited(head, headBytes: head.readableBytes)
     }
 
-    private func send(_ entry: StaticFileCache.Entry, _ conditions: StaticAnswer.Conditions) {
+    func send(_ entry: StaticFileCache.Entry, _ conditions: StaticAnswer.Conditions) {
         let size = entry.content.readableBytes
         let answer = StaticAnswer.decide(
             size: size, etag: entry.etag, lastModified: entry.lastModified, conditions)
         var buffer = head(
-            answer, size: size, etag: entry.etag, lastModified: entry.lastModified, type: entry.mediaType)
+            answer, size: size, etag: entry.etag, lastModified: entry.lastModified,
+            type: staticType ?? entry.mediaType)
         if request.method != .head, !answer.range.isEmpty {
             let part = entry.content.getSlice(at: answer.range.lowerBound, length: answer.range.count)!
             if part.readableBytes <= 16 * 1024 {
@@ -112,7 +119,7 @@ extension ClientConnection {
         ownAnswerWasWritten()
     }
 
-    private func send(_ file: StaticFolder.OpenedFile, _ conditions: StaticAnswer.Conditions) {
+    func send(_ file: StaticFolder.OpenedFile, _ conditions: StaticAnswer.Conditions) {
         let etag = StaticAnswer.etag(
             size: file.size, seconds: file.modifiedSeconds, nanoseconds: file.modifiedNanoseconds)
         let lastModified = StaticAnswer.httpDate(file.modifiedSeconds)
@@ -120,7 +127,7 @@ extension ClientConnection {
         write(
             head(
                 answer, size: file.size, etag: etag, lastModified: lastModified,
-                type: MediaTypes.type(ofFile: file.name)))
+                type: staticType ?? MediaTypes.type(ofFile: file.name)))
         guard request.method != .head, !answer.range.isEmpty else {
             Glibc.close(file.descriptor)
             return ownAnswerWasWritten()

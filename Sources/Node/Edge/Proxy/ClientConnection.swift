@@ -31,6 +31,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     let loop: EdgeLoop
     let isInternal: Bool
     let transport: ClientTransport
+    let remote: SocketAddress?
     /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
     let forwardedLines: [UInt8]
     @exclusivity(unchecked) var context: ChannelHandlerContext?
@@ -39,6 +40,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     @exclusivity(unchecked) var inbound = ByteBuffer()
     @exclusivity(unchecked) var deadline: UInt64 = 0
     @exclusivity(unchecked) var readPending = false
+    /// What the channel says, kept here: it is asked several times for each request.
+    @exclusivity(unchecked) private(set) var isWritable = true
     private var linger = 0
     /// All output was written and the end of it told.
     private var isOutputClosed = false
@@ -60,16 +63,29 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     var heldBy: UpstreamState?
     @exclusivity(unchecked) var logLine: [UInt8] = []
     var upstreamWritesPending = false
+    /// What the request's route asks, and how far the request has come in it; nil for most.
+    @exclusivity(unchecked) var policy: RoutePolicy?
+    @exclusivity(unchecked) var progress: PolicyProgress?
+    /// Counters that the request belongs to.
+    @exclusivity(unchecked) var series: Series
+    /// What a folder's plan adds to the answer that is being written, and nothing otherwise.
+    var staticFields = ""
+    var staticStatus: UInt16 = 200
+    var staticType: String?
+    /// What this request was let through to try.
+    @exclusivity(unchecked) var trialHealth: EndpointHealth?
+    @exclusivity(unchecked) var trialBreaker: CircuitBreaker?
 
     init(loop: EdgeLoop, isInternal: Bool = false, transport: ClientTransport = .plain, remote: SocketAddress?) {
         self.loop = loop
         self.isInternal = isInternal
         self.transport = transport
+        self.remote = remote
+        series = loop.metrics.unrouted
         let address = remote?.ipAddress ?? "127.0.0.1"
         forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? true }
     var wantsUpgrade: Bool { request.wantsUpgrade }
     var isHTTP10: Bool { request.isHTTP10 }
     var isHeadRequest: Bool { request.method == .head }
@@ -79,6 +95,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
         loop.add(self)
         deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
     }
@@ -123,6 +140,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             keepRest(forwardBody(buffer))
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout
+            request.bytesIn &+= UInt64(buffer.readableBytes)
             connection?.write(buffer)
             upstreamWritesPending = true
         case .waiting, .exchange, .sending: keep(buffer)
@@ -151,7 +169,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard context.channel.isWritable else { return }
+        isWritable = context.channel.isWritable
+        guard isWritable else { return }
         if phase == .exchange { touch() }
         connection?.resumeRead()
         if phase == .head, inbound.readableBytes > 0 { processInbound() }
@@ -210,6 +229,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         request.id = (loop.nextRandom(), loop.nextRandom())
         request.keepAlive = false
         request.isRefused = true
+        series = loop.metrics.unrouted
+        series.begin(at: loop.wallMilliseconds(request.startedAt))
         logLine.removeAll(keepingCapacity: true)
         let allow = status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : ""
         answer(AnswerPage(status: status), fields: allow)
@@ -235,17 +256,23 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         }
         leaveHold()
         if request.startedAt != 0 {
-            writeLog()
+            let now = loop.takeTime()
+            series.finish(
+                status: request.status, microseconds: (now &- request.startedAt) / 1000, bytesIn: request.bytesIn,
+                bytesOut: request.bytesOut)
+            writeLog(now)
+            requestsServed &+= 1
             request.startedAt = 0
             lastUpstream = nil
         }
+        if trialHealth != nil || trialBreaker != nil { endTrials() }
+        if policy != nil || progress != nil { endPolicy() }
         upstream = nil
         if !tried.isEmpty { tried = [] }
     }
 
     /// Goes on to the next request, or closes.
     func finishRequest() {
-        requestsServed += 1
         guard request.keepAlive, request.isSent, !loop.isDraining else { return lingerAndClose() }
         request.hasBegun = false
         phase = .head
@@ -288,15 +315,22 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         context?.close(mode: .all, promise: nil)
     }
 
+    /// Between requests. A stream that is done is ended by its session, which knows whether its last frame is out.
+    var isIdle: Bool { phase == .head && inbound.readableBytes == 0 && transport != .http2 }
+
     func closeIfIdle() {
-        // A stream that is done is ended by its session, which knows whether its last frame is out.
-        if transport != .http2, phase == .head, inbound.readableBytes == 0 { closeNow() }
+        if isIdle { closeNow() }
+    }
+
+    func expireIfIdle(at time: UInt64) {
+        if isIdle { deadline = min(deadline, time) }
     }
 
     func timedOut(now: UInt64) {
         switch phase {
         case .head where inbound.readableBytes > 0: refuse(408)
         case .waiting where heldSince != 0: holdTimedOut()
+        case .waiting where progress?.isSuspended == true: policyTimedOut()
         case .exchange where request.status == 0: upstreamTimedOut()
         default: closeNow()
         }
@@ -329,6 +363,9 @@ struct ClientRequest {
     var framing = BodyFraming.none
     /// All of it went upstream.
     var isSent = true
+    /// Body bytes since `bodyPeriodStart`, to tell a slow client from one that does not mean to end.
+    var bodyBytes = 0
+    var bodyPeriodStart: UInt64 = 0
     /// Body bytes that went upstream and can be sent again; nil when some are gone.
     var replay: ByteBuffer? = nil
     var isRetried = false
@@ -337,6 +374,17 @@ struct ClientRequest {
     /// Of the response; 0 before its head.
     var status: UInt16 = 0
     var bytesOut: UInt64 = 0
+    /// Of its head and body.
+    var bytesIn: UInt64 = 0
+    /// Time that opening a connection took, if one was opened; from the start to the first byte of the answer.
+    var connectMicroseconds: UInt64 = 0
+    var firstByteMicroseconds: UInt64 = 0
+    /// What a trusted proxy says of the client.
+    var claim: TrustedProxies.Claim?
+    /// Endpoints by position: what the cookie asks for, what was taken.
+    var stickyWanted: Int?
+    var stickyChosen: Int?
+    var isBreakerAsked = false
     /// The response's body is wrapped into chunks, or unwrapped from them.
     var encodesChunks = false
     var decodesChunks = false

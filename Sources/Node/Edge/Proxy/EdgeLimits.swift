@@ -9,6 +9,8 @@ public struct EdgeLimits: Sendable {
     public var responseHeadTimeout = Duration.seconds(60)
     /// How long a body may make no progress.
     public var bodyIdleTimeout = Duration.seconds(60)
+    /// Bytes of a request's body that must arrive within each `bodyIdleTimeout` until the answer begins.
+    public var bodyBytesMin = 4096
     public var tunnelIdleTimeout = Duration.seconds(3600)
     /// How long a request waits for a held upstream.
     public var holdTimeout = Duration.seconds(15)
@@ -18,6 +20,8 @@ public struct EdgeLimits: Sendable {
     public var upstreamIdleTimeout = Duration.seconds(4)
     /// How long requests under way may take to finish when the edge is stopped.
     public var drainTimeout = Duration.seconds(10)
+    /// The same when another process took over, so that nobody waits for it.
+    public var handoverDrainTimeout = Duration.seconds(30)
 
     /// From the connection to the end of its TLS handshake.
     public var handshakeTimeout = Duration.seconds(10)

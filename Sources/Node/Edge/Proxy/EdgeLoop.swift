@@ -10,6 +10,7 @@ final class EdgeLoop: @unchecked Sendable {
     let limits: EdgeLimits
     let times: LimitTimes
     let log: AccessLogBuffer
+    let metrics: LoopMetrics
     /// Unchecked here and on the data path below: each check costs as much as the access, and one loop, one thread,
     /// and no access held across a call is what makes them needless.
     @exclusivity(unchecked) var requestHead = RequestHead()
@@ -31,17 +32,20 @@ final class EdgeLoop: @unchecked Sendable {
     let files: StaticFileCache
     let secure = SecureConnections()
     let challenges: ChallengeFolder?
+    private let connectionsMax: Int
 
     init(
-        eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer,
+        eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer, connectionsMax: Int,
         challenges: ChallengeFolder? = nil
     ) {
         self.challenges = challenges
+        self.connectionsMax = connectionsMax
         self.eventLoop = eventLoop
         self.table = table
         self.limits = limits
         times = LimitTimes(limits)
         self.log = log
+        metrics = LoopMetrics(routeCount: table.routeKeys.count)
         random = UInt64.random(in: .min ... .max)
         scratch = ByteBufferAllocator().buffer(capacity: 4096)
         files = StaticFileCache()
@@ -50,7 +54,8 @@ final class EdgeLoop: @unchecked Sendable {
         pools = table.endpoints.map { UpstreamPool(endpoint: $0) }
     }
 
-    var connectionCount: Int { connections.count + secure.sessionCount }
+    var connectionCount: Int { connections.count + secure.sessionCount + secure.handshakeCount }
+    var isFull: Bool { connectionCount >= connectionsMax }
 
     /// Begins the half-second scan for what took too long.
     func start() {
@@ -68,10 +73,16 @@ final class EdgeLoop: @unchecked Sendable {
     }
 
     /// No more keep-alive: idle connections are closed, the others after their response.
-    func drain() {
+    ///
+    /// When another process took over there is time: a connection that seems idle may have a request under way, so it is
+    /// told with its next response, and closed only when none comes for a while.
+    func drain(isHandedOver: Bool) {
         isDraining = true
-        for connection in connections { connection.closeIfIdle() }
-        secure.drain()
+        let end = takeTime() &+ 3_000_000_000
+        for connection in connections {
+            if isHandedOver { connection.expireIfIdle(at: end) } else { connection.closeIfIdle() }
+        }
+        secure.drain(closesHandshakes: !isHandedOver)
     }
 
     /// Puts a table in force for every request from here on. Requests under way keep what they have.
@@ -82,13 +93,28 @@ final class EdgeLoop: @unchecked Sendable {
             former.removeValue(forKey: ObjectIdentifier(endpoint)) ?? UpstreamPool(endpoint: endpoint)
         }
         table = next
+        metrics.swap(next)
         for pool in former.values { pool.retire() }
         let waiting = held
         held = []
         for connection in waiting { connection.resumeHeld() }
     }
 
+    /// Closes some connections between requests, those that have been idle for longest among a sample.
+    func makeRoom() {
+        var idle: [ClientConnection] = []
+        let start = connections.isEmpty ? 0 : Int(nextRandom() % UInt64(connections.count))
+        for offset in 0..<min(connections.count, 1024) where idle.count < 256 {
+            let connection = connections[(start + offset) % connections.count]
+            // One that has not asked yet is about to.
+            if connection.isIdle, connection.requestsServed > 0 { idle.append(connection) }
+        }
+        idle.sort { $0.deadline < $1.deadline }
+        for connection in idle.prefix(max(1, idle.count / 4)) { connection.closeIfIdle() }
+    }
+
     func add(_ connection: ClientConnection) {
+        metrics.connectionAccepted()
         connection.registryIndex = connections.count
         connections.append(connection)
     }
@@ -130,6 +156,12 @@ final class EdgeLoop: @unchecked Sendable {
             }
         }
         return best
+    }
+
+    /// It refused a connection of this loop a moment ago.
+    func isAvoided(_ endpoint: RoutingTable.Endpoint) -> Bool {
+        endpoint.slot < pools.count && pools[endpoint.slot].endpoint === endpoint.state
+            && pools[endpoint.slot].avoidedUntil > coarseNow
     }
 
     /// The pool of an endpoint, as long as its table is in force.

@@ -19,6 +19,8 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     @exclusivity(unchecked) private var phase = Phase.idle
     @exclusivity(unchecked) private var inbound = ByteBuffer()
     @exclusivity(unchecked) private var readPending = false
+    /// What the channel says, kept here: it is asked for each read of a body.
+    @exclusivity(unchecked) private(set) var isWritable = false
     private var failed = false
     private var keepsAlive = false
     @exclusivity(unchecked) private var framing = BodyFraming.none
@@ -41,7 +43,6 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         idleTimeout = loop.times.upstreamIdleTimeout
     }
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
     var isOpen: Bool { phase != .closed }
 
     // MARK: what the client connection asks for
@@ -85,16 +86,23 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     // MARK: channel events
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        isWritable = context.channel.isWritable
+    }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        isWritable = false
+    }
 
     func read(context: ChannelHandlerContext) {
         if let client, !client.isWritable { readPending = true } else { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { client?.upstreamBecameWritable() }
+        isWritable = context.channel.isWritable
+        if isWritable { client?.upstreamBecameWritable() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -1,6 +1,6 @@
 /// Idle connections of one event loop to one endpoint, the last used on top.
 final class UpstreamPool {
-    static let idleMax = 256
+    static let idleMax = 1024
 
     let endpoint: EndpointState
     private var idle: [UpstreamConnection] = []

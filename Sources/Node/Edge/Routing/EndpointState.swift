@@ -9,6 +9,7 @@ final class EndpointState: Sendable {
     /// Nil when the name did not resolve as the table was put in force.
     let address: SocketAddress?
     let inFlight = Atomic<Int>(0)
+    let health = EndpointHealth()
 
     init(key: String, address: SocketAddress?) {
         self.key = key

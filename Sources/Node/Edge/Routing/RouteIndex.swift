@@ -7,6 +7,8 @@ struct RouteIndex: Sendable {
     struct Match: Equatable {
         var upstream: Int32
         var stripCount: Int32
+        /// Position among the table's routes, internal names last.
+        var route: Int32
     }
 
     /// The routes of one host.
@@ -28,9 +30,10 @@ struct RouteIndex: Sendable {
     ///   - host: lower case; `*.` in front for a wildcard; nil for any host.
     ///   - prefix: `/`, or segments without a final slash.
     /// - Returns: false when an earlier route has the same host and prefix.
-    mutating func insert(host: [UInt8]?, prefix: [UInt8], upstream: Int32, strip: Bool) -> Bool {
+    mutating func insert(host: [UInt8]?, prefix: [UInt8], upstream: Int32, strip: Bool, route: Int32) -> Bool {
         let table = table(for: host)
-        let match = Match(upstream: upstream, stripCount: strip && prefix.count > 1 ? Int32(prefix.count) : 0)
+        let match = Match(
+            upstream: upstream, stripCount: strip && prefix.count > 1 ? Int32(prefix.count) : 0, route: route)
         let index = Int32(tables[table].matches.count)
         if prefix.count <= 1 {
             guard tables[table].root < 0 else { return false }

@@ -14,18 +14,23 @@ final class RoutingTable: Sendable {
     final class Upstream: Sendable {
         let state: UpstreamState
         let name: String
-        /// `,"service":"…"` ready for the access log.
-        let logName: [UInt8]
         let mode: EdgeUpstream.Mode
         let endpoints: [Endpoint]
         let staticFolder: StaticFolder?
         let downSince: Timestamp?
+        /// How requests are spread, where it is not the plain way.
+        let plan: BalancePlan?
+        let staticPlan: StaticPlan?
+        /// How requests wait while it is asleep.
+        let wake: EdgeWake
 
-        init(_ source: EdgeUpstream, state: UpstreamState, endpoints: [Endpoint]) {
+        init(_ source: EdgeUpstream, state: UpstreamState, endpoints: [Endpoint], registry: StateRegistry) {
+            plan = BalancePlan(source, states: endpoints.map(\.state), registry: registry)
+            staticPlan = source.staticOptions.map { StaticPlan($0) }
+            wake = source.wake ?? EdgeWake()
             self.state = state
             self.endpoints = endpoints
             name = source.name
-            logName = Array(",\"service\":\(JSONValue.string(source.name).canonicalText)".utf8)
             mode = source.mode
             staticFolder = source.staticFolder.map { StaticFolder($0) }
             downSince = source.downSince
@@ -42,6 +47,14 @@ final class RoutingTable: Sendable {
     /// All endpoints of the table, by slot.
     let endpoints: [EndpointState]
     let upstreamById: [String: Int]
+    /// By route: what it asks of its requests; most ask nothing.
+    let policies: [RoutePolicy?]
+    /// By route: what its counters are called.
+    let routeKeys: [SeriesKey]
+    /// By route: `,"service":"…","route":"…"` ready for the access log.
+    let logNames: [[UInt8]]
+    let trustedProxies: TrustedProxies?
+    let wakes: WakeBoard?
     /// Routes that an earlier one hides, for the log.
     let hiddenRoutes: [String]
 
@@ -56,6 +69,11 @@ final class RoutingTable: Sendable {
         upstreams = []
         endpoints = []
         upstreamById = [:]
+        policies = []
+        routeKeys = []
+        logNames = []
+        trustedProxies = nil
+        wakes = nil
         hiddenRoutes = []
     }
 
@@ -78,7 +96,8 @@ final class RoutingTable: Sendable {
                 }
                 return Endpoint(state: state, slot: slot)
             }
-            upstreams.append(Upstream(upstream, state: registry.upstream(upstream.id), endpoints: endpoints))
+            upstreams.append(
+                Upstream(upstream, state: registry.upstream(upstream.id), endpoints: endpoints, registry: registry))
         }
         self.upstreams = upstreams
         endpoints = states
@@ -86,23 +105,44 @@ final class RoutingTable: Sendable {
         upstreamById = byId
         (publicRoutes, hiddenRoutes) = Self.publicIndex(table, byId)
         var names = RouteIndex()
-        for (name, id) in table.internalNames {
+        var keys = table.routes.map { RoutingTable.key($0, table.upstreams[byId[$0.upstreamId]!]) }
+        for (name, id) in table.internalNames.sorted(by: { $0.key < $1.key }) {
             let host = Array("\(name).\(table.internalSuffix)".utf8)
-            _ = names.insert(host: host, prefix: [ByteClass.slash], upstream: Int32(byId[id]!), strip: false)
+            _ = names.insert(
+                host: host, prefix: [ByteClass.slash], upstream: Int32(byId[id]!), strip: false,
+                route: Int32(keys.count))
+            keys.append(SeriesKey(upstreamId: id, service: table.upstreams[byId[id]!].name, route: "internal"))
         }
         internalRoutes = names
+        routeKeys = keys
+        logNames = keys.map { key in
+            let (service, route) = (JSONValue.string(key.service), JSONValue.string(key.route))
+            return Array(",\"service\":\(service.canonicalText),\"route\":\(route.canonicalText)".utf8)
+        }
+        policies =
+            table.routes.map { RoutePolicy($0, registry: registry, upstreamById: byId) }
+            + [RoutePolicy?](repeating: nil, count: table.internalNames.count)
+        trustedProxies = TrustedProxies(table.trustedProxies)
+        wakes = registry.wakes
+    }
+
+    private static func key(_ route: EdgeRoute, _ upstream: EdgeUpstream) -> SeriesKey {
+        let others = route.hosts.count > 1 ? "+\(route.hosts.count - 1)" : ""
+        let name = route.name ?? "\(route.hosts.first ?? "*")\(others)\(route.pathPrefix)"
+        return SeriesKey(upstreamId: upstream.id, service: upstream.name, route: name)
     }
 
     private static func publicIndex(_ table: EdgeTable, _ byId: [String: Int]) -> (RouteIndex, [String]) {
         var index = RouteIndex()
         var hidden: [String] = []
-        for route in table.routes {
+        for (number, route) in table.routes.enumerated() {
             var prefix = Array(route.pathPrefix.utf8)
             while prefix.count > 1, prefix.last == ByteClass.slash { prefix.removeLast() }
             for host in route.hosts.isEmpty ? [nil] : route.hosts.map(Optional.some) {
                 let key = host.map { Array($0.utf8) }
                 let added = index.insert(
-                    host: key, prefix: prefix, upstream: Int32(byId[route.upstreamId]!), strip: route.stripPrefix)
+                    host: key, prefix: prefix, upstream: Int32(byId[route.upstreamId]!), strip: route.stripPrefix,
+                    route: Int32(number))
                 if !added { hidden.append("\(host ?? "any host") \(route.pathPrefix)") }
             }
         }

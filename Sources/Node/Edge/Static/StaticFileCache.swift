@@ -21,7 +21,18 @@ final class StaticFileCache {
     }
 
     private var entries: [Key: Entry] = [:]
+    /// Compressed siblings that were not there, and when that was seen.
+    private var absent: [Key: UInt64] = [:]
     private var bytes = 0
+
+    func isAbsent(_ key: Key, now: UInt64) -> Bool {
+        absent[key].map { now &- $0 < Self.trustedFor } ?? false
+    }
+
+    func noteAbsent(_ key: Key, now: UInt64) {
+        if absent.count >= 10_000 { absent = [:] }
+        absent[key] = now
+    }
 
     func find(_ key: Key, now: UInt64) -> Entry? {
         guard let entry = entries[key], now &- entry.checkedAt < Self.trustedFor else { return nil }

@@ -99,9 +99,10 @@ final class SecureConnections: @unchecked Sendable {
         for session in Array(sessions.values) where session.deadline <= now { session.finish() }
     }
 
-    /// No new streams and no new connections.
-    func drain() {
-        for handshake in Array(handshakes.values) { handshake.close() }
+    /// No new streams.
+    /// - Parameter closesHandshakes: those that are under way are not waited for.
+    func drain(closesHandshakes: Bool) {
+        if closesHandshakes { for handshake in Array(handshakes.values) { handshake.close() } }
         for session in Array(sessions.values) { session.finish() }
     }
 

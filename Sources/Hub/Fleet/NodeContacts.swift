@@ -1,0 +1,187 @@
+import Host
+import Model
+import Synchronization
+
+/// What every server said last. Most heartbeats say what the one before said; those end here, in memory, and the store
+/// gets one a minute. Lost with the process: a hub that starts gives each server the time to be heard of again.
+///
+/// Several hubs may share a database, and each hears some of the servers. What another hub hears shows in the store, as
+/// a higher number of the last heartbeat, once per ``storePause``: such a server is waited for that much longer.
+final class NodeContacts: Sendable {
+    /// What a heartbeat says that is more than a sign of life.
+    struct Report: Equatable, Sendable {
+        var services: JSONValue
+        var generation: Int64
+        var isConverged: Bool
+        var agentVersion: String
+        var securityMode: JSONValue?
+        var securityProblem: JSONValue?
+        var exposure: JSONValue?
+        /// What keeps its agent from doing its work.
+        var problem: JSONValue?
+    }
+
+    /// The last heartbeat that was taken.
+    struct Sighting: Sendable {
+        var sequence: Int64
+        var time: Timestamp
+        var machine: JSONValue
+        /// Requests that its edge answered, by service id.
+        var requests: JSONValue
+    }
+
+    enum Verdict {
+        /// Older than what is known.
+        case late
+        /// Nothing but a sign of life.
+        case known
+        /// Something that the store has to know.
+        case news
+    }
+
+    private struct Contact {
+        var stackId: String
+        /// When it was heard of, or from when on it is waited for.
+        var heardAt: Duration
+        var sighting: Sighting?
+        /// The number of the last heartbeat, here or in the store.
+        var sequence: Int64 = 0
+        /// Heard by another hub, or by this one before it started, and so only as often as the store gets to know.
+        var isHeardElsewhere = false
+        /// What the store says; nil while that is being changed, or is not known.
+        var stored: Report?
+        var storedAt: Duration = .zero
+        var isSilent = false
+    }
+
+    private struct State {
+        var contacts: [String: Contact] = [:]
+        var listedAt: Duration?
+    }
+
+    private let state = Mutex(State())
+    /// The store may be this much behind with the rest of a heartbeat.
+    static let storePause: Duration = .seconds(60)
+    /// Servers that joined through another program are found this often.
+    private static let listPause: Duration = .seconds(60)
+
+    /// Takes a heartbeat. After ``Verdict/news``, the caller writes it and calls ``stored(_:_:nodeId:at:)``; until then
+    /// each further heartbeat of the server is news as well, and the store decides which is the later.
+    func take(_ sighting: Sighting, _ report: Report, nodeId: String, at now: Duration) -> Verdict {
+        state.withLock { state in
+            guard var contact = state.contacts[nodeId] else {
+                state.contacts[nodeId] = Contact(
+                    stackId: "", heardAt: now, sighting: sighting, sequence: sighting.sequence)
+                return .news
+            }
+            guard sighting.sequence > contact.sequence else { return .late }
+            contact.sighting = sighting
+            contact.sequence = sighting.sequence
+            contact.heardAt = now
+            contact.isHeardElsewhere = false
+            let isKnown = contact.stored == report && now - contact.storedAt < Self.storePause
+            if !isKnown { contact.stored = nil }
+            state.contacts[nodeId] = contact
+            return isKnown ? .known : .news
+        }
+    }
+
+    /// Notes that the store has a report, unless a later heartbeat came meanwhile.
+    func stored(_ report: Report, _ sequence: Int64, nodeId: String, stackId: String, at now: Duration) {
+        state.withLock { state in
+            guard state.contacts[nodeId]?.sequence == sequence else { return }
+            state.contacts[nodeId]!.stackId = stackId
+            state.contacts[nodeId]!.stored = report
+            state.contacts[nodeId]!.storedAt = now
+            state.contacts[nodeId]!.isSilent = false
+        }
+    }
+
+    /// Notes a heartbeat that only the store knew of: it was taken by another hub, or by this one before it started.
+    func raise(_ sequence: Int64, nodeId: String, stackId: String, at now: Duration) {
+        state.withLock { state in
+            guard state.contacts[nodeId] != nil else { return }
+            state.contacts[nodeId]!.stackId = stackId
+            Self.raise(sequence, &state.contacts[nodeId]!, at: now)
+        }
+    }
+
+    /// - Returns: whether the store knew of a later one.
+    @discardableResult
+    private static func raise(_ sequence: Int64, _ contact: inout Contact, at now: Duration) -> Bool {
+        guard sequence > contact.sequence else { return false }
+        contact.sequence = sequence
+        contact.heardAt = now
+        contact.isHeardElsewhere = true
+        contact.stored = nil
+        return true
+    }
+
+    /// Waits for a server that joined here.
+    func expect(_ nodeId: String, stackId: String, at now: Duration) {
+        state.withLock { state in
+            guard state.contacts[nodeId] == nil else { return }
+            state.contacts[nodeId] = Contact(stackId: stackId, heardAt: now)
+        }
+    }
+
+    /// Waits for a server as the store has it.
+    func expect(_ nodeId: String, stackId: String, sequence: Int64, isSilent: Bool, at now: Duration) {
+        state.withLock { state in
+            guard state.contacts[nodeId] != nil else {
+                state.contacts[nodeId] = Contact(
+                    stackId: stackId, heardAt: now, sequence: sequence, isHeardElsewhere: true, isSilent: isSilent)
+                return
+            }
+            if Self.raise(sequence, &state.contacts[nodeId]!, at: now) { state.contacts[nodeId]!.isSilent = isSilent }
+        }
+    }
+
+    /// Whether it is time to look for servers in the store; true once per pause.
+    func isListDue(at now: Duration) -> Bool {
+        state.withLock { state in
+            if let last = state.listedAt, now - last < Self.listPause { return false }
+            state.listedAt = now
+            return true
+        }
+    }
+
+    /// Makes the next ``isListDue(at:)`` true, after a list that could not be had.
+    func listAgain() { state.withLock { $0.listedAt = nil } }
+
+    /// Servers that were not heard of for longer than the limit of their stack and are not marked yet, sorted.
+    func overdue(_ limit: (_ stackId: String) -> Duration, at now: Duration) -> [String] {
+        state.withLock { state in
+            state.contacts.filter { _, contact in
+                !contact.isSilent && Self.isOverdue(contact, limit(contact.stackId), at: now)
+            }.keys.sorted()
+        }
+    }
+
+    private static func isOverdue(_ contact: Contact, _ limit: Duration, at now: Duration) -> Bool {
+        now - contact.heardAt > limit + (contact.isHeardElsewhere ? storePause : .zero)
+    }
+
+    /// Marks a server as silent if it still is, so that its next heartbeat is news.
+    ///
+    /// - Parameter sequence: the number of the last heartbeat that the store has.
+    /// - Returns: whether it was marked.
+    func markSilent(_ nodeId: String, sequence: Int64, after limit: Duration, at now: Duration) -> Bool {
+        state.withLock { state in
+            guard state.contacts[nodeId] != nil, !Self.raise(sequence, &state.contacts[nodeId]!, at: now),
+                Self.isOverdue(state.contacts[nodeId]!, limit, at: now)
+            else { return false }
+            state.contacts[nodeId]!.isSilent = true
+            state.contacts[nodeId]!.stored = nil
+            return true
+        }
+    }
+
+    /// Takes the mark back, after a transaction that failed.
+    func unmarkSilent(_ nodeId: String) { state.withLock { $0.contacts[nodeId]?.isSilent = false } }
+
+    func forget(_ nodeId: String) { _ = state.withLock { $0.contacts.removeValue(forKey: nodeId) } }
+
+    /// The last heartbeat in the life of this hub.
+    func sighting(_ nodeId: String) -> Sighting? { state.withLock { $0.contacts[nodeId]?.sighting } }
+}

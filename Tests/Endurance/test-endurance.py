@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""What the edge withstands, as a real process. Small by default; the long runs are asked for by hand:
+
+    ROOST_BIN=… Tests/Endurance/test-endurance.py --volume 10G --connections 18000 --requests 10000000 [CASE…]
+"""
+import argparse
+import os
+import re
+import resource
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+os.environ["PATH"] += ":/usr/sbin"
+from edge import Client, Edge, Nginx, Upstream  # noqa: E402
+
+MB = 1 << 20
+# What a run may add to the memory of an edge that has warmed up.
+GROWTH_MAX = 12 * MB
+
+
+def answering(client):
+    """200 with a short body, for ever."""
+    while True:
+        client.head()
+        client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+class Peak:
+    """The highest memory of a process while a block runs."""
+
+    def __init__(self, edge):
+        self.edge, self.bytes, self.ended = edge, 0, threading.Event()
+
+    def __enter__(self):
+        self.before = self.edge.pss()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self):
+        while not self.ended.wait(0.05):
+            self.bytes = max(self.bytes, self.edge.pss())
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+        self.growth = max(self.bytes, self.edge.pss()) - self.before
+
+
+def expect(holds, what):
+    if not holds:
+        raise AssertionError(what)
+
+
+def out_of_descriptors(options):
+    """Upstreams take the last descriptors: some requests fail at once, none hangs, and all is well afterwards."""
+    release = threading.Event()
+
+    def script(client):
+        while True:
+            client.head()
+            release.wait(60)
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    upstream, edge = Upstream(script), None
+    try:
+        edge = Edge(upstream.port, files=200)
+        release.set()
+        old = edge.connect()
+        expect(old.get()[0] == 200, "a first answer")
+        release.clear()
+        old.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        clients = [edge.connect() for _ in range(180)]
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(1.5)
+        before = edge.cpu_seconds()
+        time.sleep(1)
+        busy = edge.cpu_seconds() - before
+        expect(busy < 0.5, f"waiting for descriptors takes {busy} s of CPU in a second")
+        release.set()
+        expect(old.response()[0] == 200, "a connection that was there goes on")
+        statuses = {}
+        for client in clients:
+            status = client.response()[0]
+            statuses[status] = statuses.get(status, 0) + 1
+            client.close()
+        expect(set(statuses) <= {200, 502, 503}, f"answers under pressure: {statuses}")
+        expect(statuses.get(200, 0) > 30, f"answers under pressure: {statuses}")
+        for _ in range(50):
+            fresh = edge.connect()
+            expect(fresh.get()[0] == 200, "all is well afterwards")
+            fresh.close()
+        return f"{statuses} with 200 descriptors, then 50 of 50 well"
+    finally:
+        release.set()
+        upstream.stop()
+        edge and edge.stop()
+
+
+def room_for_new_ones(options):
+    """With more idle connections than there is room for, the longest idle make room and every request is served."""
+    upstream, edge = Upstream(answering), None
+    try:
+        edge = Edge(upstream.port, files=400)
+        clients = []
+        for _ in range(600):
+            client = edge.connect()
+            expect(client.get()[0] == 200, "a new connection is served")
+            clients.append(client)
+        expect(edge.descriptors() < 400, "the limit was not reached")
+        return f"600 connections in turn, {edge.descriptors()} descriptors at the end"
+    finally:
+        upstream.stop()
+        edge and edge.stop()
+
+
+def idle_connections(options):
+    """Many connections that did something and now do nothing: small, alive, and no burden for the others."""
+    upstream, edge = Upstream(answering), None
+    try:
+        edge = Edge(upstream.port)
+        warm = edge.connect()
+        warm.get()
+        before = edge.pss()
+        clients = []
+        for number in range(options.connections):
+            client = edge.connect()
+            expect(client.get()[0] == 200, f"connection {number}")
+            clients.append(client)
+        time.sleep(1)
+        each = (edge.pss() - before) / len(clients)
+        expect(each < 8192, f"an idle connection takes {each:.0f} bytes")
+        expect(warm.get()[0] == 200, "another connection beside them")
+        for client in clients[::max(1, len(clients) // 200)]:
+            expect(client.get()[0] == 200, "an idle connection is alive")
+        for client in clients:
+            client.close()
+        edge.wait(lambda: edge.descriptors() < 200)
+        return f"{len(clients)} connections, {each:.0f} bytes each"
+    finally:
+        upstream.stop()
+        edge and edge.stop()
+
+
+def volume(options):
+    """A large upload and a large download with flat memory."""
+    block = bytes(1 << 18)
+
+    def script(client):
+        while True:
+            status = client.until(b"\r\n\r\n")
+            if status.startswith(b"GET"):
+                client.send(f"HTTP/1.1 200 OK\r\nContent-Length: {options.volume}\r\n\r\n")
+                left = options.volume
+                while left > 0:
+                    client.socket.sendall(block[:left])
+                    left -= min(left, len(block))
+                continue
+            left = options.volume - len(client.buffer)
+            client.buffer = b""
+            space = bytearray(1 << 18)
+            while left > 0:
+                got = client.socket.recv_into(space, min(left, len(space)))
+                if got == 0:
+                    return
+                left -= got
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+    upstream, edge = Upstream(script), None
+    try:
+        edge = Edge(upstream.port)
+        edge.connect().close()
+        client = edge.connect(120)
+        began = time.monotonic()
+        with Peak(edge) as down:
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.head()
+            got, space = len(client.buffer), bytearray(1 << 18)
+            client.buffer = b""
+            while got < options.volume:
+                count = client.socket.recv_into(space)
+                expect(count > 0, f"the download ended after {got} bytes")
+                got += count
+        with Peak(edge) as up:
+            client.send(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {options.volume}\r\n\r\n")
+            left = options.volume
+            while left > 0:
+                client.socket.sendall(block[:left])
+                left -= min(left, len(block))
+            expect(client.response()[2] == b"done", "the upload was answered")
+        expect(down.growth < GROWTH_MAX and up.growth < GROWTH_MAX, f"growth {down.growth}, {up.growth} bytes")
+        seconds = time.monotonic() - began
+        return (f"{options.volume >> 20} MiB each way in {seconds:.1f} s, growth {down.growth / MB:.1f} and"
+                f" {up.growth / MB:.1f} MiB")
+    finally:
+        upstream.stop()
+        edge and edge.stop()
+
+
+def server_sent_events(options):
+    """Each event arrives when it is sent, not when a buffer is full."""
+    def script(client):
+        client.head()
+        client.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        while True:
+            client.send(f"data: {time.monotonic()}\n\n")
+            time.sleep(0.1)
+
+    upstream, edge = Upstream(script), None
+    try:
+        edge = Edge(upstream.port)
+        client = edge.connect()
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+        expect(client.head()[0] == 200, "the stream begins")
+        lags = []
+        for _ in range(20):
+            sent = float(re.search(rb"data: ([\d.]+)", client.until(b"\n\n"))[1])
+            lags.append(time.monotonic() - sent)
+        expect(sorted(lags)[10] < 0.09, f"events are late: {lags}")
+        return f"20 events, median {sorted(lags)[10] * 1000:.1f} ms late, last {max(lags) * 1000:.1f}"
+    finally:
+        upstream.stop()
+        edge and edge.stop()
+
+
+def handover(options):
+    """Processes follow each other under load, and no request fails."""
+    upstream, edge = Nginx(), None
+    edges = []
+    try:
+        edges.append(Edge(upstream.port))
+        url = f"http://127.0.0.1:{edges[0].port}/1k"
+        loads = [
+            subprocess.Popen(["wrk", "-t1", "-c32", "-d12s", "--timeout", "20s", *more, url], stdout=subprocess.PIPE,
+                             text=True)
+            for more in ([], ["-H", "Connection: close"])]
+        time.sleep(1)
+        for generation in range(1, 6):
+            edges.append(Edge(upstream.port, generation=generation, after=edges[-1]))
+            expect(edges[-2].process.poll() is None, "the former process waits for its supervisor")
+            time.sleep(1)
+            stopper = threading.Thread(target=edges[-2].stop)
+            stopper.start()
+        texts = [load.communicate()[0] for load in loads]
+        for text in texts:
+            expect("requests in" in text, text)
+            expect("Non-2xx" not in text and "Socket errors" not in text, text)
+        for former in edges[:-1]:
+            expect(former.process.wait(40) == 0, "a former process ends well")
+        counts = [re.search(r"(\d+) requests in", text)[1] for text in texts]
+        return f"5 handovers, {counts[0]} requests over kept connections and {counts[1]} over new ones, none failed"
+    finally:
+        upstream.stop()
+        for edge in edges:
+            edge.stop()
+
+
+def steady_memory(options):
+    """Memory and descriptors stay where they are, however many requests are served."""
+    upstream, edge = Nginx(), None
+    try:
+        edge = Edge(upstream.port)
+
+        def load(seconds):
+            done = subprocess.run(
+                ["wrk", "-t1", "-c64", f"-d{seconds}s", f"http://127.0.0.1:{edge.port}/1k"], capture_output=True,
+                text=True, check=True).stdout
+            expect("Non-2xx" not in done and "Socket errors" not in done, done)
+            return int(re.search(r"(\d+) requests in", done)[1])
+
+        load(3)
+        time.sleep(1)
+        before, served, seen = edge.pss(), 0, []
+        while served < options.requests:
+            served += load(options.slice)
+            time.sleep(0.5)
+            seen.append(edge.pss())
+            if options.requests > 1_000_000:
+                print(f"    {served} requests, {seen[-1] / MB:.2f} MiB", flush=True)
+        growth = max(seen) - before
+        expect(growth < 4 * MB, f"{growth} bytes more after {served} requests")
+        expect(edge.descriptors() < 400, f"{edge.descriptors()} descriptors")
+        return f"{served} requests, {before / MB:.2f} MiB before, {seen[-1] / MB:.2f} after"
+    finally:
+        upstream.stop()
+        edge and edge.stop()
+
+
+CASES = [out_of_descriptors, room_for_new_ones, idle_connections, volume, server_sent_events, handover, steady_memory]
+
+
+def size(text):
+    return int(text.rstrip("GM")) * {"G": 1 << 30, "M": MB}.get(text[-1], 1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", help=", ".join(case.__name__ for case in CASES))
+    parser.add_argument("--volume", type=size, default=256 * MB)
+    parser.add_argument("--connections", type=int, default=2000)
+    parser.add_argument("--requests", type=int, default=50_000)
+    parser.add_argument("--slice", type=int, default=5, help="seconds of load between looks at the memory")
+    options = parser.parse_args()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    passed = failed = 0
+    for case in CASES:
+        if options.cases and case.__name__ not in options.cases:
+            continue
+        try:
+            print(f"ok      {case.__name__}: {case(options)}", flush=True)
+            passed += 1
+        except Exception:
+            failed += 1
+            print(f"FAILED  {case.__name__}", flush=True)
+            traceback.print_exc(file=sys.stdout)
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+import Model
+import TestSupport
+import Testing
+
+/// Output reaches the hub once, whole and in order.
+@Suite struct LogTests {
+    private static let url = "https://git.example.org/app.git"
+
+    private static func live<Result: Sendable>(
+        seed: UInt64, _ body: @escaping @Sendable (World, SimulatedMachine, String) async throws -> Result
+    ) throws -> Result {
+        let random = SeededRandom(seed)
+        let clock = VirtualTime(random: random.fork())
+        return try clock.run {
+            let world = try World(clock: clock, random: random)
+            try await world.startHub()
+            let stack = try await world.createStack("default")
+            let machine = try await world.addMachine(stackId: stack)
+            world.startAgent(machine)
+            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
+            let service = try await world.createService("web", stackId: stack, url: url, ["build_command": "make"])
+            try await clock.sleep(for: .seconds(20))
+            let result = try await body(world, machine, service)
+            await world.shutDown()
+            return result
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 4, 5])
+    func `lost answers and an agent's death repeat and lose nothing`(_ seed: UInt64) throws {
+        let (said, heard) = try Self.live(seed: seed) { world, machine, service in
+            let unit = try #require(machine.unitIds.first { $0.hasPrefix("app.web.") })
+            world.setLoss(0.3)
+            var said = ""
+            for number in 0..<200 {
+                let line = "line \(number) ä€𝄞\n"
+                said += line
+                try await machine.print(line, unit: unit)
+                try await world.clock.sleep(for: .milliseconds(70))
+                if number % 40 == 30 { world.killAgent(machine) }
+                if number == 100 { world.killHub() }
+            }
+            world.setLoss(0)
+            try await world.clock.sleep(for: .seconds(60))
+            let node = try await world.nodes()[0]["id"]?.stringValue ?? ""
+            return (said, try await world.log("service", service, of: node))
+        }
+        #expect(said == heard)
+    }
+
+    @Test func `the output of a failed build is sent after the next one has begun`() throws {
+        let (log, isActive) = try Self.live(seed: 9) { world, machine, service in
+            let slow = SimulatedApplication(buildTime: .seconds(5), buildExitCode: 2)
+            world.source.push(Self.url, commit: String(repeating: "b", count: 40), slow)
+            try await world.deploy(service)
+            try await world.clock.sleep(for: .seconds(2))
+            let unit = try #require(machine.unitIds.first { $0.hasPrefix("build.web.") })
+            world.setCable(machine, isIn: false)
+            try await machine.print("the last words\n", unit: unit)
+            world.source.push(Self.url, commit: String(repeating: "c", count: 40), SimulatedApplication())
+            try await world.deploy(service)
+            try await world.clock.sleep(for: .seconds(30))
+            world.setCable(machine, isIn: true)
+            try await world.clock.sleep(for: .seconds(60))
+            let node = try await world.nodes()[0]["id"]?.stringValue ?? ""
+            let failed = try await world.deployments(of: service).first { deployment in
+                deployment["commit"]?.stringValue?.hasPrefix("bb") == true
+            }
+            let log = try await world.log("build", failed?["id"]?.stringValue ?? "", of: node)
+            return (log, try await world.show("service", service)["status"] == "active")
+        }
+        #expect(log == "building\nthe last words\n")
+        #expect(isActive)
+    }
+
+    @Test func `a deployment says how large its release is`() throws {
+        let deployment = try Self.live(seed: 4) { world, _, service in
+            try await world.deployments(of: service)[0]
+        }
+        #expect(deployment["files"] == 1)
+        #expect((deployment["bytes"]?.intValue ?? 0) >= 40)
+    }
+}
