@@ -79,6 +79,7 @@ let package = Package(
         library("Model", "Sources/Model", []),
         library("AgentProtocol", "Sources/Protocol", ["Model", crypto]),
         library("Host", "Sources/Host", ["Model"]),
+        library("Workflow", "Sources/Workflow", ["Model", "Host"]),
         library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", crypto]),
         library(
             "Catalog", "Sources/Catalog",
@@ -86,13 +87,16 @@ let package = Package(
 
         library(
             "HubStore", "Sources/Hub/Store",
-            ["Model", "Host", "AgentProtocol", "ResourceKit", product("GRDB", "GRDB.swift")]),
+            ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow", product("GRDB", "GRDB.swift")]),
+        library("HubWorkflows", "Sources/Hub/Workflows", ["Model", "Host", "Workflow", logging]),
         .target(
             name: "HubCore",
             dependencies: [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "CRoost", crypto, logging,
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "Workflow", "CRoost", crypto,
+                logging,
             ] + families.map { .init(stringLiteral: "\($0)Resources") },
-            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard"], sources: ["Engine", "Fleet", "Identity"],
+            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard", "Workflows"],
+            sources: ["Engine", "Fleet", "Identity"],
             swiftSettings: strict),
         library(
             "HubAPI", "Sources/Hub/API",
@@ -161,9 +165,12 @@ let package = Package(
         library(
             "TestSupport", "Sources/TestSupport",
             [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", crypto,
-                logging,
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", "CRoost",
+                crypto, logging,
             ]),
+        .executableTarget(
+            name: "workflow-bench", dependencies: ["Model", "Host", "Workflow", "HubStore", "HubWorkflows", logging],
+            path: "Benchmarks/Workflows", swiftSettings: strict),
         .executableTarget(
             name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate",
             swiftSettings: strict),
@@ -172,11 +179,14 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
+                "HubAPI", "TestSupport", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
+        tests(
+            "WorkflowTests", "Tests/Workflow",
+            ["Model", "Host", "Workflow", "ResourceKit", "HubStore", "HubWorkflows", logging]),
         tests("ModelTests", "Tests/Model", ["Model"]),
         tests("NodeTests", "Tests/Node", ["Model", "Host", "AgentProtocol", "Node", crypto]),
         tests("FirewallTests", "Tests/Firewall", ["Model", "NodeFirewall"]),

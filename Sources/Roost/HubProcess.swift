@@ -1,6 +1,7 @@
 import AgentProtocol
 import Catalog
 import Dashboard
+import Glibc
 import HubAPI
 import HubCore
 import HubStore
@@ -22,13 +23,21 @@ struct HubProcess: Sendable {
     var front = HubFront()
 
     /// Opens or makes everything below `DIR/hub`, and `DIR/admin.key` when there is none.
-    static func open(dataFolder: String, address: SocketAddressText, logger: Logger) async throws -> HubProcess {
+    ///
+    /// - Parameter store: a PostgreSQL URL, or a file that holds one; else `ROOST_STORE` says, else it is SQLite.
+    static func open(
+        dataFolder: String, address: SocketAddressText, store choice: String? = nil, logger: Logger
+    ) async throws -> HubProcess {
         let clock = LiveClock()
         let random = LiveRandom()
         let folder = "\(dataFolder)/hub"
         try await LiveFiles().makeFolder(dataFolder, mode: 0o755)
         try await LiveFiles().makeFolder(folder, mode: 0o700)
-        let store = try SQLiteStore(path: "\(folder)/roost.db", kinds: Catalog.kinds, clock: clock, random: random)
+        let place = try StoreChoice(
+            option: choice, environment: getenv("ROOST_STORE").map { String(cString: $0) },
+            sqlitePath: "\(folder)/roost.db")
+        if case .postgres(let address) = place { logger.info("the store is \(address)") }
+        let store = try place.open(kinds: Catalog.kinds, clock: clock, random: random)
         let world = HubWorld(
             git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"),
             callbacks: HTTPCallbackSender(), clock: clock,

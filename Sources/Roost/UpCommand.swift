@@ -22,6 +22,12 @@ struct HubCommand: AsyncParsableCommand {
     var data = "/var/lib/roost"
     @Option(help: "Address of API and dashboard, HOST:PORT.")
     var listen = SocketAddressText(host: "127.0.0.1", port: 7600)
+    @Option(
+        help: """
+            PostgreSQL to keep everything in, as a URL without a password or a file that holds a URL; ROOST_STORE says \
+            the same. Without it, a SQLite file in the data folder.
+            """)
+    var store: String?
     @Option(help: "Certificate chain in PEM; with it the hub speaks TLS.")
     var tlsCertificate: String?
     @Option(help: "Key of the certificate in PEM.")
@@ -43,7 +49,7 @@ struct HubCommand: AsyncParsableCommand {
 
     func run() async throws {
         let logger = log.makeLogger("hub")
-        var process = try await HubProcess.open(dataFolder: data, address: listen, logger: logger)
+        var process = try await HubProcess.open(dataFolder: data, address: listen, store: store, logger: logger)
         if let tlsCertificate, let tlsKey {
             process.front.tls = try .hub(certificate: tlsCertificate, key: tlsKey)
         }

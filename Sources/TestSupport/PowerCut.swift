@@ -2,7 +2,9 @@ public import Host
 import Synchronization
 
 /// The error of a simulated power cut.
-public struct PowerCut: Error {}
+public struct PowerCut: Error {
+    public init() {}
+}
 
 /// Counts effects, and cuts the power at one of them; from then on nothing takes effect.
 public final class CuttingGate: EffectGate {

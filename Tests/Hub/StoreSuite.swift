@@ -2,11 +2,12 @@ import Host
 import HubStore
 import Model
 import ResourceKit
+import TestSupport
 import Testing
 
 /// Where a store under test keeps its data. A new kind of store is a new case.
 enum Medium: String, CaseIterable, Sendable {
-    case memory, file
+    case memory, file, postgres
 
     func open(_ clock: any HostClock, _ folder: TemporaryFolder) throws -> any Store {
         switch self {
@@ -14,6 +15,10 @@ enum Medium: String, CaseIterable, Sendable {
         case .file:
             try SQLiteStore(
                 path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: clock, random: MachineRandom())
+        case .postgres:
+            try PostgresStore(
+                address: PostgresAddress(PostgresServer.running().newDatabase()), kinds: TestKinds.all, clock: clock,
+                random: MachineRandom())
         }
     }
 }

@@ -1,3 +1,4 @@
+public import HubStore
 import Synchronization
 
 /// Tells subscribers what was committed. A slow subscriber costs a bounded amount of memory: equal changes that wait

@@ -2,6 +2,7 @@ import Host
 import HubStore
 import Model
 import ResourceKit
+import Workflow
 
 /// A transaction that remembers what was changed through it: for the change feed, and for plans.
 final class RecordingTransaction: StoreTransaction {
@@ -71,6 +72,9 @@ final class RecordingTransaction: StoreTransaction {
     }
     func counts() throws -> [String: [String: Int]] { try inner.counts() }
     func claimHolder(_ claim: String) throws -> String? { try inner.claimHolder(claim) }
+
+    func startWorkflow(_ run: NewRun) throws { try inner.startWorkflow(run) }
+    func announce(_ changes: [HubChange]) throws { try inner.announce(changes) }
 
     func cell(_ space: String, _ key: String) throws -> JSONValue? { try inner.cell(space, key) }
     func cells(_ space: String) throws -> [(key: String, value: JSONValue)] { try inner.cells(space) }

@@ -85,8 +85,15 @@ extension Hub {
             group.addTask { await self.settleStacks() }
             group.addTask { await self.markChangedStacks() }
             group.addTask { await self.markAllStacksAgain() }
+            group.addTask { await self.hearOtherHubs() }
             await group.waitForAll()
         }
+    }
+
+    /// Dashboards and loops of this hub learn what others on the same store did.
+    private func hearOtherHubs() async {
+        guard let announcements = store.announcements() else { return }
+        for await announced in announcements { changes.publish(announced) }
     }
 
     private func resolvePending() async {

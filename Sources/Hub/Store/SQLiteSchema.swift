@@ -16,7 +16,7 @@ enum SQLiteSchema {
                 .storage, "The database was written by a newer version of Roost.",
                 hint: "Start the newer program, or restore a backup of this version.", context: "schema \(found)")
         }
-        for statement in tables { try db.execute(sql: statement) }
+        for statement in tables + workflowTables { try db.execute(sql: statement) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
         for kind in kinds { try installIndexes(of: kind, in: db) }
     }
@@ -81,51 +81,19 @@ enum SQLiteSchema {
         """,
     ]
 
-    /// Fields that lists sort by with the help of an index.
-    static func sortedFields(of kind: ResourceKind) -> [String] {
-        var names: [String] = []
-        for name in kind.columns + kind.searched where !names.contains(name) && sortExpression(kind, name) != nil {
-            names.append(name)
-        }
-        return names
-    }
-
-    /// SQL that sorts by a field of one value; nil when there is no such field, or it is secret, or a list.
-    static func sortExpression(_ kind: ResourceKind, _ name: String) -> String? {
-        guard isPlain(name) else { return nil }
-        for (fields, column) in [(kind.fields, "spec"), (kind.reported, "state")] {
-            guard let field = fields.first(where: { $0.name == name }), !field.isSecret else { continue }
-            switch field.kind {
-            case .list, .map, .object, .environmentValue: continue
-            default: return "ifnull(json_extract(\(column), '$.\(name)'), '')"
-            }
-        }
-        return nil
-    }
-
-    /// Whether a name can be written into SQL as it is. Kinds and fields are declared by us; this keeps it that way.
-    static func isPlain(_ name: String) -> Bool {
-        !name.isEmpty
-            && name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 || $0 == 45 }
-    }
-
-    static func indexName(_ kind: ResourceKind, _ field: String, byParent: Bool) -> String {
-        "\"sort_\(kind.name)_\(field)\(byParent ? "_parent" : "")\""
-    }
-
     private static func installIndexes(of kind: ResourceKind, in db: Database) throws {
-        precondition(isPlain(kind.name), "a kind's name must be plain")
-        for field in sortedFields(of: kind) {
-            guard let expression = sortExpression(kind, field) else { continue }
+        precondition(SQLSorting.isPlain(kind.name), "a kind's name must be plain")
+        for field in SQLSorting.indexedFields(of: kind) {
+            guard let expression = SQLSorting.expression(kind, field, .sqlite) else { continue }
             try db.execute(
                 sql: """
-                    CREATE INDEX IF NOT EXISTS \(indexName(kind, field, byParent: false))
+                    CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: false))
                     ON resources(\(expression)) WHERE kind = '\(kind.name)'
                     """)
             guard kind.parent != nil else { continue }
             try db.execute(
                 sql: """
-                    CREATE INDEX IF NOT EXISTS \(indexName(kind, field, byParent: true))
+                    CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: true))
                     ON resources(parent_id, \(expression)) WHERE kind = '\(kind.name)'
                     """)
         }

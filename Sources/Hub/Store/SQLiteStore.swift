@@ -64,6 +64,18 @@ public final class SQLiteStore: Store {
     public func read<Result: Sendable>(
         _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
     ) async throws -> Result {
+        try await readRows { try body($0) }
+    }
+
+    public func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        try await writeRows { try body($0) }
+    }
+
+    func readRows<Result: Sendable>(
+        _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+    ) async throws -> Result {
         do {
             guard commits != nil else { return try readHere(body) }
             return try await database.read { [self] db in try body(transaction(db)) }
@@ -72,8 +84,8 @@ public final class SQLiteStore: Store {
         }
     }
 
-    public func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    func writeRows<Result: Sendable>(
+        _ body: @escaping @Sendable (SQLTransaction) throws -> Result
     ) async throws -> Result {
         do {
             guard let commits else { return try writeHere(body) }
@@ -96,12 +108,13 @@ public final class SQLiteStore: Store {
         try database.read { db in try transaction(db).pagePlan(kind, query) }
     }
 
-    private func transaction(_ db: Database) -> SQLiteTransaction {
-        SQLiteTransaction(db: db, now: clock.now(), random: random, kinds: kinds, parsed: parsed)
+    private func transaction(_ db: Database) -> SQLTransaction {
+        SQLTransaction(
+            database: SQLiteDatabase(db: db), now: clock.now(), random: random, kinds: kinds, parsed: parsed)
     }
 
     // These call GRDB's synchronous variants, which an asynchronous function cannot name.
-    private func readHere<Result>(_ body: (any StoreTransaction) throws -> Result) throws -> Result {
+    private func readHere<Result>(_ body: (SQLTransaction) throws -> Result) throws -> Result {
         // GRDB's `read` guards with PRAGMA query_only, after which SQLite compiles every statement anew.
         try database.unsafeRead { db in
             let before = db.totalChangesCount
@@ -111,7 +124,7 @@ public final class SQLiteStore: Store {
         }
     }
 
-    private func writeHere<Result>(_ body: (any StoreTransaction) throws -> Result) throws -> Result {
+    private func writeHere<Result>(_ body: (SQLTransaction) throws -> Result) throws -> Result {
         try database.writeWithoutTransaction { db in try db.inWholeTransaction { try body(transaction(db)) } }
     }
 

@@ -1,5 +1,6 @@
 public import Model
 public import ResourceKit
+public import Workflow
 
 /// Where the hub keeps everything. SQLite today; every method is asynchronous so that a database across a network can
 /// stand behind it without touching callers.
@@ -16,7 +17,14 @@ public protocol Store: Sendable {
         _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
     ) async throws -> Result
 
+    /// What other hubs on the same store commit from now on; nil for a store that no other hub can use.
+    func announcements() -> AsyncStream<[HubChange]>?
+
     func close() async throws
+}
+
+extension Store {
+    public func announcements() -> AsyncStream<[HubChange]>? { nil }
 }
 
 /// One transaction. Not to be kept beyond the body that received it.
@@ -29,6 +37,11 @@ public protocol StoreTransaction: ResourceTransaction {
     func counts() throws -> [String: [String: Int]]
     /// Id of the resource that holds a claim.
     func claimHolder(_ claim: String) throws -> String?
+
+    /// Starts a run of a workflow with this transaction, or not at all; nothing happens when there is one with its id.
+    func startWorkflow(_ run: NewRun) throws
+    /// Tells other hubs on the same store, once this is committed.
+    func announce(_ changes: [HubChange]) throws
 
     /// Small values under a space and a key: sessions, nonces, receipts, heartbeats, idempotency keys.
     func cell(_ space: String, _ key: String) throws -> JSONValue?

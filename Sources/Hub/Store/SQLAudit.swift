@@ -1,8 +1,7 @@
 import AgentProtocol
-import GRDB
 import Model
 
-extension SQLiteTransaction {
+extension SQLTransaction {
     private static let auditColumns =
         "id, time, actor, action, resource_kind, resource_id, address, outcome, body, hash"
 
@@ -12,8 +11,7 @@ extension SQLiteTransaction {
         let previous = try row("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1", [])
         var entry = entry
         // Numbered here and not by SQLite, because the number is hashed as well.
-        let next: Int64? = try row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[0]
-        entry.id = (next ?? 0) + 1
+        entry.id = try auditCount() + 1
         try execute(
             "INSERT INTO audit (\(Self.auditColumns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -21,6 +19,15 @@ extension SQLiteTransaction {
                 entry.resourceId, entry.address, entry.outcome, entry.body.canonicalText,
                 Self.hash(of: entry, after: previous?[1] ?? ""),
             ])
+        if isPostgres { try execute("UPDATE audit_count SET count = ?", [entry.id]) }
+    }
+
+    /// Number of the newest entry that there ever was.
+    private func auditCount() throws -> Int64 {
+        try row(
+            isPostgres ? "SELECT count FROM audit_count" : "SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[
+                0]
+            ?? 0
     }
 
     private static func hash(of entry: AuditEntry, after previous: String) -> String {
@@ -33,16 +40,16 @@ extension SQLiteTransaction {
         return sha256Hex(Array(previous.utf8) + content.canonicalBytes)
     }
 
-    private static func entry(_ row: Row) throws -> AuditEntry {
+    private static func entry(_ row: SQLRow) throws -> AuditEntry {
         AuditEntry(
             id: row[0], time: Timestamp(millisecondsSinceEpoch: row[1]), actor: row[2], action: row[3],
             resourceKind: row[4], resourceId: row[5], address: row[6], outcome: row[7], body: try json(row[8]))
     }
 
     func audit(_ filter: AuditFilter) throws -> [AuditEntry] {
-        var conditions = ["1"]
-        var arguments: StatementArguments = []
-        func require(_ condition: String, _ value: (any DatabaseValueConvertible)?) {
+        var conditions = ["1 = 1"]
+        var arguments: [(any SQLEncodable)?] = []
+        func require(_ condition: String, _ value: (any SQLEncodable)?) {
             guard let value else { return }
             conditions.append(condition)
             arguments += [value]
@@ -65,17 +72,18 @@ extension SQLiteTransaction {
     func firstBrokenAudit() throws -> Int64? {
         var previous = ""
         var expected: Int64 = 1
-        let cursor = try Row.fetchCursor(
-            try db.cachedStatement(sql: "SELECT \(Self.auditColumns) FROM audit ORDER BY id"))
-        while let row = try cursor.next() {
-            let entry = try Self.entry(row)
-            guard entry.id == expected, row[9] as String == Self.hash(of: entry, after: previous) else {
-                return expected
+        while true {
+            let page = try rows(
+                "SELECT \(Self.auditColumns) FROM audit WHERE id >= ? ORDER BY id LIMIT 500", [expected])
+            for row in page {
+                let entry = try Self.entry(row)
+                guard entry.id == expected, row[9] as String == Self.hash(of: entry, after: previous) else {
+                    return expected
+                }
+                previous = row[9]
+                expected += 1
             }
-            previous = row[9]
-            expected += 1
+            if page.isEmpty { return try auditCount() == expected - 1 ? nil : expected }
         }
-        let count: Int64? = try row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [])?[0]
-        return (count ?? 0) == expected - 1 ? nil : expected
     }
 }

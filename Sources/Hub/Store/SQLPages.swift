@@ -1,8 +1,7 @@
-import GRDB
 import Model
 import ResourceKit
 
-extension SQLiteTransaction {
+extension SQLTransaction {
     /// Above this many hits, walking the list in order and testing each row finds a page sooner than sorting all hits.
     private static let hitsMax = 1000
 
@@ -11,7 +10,7 @@ extension SQLiteTransaction {
         var sort: String
         var index: String?
         var conditions: [String]
-        var arguments: StatementArguments
+        var arguments: [(any SQLEncodable)?]
         var descending: Bool
 
         func text(columns: String, limit: Int) -> String {
@@ -35,16 +34,14 @@ extension SQLiteTransaction {
         }
         let cursor = PageCursor(
             kind: kind.name, sort: query.sort, descending: query.descending,
-            value: Self.value(last[13]), seq: last[0])
+            value: last[13], seq: last[0])
         return RecordPage(records: records, nextCursor: cursor.text)
     }
 
     func pagePlan(_ kind: ResourceKind, _ query: ListQuery) throws -> [String] {
         let sql = try pageSQL(kind, query)
-        return try Row.fetchAll(
-            db, sql: "EXPLAIN QUERY PLAN " + sql.text(columns: Self.columns, limit: query.limit),
-            arguments: sql.arguments
-        ).map { $0["detail"] }
+        return try rows("EXPLAIN QUERY PLAN " + sql.text(columns: Self.columns, limit: query.limit), sql.arguments)
+            .map { $0[3] }
     }
 
     private func pageSQL(_ kind: ResourceKind, _ query: ListQuery) throws -> PageSQL {
@@ -54,7 +51,7 @@ extension SQLiteTransaction {
         switch query.brands {
         case .all: break
         case .only(let brands):
-            sql.add("brand_id IN (\(brands.map { _ in "?" }.joined(separator: ", ")))", StatementArguments(brands))
+            sql.add("brand_id IN (\(brands.map { _ in "?" }.joined(separator: ", ")))", brands)
         }
         if let text = query.search?.lowercased(), !text.isEmpty { try addSearch(text, to: &sql) }
         if let cursor = query.cursor { try addCursor(cursor, kind, query, to: &sql) }
@@ -69,17 +66,18 @@ extension SQLiteTransaction {
         case "updated_at": index = query.parentId == nil ? "resources_updated" : nil
         case "id": index = query.parentId == nil ? "resources_id" : nil
         default:
-            guard let expression = SQLiteSchema.sortExpression(kind, query.sort) else {
+            guard let expression = SQLSorting.expression(kind, query.sort, database.dialect) else {
                 throw Problem.invalid("sort", "must be created_at, updated_at, id or a field of one value")
             }
             sort = expression
-            if SQLiteSchema.sortedFields(of: kind).contains(query.sort), query.parentId == nil || kind.parent != nil {
-                index = SQLiteSchema.indexName(kind, query.sort, byParent: query.parentId != nil)
+            if SQLSorting.indexedFields(of: kind).contains(query.sort), query.parentId == nil || kind.parent != nil {
+                index = SQLSorting.indexName(kind, query.sort, byParent: query.parentId != nil)
             }
         }
         // The kind is written out, so that SQLite can tell that a partial index fits.
         return PageSQL(
-            sort: sort, index: index, conditions: ["kind = '\(kind.name)'"], arguments: [], descending: query.descending
+            sort: sort, index: isPostgres ? nil : index, conditions: ["kind = '\(kind.name)'"], arguments: [],
+            descending: query.descending
         )
     }
 
@@ -94,12 +92,19 @@ extension SQLiteTransaction {
     }
 
     private func addSearch(_ text: String, to sql: inout PageSQL) throws {
-        if let match = Self.match(text), try !hasManyHits(match) {
+        if isPostgres {
+            sql.add("search_text LIKE ?", [Self.pattern(text)])
+        } else if let match = Self.match(text), try !hasManyHits(match) {
             sql.index = nil
             sql.add("seq IN (SELECT rowid FROM resource_text WHERE resource_text MATCH ?)", [match])
         } else {
             sql.add("instr(search_text, ?) > 0", [text])
         }
+    }
+
+    /// What PostgreSQL's trigram index can look up.
+    private static func pattern(_ text: String) -> String {
+        "%" + text.map { "%_\\".contains($0) ? "\\\($0)" : String($0) }.joined() + "%"
     }
 
     private func hasManyHits(_ match: String) throws -> Bool {
@@ -118,7 +123,7 @@ extension SQLiteTransaction {
 
     private func addCursor(_ text: String, _ kind: ResourceKind, _ query: ListQuery, to sql: inout PageSQL) throws {
         guard let cursor = PageCursor(text), cursor.kind == kind.name, cursor.sort == query.sort,
-            cursor.descending == query.descending, let value = Self.databaseValue(cursor.value)
+            cursor.descending == query.descending, let value = Self.argument(cursor.value)
         else { throw Problem.invalid("cursor", "does not belong to this list; start again without it") }
         let comparison = query.descending ? "<" : ">"
         if query.sort == "id" {
@@ -128,20 +133,11 @@ extension SQLiteTransaction {
         }
     }
 
-    private static func value(_ value: DatabaseValue) -> JSONValue {
-        switch value.storage {
-        case .int64(let number): .int(number)
-        case .double(let number): .double(number)
-        case .string(let text): .string(text)
-        case .null, .blob: .null
-        }
-    }
-
-    private static func databaseValue(_ value: JSONValue) -> DatabaseValue? {
+    private static func argument(_ value: JSONValue) -> (any SQLEncodable)? {
         switch value {
-        case .int(let number): number.databaseValue
-        case .double(let number): number.databaseValue
-        case .string(let text): text.databaseValue
+        case .int(let number): number
+        case .double(let number): number
+        case .string(let text): text
         default: nil
         }
     }
@@ -152,13 +148,16 @@ extension SQLiteTransaction {
         let text = text.lowercased()
         guard !kinds.isEmpty, !text.isEmpty else { return [] }
         var conditions = ["kind IN (\(kinds.map { "'\($0.name)'" }.joined(separator: ", ")))"]
-        var arguments: StatementArguments = []
+        var arguments: [(any SQLEncodable)?] = []
         if case .only(let ids) = brands {
             guard !ids.isEmpty else { return [] }
             conditions.append("brand_id IN (\(ids.map { _ in "?" }.joined(separator: ", ")))")
-            arguments += StatementArguments(ids)
+            arguments += ids
         }
-        if let match = Self.match(text) {
+        if isPostgres {
+            conditions.append("search_text LIKE ?")
+            arguments += [Self.pattern(text)]
+        } else if let match = Self.match(text) {
             conditions.append("seq IN (SELECT rowid FROM resource_text WHERE resource_text MATCH ?)")
             arguments += [match]
         } else {
@@ -182,8 +181,8 @@ extension SQLiteTransaction {
     }
 }
 
-extension SQLiteTransaction.PageSQL {
-    fileprivate mutating func add(_ condition: String, _ values: StatementArguments) {
+extension SQLTransaction.PageSQL {
+    fileprivate mutating func add(_ condition: String, _ values: [(any SQLEncodable)?]) {
         conditions.append(condition)
         arguments += values
     }

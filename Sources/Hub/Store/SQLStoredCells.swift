@@ -1,7 +1,6 @@
-import GRDB
 import Model
 
-extension SQLiteTransaction {
+extension SQLTransaction {
     func cell(_ space: String, _ key: String) throws -> JSONValue? {
         try row(
             "SELECT value FROM cells WHERE space = ? AND key = ? AND (expires IS NULL OR expires > ?)",
@@ -18,7 +17,10 @@ extension SQLiteTransaction {
 
     func putCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws {
         try execute(
-            "INSERT OR REPLACE INTO cells (space, key, value, expires) VALUES (?, ?, ?, ?)",
+            """
+            INSERT INTO cells (space, key, value, expires) VALUES (?, ?, ?, ?)
+            ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+            """,
             [space, key, value.canonicalText, expires?.millisecondsSinceEpoch])
     }
 
@@ -27,10 +29,10 @@ extension SQLiteTransaction {
         try execute(
             """
             INSERT INTO cells (space, key, value, expires) VALUES (?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET value = excluded.value, expires = excluded.expires WHERE cells.expires <= ?
+            ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+            WHERE cells.expires <= ?
             """,
-            [space, key, value.canonicalText, expires?.millisecondsSinceEpoch, now.millisecondsSinceEpoch])
-        return db.changesCount > 0
+            [space, key, value.canonicalText, expires?.millisecondsSinceEpoch, now.millisecondsSinceEpoch]) > 0
     }
 
     func removeCell(_ space: String, _ key: String) throws {
@@ -39,6 +41,5 @@ extension SQLiteTransaction {
 
     func removeExpiredCells() throws -> Int {
         try execute("DELETE FROM cells WHERE expires <= ?", [now.millisecondsSinceEpoch])
-        return db.changesCount
     }
 }

@@ -1,14 +1,16 @@
-import GRDB
 import Host
 import Model
 import ResourceKit
+import Workflow
 
-/// A transaction on SQLite: records and claims. Cells, events, audit, logs and lists are in extensions.
-struct SQLiteTransaction: StoreTransaction {
-    let db: Database
+/// A transaction in either database: records and claims. Cells, events, audit, logs and lists are in extensions.
+struct SQLTransaction: StoreTransaction {
+    let database: any SQLDatabase
     let now: Timestamp
     let random: any RandomSource
     let kinds: [String: ResourceKind]
+    /// Names the hub in what it announces to others.
+    var announcer = ""
     let parsed: ParsedRecords
 
     static let columns = """
@@ -16,19 +18,21 @@ struct SQLiteTransaction: StoreTransaction {
         updated_at
         """
 
-    func rows(_ sql: String, _ arguments: StatementArguments) throws -> [Row] {
-        try Row.fetchAll(try db.cachedStatement(sql: sql), arguments: arguments)
+    var isPostgres: Bool { database.dialect == .postgres }
+
+    func rows(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> [SQLRow] {
+        try database.rows(sql, arguments.map { $0?.sqlValue ?? .null })
     }
 
-    func row(_ sql: String, _ arguments: StatementArguments) throws -> Row? {
-        try Row.fetchOne(try db.cachedStatement(sql: sql), arguments: arguments)
+    func row(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> SQLRow? { try rows(sql, arguments).first }
+
+    /// Number of rows that were changed.
+    @discardableResult
+    func execute(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> Int {
+        try database.execute(sql, arguments.map { $0?.sqlValue ?? .null })
     }
 
-    func execute(_ sql: String, _ arguments: StatementArguments) throws {
-        try db.cachedStatement(sql: sql).execute(arguments: arguments)
-    }
-
-    func record(_ row: Row) throws -> ResourceRecord {
+    func record(_ row: SQLRow) throws -> ResourceRecord {
         guard let status = ResourceStatus(rawValue: row[6]),
             let members = try parsed.members(of: row[0], spec: row[8], state: row[9])
         else {
@@ -44,13 +48,8 @@ struct SQLiteTransaction: StoreTransaction {
 
     /// The kind is written out: SQLite would compile a statement with `kind = ?` anew for each call, to see which
     /// indexes of single kinds fit.
-    private func records(_ condition: String, _ arguments: StatementArguments) throws -> [ResourceRecord] {
-        let statement = try db.cachedStatement(sql: "SELECT \(Self.columns) FROM resources WHERE \(condition)")
-        // A cursor reads in place; fetched rows would each be copied first.
-        let cursor = try Row.fetchCursor(statement, arguments: arguments)
-        var records: [ResourceRecord] = []
-        while let row = try cursor.next() { records.append(try record(row)) }
-        return records
+    private func records(_ condition: String, _ arguments: [(any SQLEncodable)?]) throws -> [ResourceRecord] {
+        try rows("SELECT \(Self.columns) FROM resources WHERE \(condition)", arguments).map(record)
     }
 
     static func json(_ text: String) throws -> JSONValue { try JSONParser.parse(text) }
@@ -73,10 +72,11 @@ struct SQLiteTransaction: StoreTransaction {
         var stored = record
         stored.updatedAt = now
         let spec = JSONValue.object(stored.spec).canonicalText
+        let same = isPostgres ? "IS NOT DISTINCT FROM" : "IS"
         let old = try row(
             """
-            SELECT seq, version, search_text, parent_id IS ? AND brand_id IS ? AND tenant_id IS ? AND status = ?
-            AND spec = ? AND created_at = ? FROM resources WHERE kind = '\(kind.name)' AND id = ?
+            SELECT seq, version, search_text, CASE WHEN parent_id \(same) ? AND brand_id \(same) ? AND
+            tenant_id \(same) ? AND status = ? AND spec = ? AND created_at = ? THEN 1 ELSE 0 END FROM resources WHERE kind = '\(kind.name)' AND id = ?
             """,
             [
                 stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, spec,
@@ -85,18 +85,19 @@ struct SQLiteTransaction: StoreTransaction {
         stored.version = (old?[1] ?? 0) + 1
         let text = Self.searchText(of: stored, kind)
         if let old {
-            try replace(old, stored, spec: spec, text)
+            try replace(old, kind, stored, spec: spec, text)
         } else {
-            try insert(stored, spec: spec, text)
+            try insert(stored, kind, spec: spec, text)
         }
         try takeClaims(of: stored, kind)
         return stored
     }
 
-    private func replace(_ old: Row, _ stored: ResourceRecord, spec: String, _ text: String) throws {
+    private func replace(_ old: SQLRow, _ kind: ResourceKind, _ stored: ResourceRecord, spec: String, _ text: String) throws {
         let seq: Int64 = old[0]
+        let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: stored, kind)] : []
         let state = JSONValue.object(stored.state).canonicalText
-        if old[3] {
+        if old[3], !isPostgres {
             // SQLite writes an index anew for each column that a statement names, changed or not, so the usual change
             // names few.
             try execute(
@@ -109,31 +110,36 @@ struct SQLiteTransaction: StoreTransaction {
             try execute(
                 """
                 UPDATE resources SET parent_id = ?, brand_id = ?, tenant_id = ?, status = ?, status_message = ?,
-                spec = ?, state = ?, version = ?, created_at = ?, updated_at = ?, search_text = ? WHERE seq = ?
+                spec = ?, state = ?, version = ?, created_at = ?, updated_at = ?, search_text = ?
+                \(isPostgres ? ", sort_keys = CAST(? AS jsonb)" : "") WHERE seq = ?
                 """,
                 [
                     stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, stored.statusMessage,
                     spec, state, stored.version, stored.createdAt.millisecondsSinceEpoch,
-                    stored.updatedAt.millisecondsSinceEpoch, text, seq,
-                ])
+                    stored.updatedAt.millisecondsSinceEpoch, text,
+                ] + keys + [seq])
         }
-        if old[2] as String != text {
+        if !isPostgres, old[2] as String != text {
             try execute("UPDATE resource_text SET text = ? WHERE rowid = ?", [text, seq])
         }
     }
 
-    private func insert(_ stored: ResourceRecord, spec: String, _ text: String) throws {
-        try execute(
+    private func insert(_ stored: ResourceRecord, _ kind: ResourceKind, spec: String, _ text: String) throws {
+        let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: stored, kind)] : []
+        let added = try row(
             """
             INSERT INTO resources (kind, id, parent_id, brand_id, tenant_id, status, status_message, spec, state,
-            version, created_at, updated_at, search_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            version, created_at, updated_at, search_text\(isPostgres ? ", sort_keys" : ""))
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?\(isPostgres ? ", ?::jsonb" : "")) RETURNING seq
             """,
             [
                 stored.kind, stored.id, stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue,
                 stored.statusMessage, spec, JSONValue.object(stored.state).canonicalText, stored.version,
                 stored.createdAt.millisecondsSinceEpoch, stored.updatedAt.millisecondsSinceEpoch, text,
-            ])
-        try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [db.lastInsertedRowID, text])
+            ] + keys)
+        if !isPostgres, let added {
+            try execute("INSERT INTO resource_text (rowid, text) VALUES (?, ?)", [added[0] as Int64, text])
+        }
     }
 
     func remove(_ kind: String, _ id: String) throws {
@@ -141,9 +147,11 @@ struct SQLiteTransaction: StoreTransaction {
             return
         }
         try execute("DELETE FROM claims WHERE kind = ? AND id = ?", [kind, id])
-        try execute("DELETE FROM resource_text WHERE rowid = ?", [seq])
+        if !isPostgres { try execute("DELETE FROM resource_text WHERE rowid = ?", [seq]) }
         try execute("DELETE FROM resources WHERE seq = ?", [seq])
     }
+
+    func startWorkflow(_ run: NewRun) throws { _ = try startRun(run) }
 
     func claimHolder(_ claim: String) throws -> String? {
         try row("SELECT id FROM claims WHERE claim = ?", [claim])?[0]
@@ -174,6 +182,24 @@ struct SQLiteTransaction: StoreTransaction {
         return Problem(
             .conflict, "\"\(name)\" is taken already by another \(record.kind).", fields: fields,
             context: "\(claim) is held by \(holder)")
+    }
+
+    /// The values that lists sort by, without what PostgreSQL's JSON cannot hold.
+    private static func sortKeys(of record: ResourceRecord, _ kind: ResourceKind) -> String {
+        var keys: [String: JSONValue] = [:]
+        for (name, column) in SQLSorting.fields(of: kind) {
+            let value = column == .spec ? record.spec[name] : record.state[name]
+            if SQLSorting.isNumeric(name, kind) {
+                if value?.doubleValue != nil { keys[name] = value }
+                continue
+            }
+            if case .string(let text)? = value {
+                keys[name] = .string(String(text.unicodeScalars.lazy.filter { $0 != "\0" }.map(Character.init)))
+            } else if let value, !value.isNull {
+                keys[name] = value
+            }
+        }
+        return JSONValue.object(keys).canonicalText
     }
 
     /// Lower-case text of id and searched fields, one a line.

@@ -1,8 +1,6 @@
-import FoundationEssentials
-import GRDB
 import Model
 
-extension SQLiteTransaction {
+extension SQLTransaction {
     /// Text that arrives in small pieces is stored together up to this size, in bytes.
     private static let chunkBytes = 16_384
 
@@ -23,7 +21,7 @@ extension SQLiteTransaction {
             let piece = Array(bytes.prefix(Self.chunkBytes))
             try execute(
                 "INSERT INTO log_chunks (log, start, gap, text) VALUES (?, ?, ?, ?)",
-                [number, start, gap, Data(piece)])
+                [number, start, gap, piece])
             bytes.removeFirst(piece.count)
             start += Int64(piece.count)
             gap = 0
@@ -34,7 +32,7 @@ extension SQLiteTransaction {
 
     private func openLog(_ log: LogName) throws -> (number: Int64, end: Int64) {
         try execute(
-            "INSERT OR IGNORE INTO logs (source, id, node_id, stream_end) VALUES (?, ?, ?, 0)",
+            "INSERT INTO logs (source, id, node_id, stream_end) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING",
             [log.source, log.id, log.nodeId])
         let row = try row(
             "SELECT log, stream_end FROM logs WHERE source = ? AND id = ? AND node_id = ?",
@@ -46,19 +44,21 @@ extension SQLiteTransaction {
     private func fillLastChunk(_ number: Int64, _ start: inout Int64, _ bytes: inout [UInt8]) throws {
         let last = try row(
             "SELECT start, length(text) FROM log_chunks WHERE log = ? ORDER BY start DESC LIMIT 1", [number])
-        guard let last, last[0] + last[1] == start else { return }
+        guard let last, (last[0] as Int64) + (last[1] as Int64) == start else { return }
         let piece = Array(bytes.prefix(max(0, Self.chunkBytes - Int(last[1] as Int64))))
         guard !piece.isEmpty else { return }
         try execute(
-            "UPDATE log_chunks SET text = CAST(text || ? AS BLOB) WHERE log = ? AND start = ?",
-            [Data(piece), number, last[0] as Int64])
+            isPostgres
+                ? "UPDATE log_chunks SET text = text || ?::bytea WHERE log = ? AND start = ?"
+                : "UPDATE log_chunks SET text = CAST(text || ? AS BLOB) WHERE log = ? AND start = ?",
+            [piece, number, last[0] as Int64])
         start += Int64(piece.count)
         bytes.removeFirst(piece.count)
     }
 
     private func trimLog(_ number: Int64, bytesMax: Int) throws {
         let total: Int64 =
-            try row("SELECT ifnull(sum(length(text)), 0) FROM log_chunks WHERE log = ?", [number])?[0] ?? 0
+            try row("SELECT coalesce(sum(length(text)), 0) FROM log_chunks WHERE log = ?", [number])?[0] ?? 0
         var excess = total - Int64(bytesMax)
         while excess > 0 {
             let first = try row(
@@ -71,9 +71,10 @@ extension SQLiteTransaction {
             } else {
                 try execute(
                     """
-                    UPDATE log_chunks SET start = start + ?1, gap = 0, text = substr(text, ?1 + 1)
-                    WHERE log = ?2 AND start = ?3
-                    """, [excess, number, start])
+                    UPDATE log_chunks SET start = start + ?, gap = 0,
+                    text = substr(text, \(isPostgres ? "?::int" : "?"))
+                    WHERE log = ? AND start = ?
+                    """, [excess, excess + 1, number, start])
             }
             excess -= length
         }
@@ -88,13 +89,18 @@ extension SQLiteTransaction {
         let end: Int64 = found[1]
         let offset = min(max(offset, 0), end)
         var reader = LogReader(from: offset, bytesMax: bytesMax)
-        let cursor = try Row.fetchCursor(
-            try db.cachedStatement(
-                sql: """
-                    SELECT start, gap, text FROM log_chunks WHERE log = ?1 AND start >= ifnull((SELECT max(start)
-                    FROM log_chunks WHERE log = ?1 AND start <= ?2), 0) ORDER BY start
-                    """), arguments: [number, offset])
-        while let row = try cursor.next(), reader.take(start: row[0], gap: row[1], row[2] as Data) {}
+        let first = try row(
+            "SELECT coalesce(max(start), 0) FROM log_chunks WHERE log = ? AND start <= ?", [number, offset])
+        var next: Int64 = first?[0] ?? 0
+        while true {
+            let page = try rows(
+                "SELECT start, gap, text FROM log_chunks WHERE log = ? AND start >= ? ORDER BY start LIMIT 16",
+                [number, next])
+            guard let last = page.last,
+                page.allSatisfy({ reader.take(start: $0[0], gap: $0[1], $0[2] as [UInt8]) })
+            else { break }
+            next = (last[0] as Int64) + 1
+        }
         return reader.finished(streamEnd: end)
     }
 
@@ -125,10 +131,10 @@ private struct LogReader {
     }
 
     /// Adds a piece; false when there is no room for more.
-    mutating func take(start: Int64, gap: Int64, _ data: Data) -> Bool {
+    mutating func take(start: Int64, gap: Int64, _ data: [UInt8]) -> Bool {
         let pieceEnd = start + Int64(data.count)
         guard pieceEnd > from else { return true }
-        var piece = Array(data)
+        var piece = data
         piece.removeFirst(Int(max(0, from - start)))
         if begin == nil {
             begin = max(from, start)

@@ -1,8 +1,7 @@
-import GRDB
 import Model
 import ResourceKit
 
-extension SQLiteTransaction {
+extension SQLTransaction {
     private static let eventColumns = "id, time, kind, node_id, stack_id, service_id, deployment_id, message"
 
     func emit(_ event: HubEvent) throws {
@@ -18,8 +17,8 @@ extension SQLiteTransaction {
     }
 
     func events(_ filter: EventFilter) throws -> [HubEvent] {
-        var conditions = ["1"]
-        var arguments: StatementArguments = []
+        var conditions = ["1 = 1"]
+        var arguments: [(any SQLEncodable)?] = []
         func require(_ column: String, _ value: String?) {
             guard let value else { return }
             conditions.append("\(column) = ?")
@@ -53,6 +52,5 @@ extension SQLiteTransaction {
 
     func removeEvents(before time: Timestamp) throws -> Int {
         try execute("DELETE FROM events WHERE time < ?", [time.millisecondsSinceEpoch])
-        return db.changesCount
     }
 }

@@ -1,0 +1,135 @@
+public import Host
+public import Model
+public import ResourceKit
+import Synchronization
+
+/// The hub's database on PostgreSQL, for one hub or several.
+///
+/// Writes of all hubs come one after the other, as SQLite's do: each batch of them is one transaction under an advisory
+/// lock, committed with one sync of the disk. Reads see snapshots on connections of their own. A connection that breaks
+/// is opened anew; whether a commit that was under way then came through is asked of the server by the number of its
+/// transaction, so that nothing is done twice.
+public final class PostgresStore: Store {
+    private static let readers = 4
+    private static let journalLanes = 2
+    private static let patience: Duration = .seconds(8)
+    static let batchMax = 64
+
+    let kinds: [String: ResourceKind]
+    let clock: any HostClock
+    let random: any RandomSource
+    private let writes = WorkQueue<any PostgresJob>()
+    private let reads = WorkQueue<any PostgresJob>()
+    let journal = WorkQueue<JournalJob>()
+    /// Tells this hub's announcements from those of others.
+    let instance: String
+    let parsed = ParsedRecords()
+    let feed: PostgresFeed
+
+    /// Connects, and makes the tables that are missing.
+    /// - Throws: `unavailable`, `storage_failed`.
+    public init(
+        address: PostgresAddress, kinds: [ResourceKind], clock: any HostClock, random: any RandomSource
+    ) throws {
+        self.kinds = Dictionary(uniqueKeysWithValues: kinds.map { ($0.name, $0) })
+        self.clock = clock
+        self.random = random
+        instance = random.hex(8)
+        feed = PostgresFeed(address, instance: instance)
+        let link = PostgresLink(address, patience: Self.patience)
+        try link.retrying { try PostgresSchema.install(in: $0, kinds: kinds) }
+        let (writes, reads, journal) = (writes, reads, journal)
+        WorkThread.start { PostgresWriter(address, Self.patience).work(writes) }
+        for _ in 0..<Self.readers {
+            WorkThread.start { PostgresReader(address, Self.patience).work(reads) }
+        }
+        for _ in 0..<Self.journalLanes {
+            WorkThread.start { PostgresJournalLane(address, Self.patience).work(journal) }
+        }
+    }
+
+    public func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        try await readRows { try body($0) }
+    }
+
+    public func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        try await writeRows { try body($0) }
+    }
+
+    func readRows<Result: Sendable>(
+        _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+    ) async throws -> Result {
+        try await submit(to: reads, body)
+    }
+
+    func writeRows<Result: Sendable>(
+        _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+    ) async throws -> Result {
+        try await submit(to: writes, body)
+    }
+
+    private func submit<Result: Sendable>(
+        to queue: WorkQueue<any PostgresJob>, _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            let job = PostgresBodyJob(continuation: continuation) { [self] connection in
+                try body(
+                    SQLTransaction(
+                        database: PostgresDatabase(connection: connection), now: clock.now(), random: random,
+                        kinds: kinds, announcer: instance, parsed: parsed))
+            }
+            if !queue.submit(job) { job.finish(Problem(.unavailable, "The hub is shutting down.")) }
+        }
+    }
+
+    deinit { closeQueues() }
+
+    private func closeQueues() {
+        feed.close()
+        for queue in [writes, reads] { queue.close() }
+        journal.close()
+    }
+
+    public func announcements() -> AsyncStream<[HubChange]>? { feed.stream() }
+
+    public func close() async throws {
+        closeQueues()
+    }
+}
+
+/// A transaction body that waits for its turn.
+protocol PostgresJob: AnyObject, Sendable {
+    /// Runs the body and keeps its result. May be called again when the transaction was lost.
+    func run(_ connection: PostgresConnection) throws
+    /// Hands the kept result, or the error, to whoever waits. Called once.
+    func finish(_ error: (any Error)?)
+}
+
+private final class PostgresBodyJob<Result: Sendable>: PostgresJob, @unchecked Sendable {
+    // Unchecked: `result` is only touched by the thread that works on the job.
+    private let continuation: CheckedContinuation<Result, any Error>
+    private let body: @Sendable (PostgresConnection) throws -> Result
+    private var result: Result?
+
+    init(
+        continuation: CheckedContinuation<Result, any Error>,
+        _ body: @escaping @Sendable (PostgresConnection) throws -> Result
+    ) {
+        self.continuation = continuation
+        self.body = body
+    }
+
+    func run(_ connection: PostgresConnection) throws { result = try body(connection) }
+
+    func finish(_ error: (any Error)?) {
+        if let error {
+            continuation.resume(throwing: (error as? PostgresError)?.problem ?? error)
+        } else {
+            continuation.resume(returning: result!)
+        }
+    }
+}

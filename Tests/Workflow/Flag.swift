@@ -1,0 +1,8 @@
+import Synchronization
+
+/// Is set once.
+final class Flag: Sendable {
+    private let state = Mutex(false)
+    var value: Bool { state.withLock { $0 } }
+    func set() { state.withLock { $0 = true } }
+}
