@@ -126,7 +126,8 @@ struct HTTP2Tests {
                     c.h2.send_data(s, body, end_stream=True); c.flush()
                     if c.answer(s)[0] == '200': print(length, 'was taken')
                 c, d = Client(), Client()
-                print(c.answer(c.headers('/', 'CONNECT'))[0] in ('-', '405'), d.answer(d.headers('/', 'TRACE'))[0], alive())
+                connect, trace = c.answer(c.headers('/', 'CONNECT'))[0], d.answer(d.headers('/', 'TRACE'))[0]
+                print(connect in ('-', '405'), trace, alive())
                 """)
             #expect(text == "True 405 200\n")
             #expect(Set(upstream.requests.map(\.line)).isSubset(of: ["GET /alive HTTP/1.1", "POST /length HTTP/1.1"]))
