@@ -198,8 +198,9 @@ let package = Package(
         tests(
             "EdgeTests", "Tests/Edge",
             [
-                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding",
-                crypto, logging, nioCore, nioPosix,
+                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding", "Certificates",
+                "LinuxHost",
+                crypto, httpClient, logging, nioCore, nioPosix, nioSSL,
             ]),
         .executableTarget(
             name: "supervise-probe", dependencies: ["Model", "Host", "Supervisor", "LinuxHost"],

@@ -1,0 +1,154 @@
+import AsyncHTTPClient
+import Certificates
+import Edge
+import Glibc
+import Host
+import LinuxHost
+import Model
+import NIOSSL
+import Synchronization
+
+/// A certificate authority of its own (Let's Encrypt's pebble), a name server that says 127.0.0.1 to all questions, and
+/// an edge that answers the challenges.
+struct PebbleFixture {
+    let edge: EdgeFixture
+    let directoryURL: String
+    let dnsPort: Int
+    let rootPath: String
+    /// Of the name server, to set what it says.
+    let managementPort: Int
+    let client: HTTPClient
+    let folder: String
+
+    /// - Parameter nonceRejections: of a hundred nonces, how many the authority refuses.
+    static func with(
+        nonceRejections: Int = 20, _ body: @Sendable (PebbleFixture) async throws -> Void
+    ) async throws {
+        try await EdgeFixture.with { edge in
+            let folder = edge.folder + "/pebble"
+            mkdir(folder, 0o700)
+            mkdir(edge.folder + "/challenges", 0o700)
+            let ports = try EdgeFixture.freePorts(4)
+            let (certificate, key) = (folder + "/pebble.crt", folder + "/pebble.key")
+            // An authority of its own, since it is trusted as one.
+            let made = try runForStatus(
+                "/usr/bin/openssl",
+                [
+                    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                ])
+            guard made.status == 0 else { throw SocketFailure("openssl: \(made.text)") }
+            try writeFile(
+                folder + "/pebble.json",
+                """
+                {"pebble":{"listenAddress":"127.0.0.1:\(ports[0])","managementListenAddress":"127.0.0.1:\(ports[1])",
+                "certificate":"\(certificate)","privateKey":"\(key)",
+                "httpPort":\(edge.port),"tlsPort":1,"ocspResponderURL":"","externalAccountBindingRequired":false}}
+                """)
+            let names = try spawn(
+                "/usr/bin/pebble-challtestsrv",
+                [
+                    "-management", "127.0.0.1:\(ports[3])", "-dns01", "127.0.0.1:\(ports[2])", "-http01", "",
+                    "-https01", "", "-tlsalpn01", "", "-defaultIPv6", "",
+                ])
+            let pebble = try spawn(
+                "/usr/bin/env",
+                [
+                    "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=\(nonceRejections)", "PEBBLE_AUTHZREUSE=0",
+                    "/usr/bin/pebble", "-config", folder + "/pebble.json", "-dnsserver", "127.0.0.1:\(ports[2])",
+                ])
+            defer {
+                for process in [pebble, names] {
+                    kill(process, SIGKILL)
+                    waitpid(process, nil, 0)
+                }
+            }
+            var configuration = HTTPClient.Configuration()
+            configuration.tlsConfiguration = .makeClientConfiguration()
+            configuration.tlsConfiguration?.trustRoots = .file(certificate)
+            let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+            let root = folder + "/root.pem"
+            let url = "https://localhost:\(ports[1])/roots/0"
+            let started = try await eventually(.seconds(20)) {
+                try await blocking {
+                    try runForStatus(
+                        "/usr/bin/curl", ["-fs", "--cacert", certificate, "-o", root, url]
+                    ).status == 0
+                }
+            }
+            guard started else { throw SocketFailure("pebble did not start") }
+            let fixture = PebbleFixture(
+                edge: edge, directoryURL: "https://localhost:\(ports[0])/dir", dnsPort: ports[2], rootPath: root,
+                managementPort: ports[3], client: client, folder: edge.folder + "/certificates")
+            do {
+                try await body(fixture)
+            } catch {
+                try await client.shutdown()
+                throw error
+            }
+            try await client.shutdown()
+        }
+    }
+
+    /// A keeper over the fixture's folder; another one over the same folder is its successor after a restart.
+    func keeper(
+        _ clock: ShiftedClock, gate: any EffectGate = OpenGate(), dns: (any DNSChallenges)? = nil,
+        challengeFolder: String? = nil, directoryURL: String? = nil
+    ) -> CertificateKeeper {
+        CertificateKeeper(
+            folder: folder, challengeFolder: challengeFolder ?? edge.folder + "/challenges",
+            host: CertificateHost(files: LiveFiles(), clock: clock, random: LiveRandom(), effects: gate),
+            authority: CertificateAuthority(
+                directoryURL: directoryURL ?? self.directoryURL, contacts: ["a@roost.test"],
+                transport: HTTPACMETransport(client: client), dns: dns))
+    }
+}
+
+/// The machine's time and then some.
+final class ShiftedClock: HostClock {
+    private let shift = Mutex(Duration.zero)
+
+    func now() -> Timestamp { LiveClock().now().advanced(by: shift.withLock { $0 }) }
+    func monotonic() -> Duration { LiveClock().monotonic() }
+    func sleep(for duration: Duration) async throws { try await LiveClock().sleep(for: duration) }
+
+    func advance(to time: Timestamp) {
+        let missing = time.since(now())
+        if missing > .zero { shift.withLock { $0 += missing + .milliseconds(1) } }
+    }
+}
+
+/// Counts effects by label, and cuts the power at one of them: nothing happens any more after that.
+final class CuttingGate: EffectGate {
+    struct Cut: Error {}
+
+    private struct State {
+        var points = 0
+        var labels: [String] = []
+    }
+
+    private let state = Mutex(State())
+    private let cutAt: Int
+
+    /// - Parameter cutAt: the number of the point, of which each effect has two, from which on nothing happens.
+    init(cutAt: Int = .max) { self.cutAt = cutAt }
+
+    var labels: [String] { state.withLock { $0.labels } }
+    var wasCut: Bool { state.withLock { $0.points > cutAt } }
+
+    func before(_ label: EffectLabel) async throws {
+        try point()
+        state.withLock { $0.labels.append(label.text) }
+    }
+
+    func after(_ label: EffectLabel) async throws { try point() }
+
+    private func point() throws {
+        let isCut = state.withLock { state in
+            state.points += 1
+            return state.points > cutAt
+        }
+        if isCut { throw Cut() }
+    }
+}
