@@ -76,7 +76,8 @@ struct SQLTransaction: StoreTransaction {
         let old = try row(
             """
             SELECT seq, version, search_text, CASE WHEN parent_id \(same) ? AND brand_id \(same) ? AND
-            tenant_id \(same) ? AND status = ? AND spec = ? AND created_at = ? THEN 1 ELSE 0 END FROM resources WHERE kind = '\(kind.name)' AND id = ?
+            tenant_id \(same) ? AND status = ? AND spec = ? AND created_at = ? THEN 1 ELSE 0 END FROM resources
+            WHERE kind = '\(kind.name)' AND id = ?
             """,
             [
                 stored.parentId, stored.brandId, stored.tenantId, stored.status.rawValue, spec,
@@ -93,7 +94,9 @@ struct SQLTransaction: StoreTransaction {
         return stored
     }
 
-    private func replace(_ old: SQLRow, _ kind: ResourceKind, _ stored: ResourceRecord, spec: String, _ text: String) throws {
+    private func replace(
+        _ old: SQLRow, _ kind: ResourceKind, _ stored: ResourceRecord, spec: String, _ text: String
+    ) throws {
         let seq: Int64 = old[0]
         let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: stored, kind)] : []
         let state = JSONValue.object(stored.state).canonicalText

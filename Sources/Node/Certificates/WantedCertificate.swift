@@ -2,6 +2,7 @@ public import Model
 
 /// A set of names that needs a certificate, and where that comes from.
 public struct WantedCertificate: Sendable, Equatable {
+    /// Where a certificate comes from.
     public enum Source: Sendable, Equatable {
         /// Ordered from the certificate authority, and renewed by itself.
         case acme
@@ -21,6 +22,7 @@ public struct WantedCertificate: Sendable, Equatable {
 
 /// How it stands with one certificate.
 public struct CertificateStatus: Codable, Sendable, Equatable {
+    /// Whether there is a certificate to serve.
     public enum State: String, Codable, Sendable {
         /// None yet; it is being got.
         case pending

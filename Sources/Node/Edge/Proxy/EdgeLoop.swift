@@ -74,7 +74,7 @@ final class EdgeLoop: @unchecked Sendable {
 
     /// No more keep-alive: idle connections are closed, the others after their response.
     ///
-    /// When another process took over, there is time: a connection that looks idle may have a request under way, so it is
+    /// After another process took over: a connection that seems idle may have a request on its way, so it is
     /// told with its next response, and closed only when none comes for a while.
     func drain(isHandedOver: Bool) {
         isDraining = true
