@@ -30,15 +30,7 @@ struct PebbleFixture {
             mkdir(edge.folder + "/challenges", 0o700)
             let ports = try EdgeFixture.freePorts(4)
             let (certificate, key) = (folder + "/pebble.crt", folder + "/pebble.key")
-            // An authority of its own, since it is trusted as one.
-            let made = try runForStatus(
-                "/usr/bin/openssl",
-                [
-                    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-                    "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext",
-                    "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                ])
-            guard made.status == 0 else { throw SocketFailure("openssl: \(made.text)") }
+            try makeAuthority(certificate, key)
             try writeFile(
                 folder + "/pebble.json",
                 """
@@ -89,6 +81,18 @@ struct PebbleFixture {
             }
             try await client.shutdown()
         }
+    }
+
+    /// An authority of its own, since it is trusted as one.
+    private static func makeAuthority(_ certificate: String, _ key: String) throws {
+        let made = try runForStatus(
+            "/usr/bin/openssl",
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext",
+                "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            ])
+        guard made.status == 0 else { throw SocketFailure("openssl: \(made.text)") }
     }
 
     /// A keeper over the fixture's folder; another one over the same folder is its successor after a restart.

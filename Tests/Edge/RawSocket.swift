@@ -29,11 +29,8 @@ final class RawSocket: Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard status == 0 else {
-            let failure = SocketFailure("connect to \(port)")
-            close(descriptor)
-            throw failure
-        }
+        // The deinitialiser closes it in this case as well: by here the object is complete.
+        guard status == 0 else { throw SocketFailure("connect to \(port)") }
     }
 
     deinit { close(descriptor) }

@@ -107,7 +107,7 @@ enum OpenAPIDocument {
         guard kind.isAsynchronous else { return [:] }
         return [
             "callback_url": [
-                "type": ["string", "null"], "format": "uri", "pattern": "^https?://", "maxLength": 2048,
+                "type": ["string", "null"], "format": "uri", "pattern": "^https?://", "maxLength": 1000,
                 "description": "Told with a signed POST when the change is done.",
             ]
         ]

@@ -51,7 +51,7 @@ extension Schema {
                 "If-Match", ["type": "string", "pattern": "^\"?[0-9]{1,18}\"?$"],
                 "Revision that the caller saw; another one is refused with 409.", place: "header"),
             parameter(
-                "callback_url", ["type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 2048],
+                "callback_url", ["type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 1000],
                 "Told with a signed POST when an asynchronous change is done."),
         ]
         if isPost {

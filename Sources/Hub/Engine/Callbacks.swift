@@ -22,8 +22,8 @@ extension Hub {
 
     /// Why a URL cannot be called; nil when it can.
     static func callbackFlaw(_ url: String) -> String? {
-        let flaw = "must be an http or https URL without a user, at most 2048 bytes"
-        guard url.utf8.count <= 2048, url.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return flaw }
+        let flaw = "must be an http or https URL without a user, at most 1000 bytes"
+        guard url.utf8.count <= 1000, url.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return flaw }
         guard let scheme = ["https://", "http://"].first(where: url.hasPrefix) else { return flaw }
         let authority = url.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard !authority.isEmpty, !authority.contains("@"), !authority.hasPrefix(":") else { return flaw }

@@ -57,7 +57,14 @@ extension WorkerRun {
         report.phase = phase
         report.message = message
         memory.report = report
-        worker.shared.withLock { $0.report?.deployment = report }
+        let serving = memory.serving
+        worker.shared.withLock { shared in
+            shared.report?.deployment = report
+            // A report that calls a deployment active names it as what serves.
+            shared.report?.servingDeploymentId = serving?.service.deploymentId
+            shared.report?.commit = serving?.service.commit
+            shared.report?.release = serving?.release
+        }
         worker.parts.changed.notify()
     }
 
