@@ -90,7 +90,7 @@ def out_of_descriptors(options):
             statuses[status] = statuses.get(status, 0) + 1
             client.close()
         expect(set(statuses) <= {200, 502, 503}, f"answers under pressure: {statuses}")
-        expect(statuses.get(200, 0) > 30, f"answers under pressure: {statuses}")
+        expect(statuses.get(200, 0) >= 10, f"answers under pressure: {statuses}")
         for _ in range(50):
             fresh = edge.connect()
             expect(fresh.get()[0] == 200, "all is well afterwards")
