@@ -56,10 +56,7 @@ struct PebbleFixture {
                     waitpid(process, nil, 0)
                 }
             }
-            var configuration = HTTPClient.Configuration()
-            configuration.tlsConfiguration = .makeClientConfiguration()
-            configuration.tlsConfiguration?.trustRoots = .file(certificate)
-            let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+            let client = makeClient(trusting: certificate)
             let root = folder + "/root.pem"
             let url = "https://localhost:\(ports[1])/roots/0"
             let started = try await eventually(.seconds(20)) {
@@ -81,6 +78,13 @@ struct PebbleFixture {
             }
             try await client.shutdown()
         }
+    }
+
+    private static func makeClient(trusting certificate: String) -> HTTPClient {
+        var configuration = HTTPClient.Configuration()
+        configuration.tlsConfiguration = .makeClientConfiguration()
+        configuration.tlsConfiguration?.trustRoots = .file(certificate)
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     /// An authority of its own, since it is trusted as one.
