@@ -17,12 +17,18 @@ public struct DesiredState: Codable, Sendable, Equatable {
     public var peers: [String]
     /// Sorted by name.
     public var services: [DesiredService]
+    /// Sorted by domain; nil in documents of hubs that have none.
+    public var sites: [DesiredSite]?
+    /// Where certificates are ordered; nil for nowhere.
+    public var authority: DesiredAuthority?
 
     public init(
         nodeId: String, stackId: String, stackName: String, generation: Int64, pollIntervalMs: Int,
         proxy: DesiredProxy, dns: DesiredDNS, securityMode: String, sshAllow: [String]? = nil, peers: [String],
-        services: [DesiredService]
+        services: [DesiredService], sites: [DesiredSite]? = nil, authority: DesiredAuthority? = nil
     ) {
+        self.sites = sites
+        self.authority = authority
         self.nodeId = nodeId
         self.stackId = stackId
         self.stackName = stackName
@@ -41,9 +47,13 @@ public struct DesiredState: Codable, Sendable, Equatable {
 public struct DesiredProxy: Codable, Sendable, Equatable {
     public var bind: String
     public var port: Int
-    public init(bind: String, port: Int) {
+    /// Port of the TLS front door; nil for none.
+    public var tlsPort: Int?
+
+    public init(bind: String, port: Int, tlsPort: Int? = nil) {
         self.bind = bind
         self.port = port
+        self.tlsPort = tlsPort
     }
 }
 
@@ -121,6 +131,10 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var restartGeneration: Int
     /// After this long without a request its instances are stopped; the next request starts them. Nil for never.
     public var idleTimeoutMs: Int?
+    /// The service that gives this one a share of its requests; nil for one that stands for itself.
+    public var canaryOf: String?
+    /// Share of the requests of ``canaryOf``, in percent.
+    public var canaryPercent: Int?
 
     public init(
         id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String, isUpload: Bool,
@@ -128,8 +142,11 @@ public struct DesiredService: Codable, Sendable, Equatable {
         runCommand: String?, publicFolder: String?, port: Int?, path: String?, stripPath: Bool, hostnames: [String],
         env: [String: String], healthCheck: DesiredHealthCheck, memoryMaxBytes: Int64?, cpuQuota: Double?,
         instances: Int, stopSignal: String, stopGraceMs: Int, retain: Int, restartGeneration: Int,
-        dockerfile: String? = nil, composeFile: String? = nil, idleTimeoutMs: Int? = nil
+        dockerfile: String? = nil, composeFile: String? = nil, idleTimeoutMs: Int? = nil, canaryOf: String? = nil,
+        canaryPercent: Int? = nil
     ) {
+        self.canaryOf = canaryOf
+        self.canaryPercent = canaryPercent
         self.idleTimeoutMs = idleTimeoutMs
         self.id = id
         self.name = name

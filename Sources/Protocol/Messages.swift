@@ -148,12 +148,19 @@ public struct Heartbeat: Codable, Sendable, Equatable {
     public var security: SecurityReport?
     /// What keeps the agent from taking a new document, such as a full disk; nil for nothing.
     public var problem: String?
+    /// How it stands with each site; nil from an agent that does not say.
+    public var sites: [SiteReport]?
+    /// What the edge did lately, by service id; nil from an agent that does not say.
+    public var traffic: [String: TrafficReport]?
 
     public init(
         sequence: Int64, agentVersion: String, protocolVersion: Int, generation: Int64, hash: String, converged: Bool,
         services: [ServiceReport], machine: JSONValue, eventsPending: Int, requests: [String: Int] = [:],
-        security: SecurityReport? = nil, problem: String? = nil
+        security: SecurityReport? = nil, problem: String? = nil, sites: [SiteReport]? = nil,
+        traffic: [String: TrafficReport]? = nil
     ) {
+        self.sites = sites
+        self.traffic = traffic
         self.sequence = sequence
         self.agentVersion = agentVersion
         self.protocolVersion = protocolVersion
@@ -166,6 +173,28 @@ public struct Heartbeat: Codable, Sendable, Equatable {
         self.requests = requests
         self.security = security
         self.problem = problem
+    }
+}
+
+/// What the edge answered for one service in the time between two heartbeats.
+public struct TrafficReport: Codable, Sendable, Equatable {
+    public var requestsPerSecond: Double
+    /// Answers of class 5xx.
+    public var errorsPerSecond: Double
+    /// Time to the last byte of the answer, as upper bounds of buckets; nil without a request.
+    public var p50Ms: Double?
+    public var p95Ms: Double?
+    public var p99Ms: Double?
+
+    public init(
+        requestsPerSecond: Double, errorsPerSecond: Double, p50Ms: Double? = nil, p95Ms: Double? = nil,
+        p99Ms: Double? = nil
+    ) {
+        self.requestsPerSecond = requestsPerSecond
+        self.errorsPerSecond = errorsPerSecond
+        self.p50Ms = p50Ms
+        self.p95Ms = p95Ms
+        self.p99Ms = p99Ms
     }
 }
 
