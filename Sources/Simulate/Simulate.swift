@@ -104,26 +104,32 @@ struct Simulate {
     }
 
     private static func walk() {
-        do {
-            let life = try CrashWalk.live(.nothing)
-            let cuts = CrashWalk.cuts(in: life)
-            var failed = 0
-            for cut in cuts {
-                let end = try? CrashWalk.live(cut).end  // a life that cannot go on is a failure like any other
-                guard end != life.end else { continue }
-                failed += 1
-                print("another end after a power cut at \(cut), effect \(label(cut, life))")
-                if let end { print("  expected \(life.end)\n  found    \(end)") }
-                fflush(nil)
+        var passed = 0
+        var failed = 0
+        for story in CrashWalk.Story.allCases {
+            do {
+                let life = try CrashWalk.live(story, .nothing)
+                let cuts = CrashWalk.cuts(in: life)
+                let other = cuts.count { endsOtherwise(story, $0, life) }
+                failed += other
+                passed += cuts.count - other
+                print(
+                    "\(story.rawValue): \(life.effects.count) effects of the agent and \(life.hubWrites) writes of the "
+                        + "hub, each cut on both sides")
+            } catch {
+                fail("The undisturbed life ended with \(error).")
             }
-            print(
-                "\(life.effects.count) effects of the agent and \(life.hubWrites) writes of the hub, "
-                    + "each cut on both sides"
-            )
-            finish(cuts.count - failed, failed)
-        } catch {
-            fail("The undisturbed life ended with \(error).")
         }
+        finish(passed, failed)
+    }
+
+    private static func endsOtherwise(_ story: CrashWalk.Story, _ cut: CrashWalk.Cut, _ life: CrashWalk.Life) -> Bool {
+        let end = try? CrashWalk.live(story, cut).end  // a life that cannot go on is a failure like any other
+        guard end != life.end else { return false }
+        print("\(story.rawValue): another end after a power cut at \(cut), effect \(label(cut, life))")
+        if let end { print("  expected \(life.end)\n  found    \(end)") }
+        fflush(nil)
+        return true
     }
 
     private static func label(_ cut: CrashWalk.Cut, _ life: CrashWalk.Life) -> String {

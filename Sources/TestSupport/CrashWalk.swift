@@ -15,6 +15,14 @@ public enum CrashWalk {
         public var statuses: [String]
     }
 
+    /// What happens in a life.
+    public enum Story: String, Sendable, CaseIterable {
+        /// Three services side by side.
+        case together
+        /// One service after the other: no worker does in passing what another forgot.
+        case alone
+    }
+
     /// Where the power is cut.
     public enum Cut: Sendable, Equatable {
         case nothing
@@ -39,15 +47,15 @@ public enum CrashWalk {
     }
 
     /// - Throws: when the life cannot go on at all.
-    public static func live(_ cut: Cut) throws -> Life {
+    public static func live(_ story: Story, _ cut: Cut) throws -> Life {
         let random = SeededRandom(7)
         let clock = VirtualTime(random: random.fork())
-        return try clock.run { try await live(cut, World(clock: clock, random: random)) }
+        return try clock.run { try await live(story, cut, World(clock: clock, random: random)) }
     }
 
     private static let url = "https://git.example.org/app.git"
 
-    private static func live(_ cut: Cut, _ world: World) async throws -> Life {
+    private static func live(_ story: Story, _ cut: Cut, _ world: World) async throws -> Life {
         if case .hub(let number, let moment) = cut {
             try await world.startHub(cutAt: number, moment)
         } else {
@@ -60,6 +68,18 @@ public enum CrashWalk {
         } else {
             world.startAgent(machine)
         }
+        let statuses =
+            switch story {
+            case .together: try await together(world, stack)
+            case .alone: try await alone(world, stack, machine)
+            }
+        let life = Life(
+            end: endState(machine, statuses), effects: world.effects(machine), hubWrites: world.hubWrites)
+        await world.shutDown()
+        return life
+    }
+
+    private static func together(_ world: World, _ stack: String) async throws -> [String] {
         push("a", world)
         let web = try await world.createService("web", stackId: stack, url: url, ["build_command": "make"])
         let fixed = try await world.createService("fixed", stackId: stack, url: url, ["port": 9000])
@@ -80,10 +100,23 @@ public enum CrashWalk {
             let words = [service["status"], service["commit"]].map { $0?.stringValue ?? "none" }
             statuses.append("\(words.joined(separator: " ")) \(message)")
         }
-        let life = Life(
-            end: endState(machine, statuses), effects: world.effects(machine), hubWrites: world.hubWrites)
-        await world.shutDown()
-        return life
+        return statuses
+    }
+
+    private static func alone(_ world: World, _ stack: String, _ machine: SimulatedMachine) async throws -> [String] {
+        for fields: [String: JSONValue] in [[:], ["port": 9000], ["idle_timeout": "20s"]] {
+            push("a", world)
+            let id = try await world.createService("web", stackId: stack, url: url, fields)
+            try await world.clock.sleep(for: .seconds(25))
+            push("b", world)
+            try await world.deploy(id)
+            try await world.clock.sleep(for: .seconds(50))
+            _ = machine.ask("web")
+            try await world.clock.sleep(for: .seconds(10))
+            try await world.deleteService(id)
+            try await world.clock.sleep(for: .seconds(20))
+        }
+        return []
     }
 
     private static func push(_ digit: String, _ world: World, _ application: SimulatedApplication = .init()) {

@@ -1,10 +1,11 @@
+import Host
 import TestSupport
 import Testing
 
 /// The whole walk is `roost-simulate --walk`, in a release build; here is the life itself and a part of the walk.
 @Suite struct CrashWalkTests {
     @Test func `an undisturbed life ends as declared`() throws {
-        let life = try CrashWalk.live(.nothing)
+        let life = try CrashWalk.live(.together, .nothing)
         #expect(life.end.violations == [])
         #expect(life.end.units.filter { $0.hasPrefix("app.web.") }.count == 1)
         #expect(life.end.units.filter { $0.hasPrefix("app.fixed.") }.count == 1)
@@ -14,11 +15,25 @@ import Testing
         #expect(Set(life.effects.map(\.text)).isSuperset(of: expected))
     }
 
-    @Test func `power cuts do not change the end`() throws {
-        let life = try CrashWalk.live(.nothing)
+    @Test(arguments: CrashWalk.Story.allCases)
+    func `power cuts do not change the end`(story: CrashWalk.Story) throws {
+        let life = try CrashWalk.live(story, .nothing)
+        #expect(life.end.violations == [])
         let cuts = CrashWalk.cuts(in: life)
         for index in stride(from: 0, to: cuts.count, by: 25) {
-            #expect(try CrashWalk.live(cuts[index]).end == life.end, "cut: \(cuts[index])")
+            #expect(try CrashWalk.live(story, cuts[index]).end == life.end, "cut: \(cuts[index])")
+        }
+    }
+
+    @Test func `a service that is alone is never stopped before requests go elsewhere`() throws {
+        let life = try CrashWalk.live(.alone, .nothing)
+        let switches = life.effects.indices.filter {
+            ["service.serving.remember", "service.hold.remember", "service.sleep.remember"]
+                .contains(life.effects[$0].text)
+        }
+        #expect(switches.count >= 8)
+        for number in switches {
+            #expect(try CrashWalk.live(.alone, .agent(number, .after)).end == life.end, "\(life.effects[number])")
         }
     }
 }

@@ -32,7 +32,10 @@ extension WorkerRun {
             try await refreshEdge(observed)
         case .switchOver(let release): try await switchOver(to: release, desired, observed)
         case .fail(let message): try await fail(desired, message)
-        case .drainAndStop(let unit): return try await drainAndStop(unit, desired)
+        case .drainAndStop(let unit):
+            // The agent may have died between remembering a switch and telling the edge.
+            try await refreshEdge(observed)
+            return try await drainAndStop(unit)
         case .stop(let unit): try await stop(unit)
         case .removeRelease(let release): try await removeRelease(release)
         case .forget: try await forget()
@@ -171,7 +174,7 @@ extension WorkerRun {
         return await LogTail.lastLines(worker.parts.paths.unitLog(unit), host.files)
     }
 
-    private mutating func drainAndStop(_ unit: String, _ desired: DesiredService?) async throws -> Duration {
+    private mutating func drainAndStop(_ unit: String) async throws -> Duration {
         let now = host.clock.monotonic()
         if let record = memory.instances.first(where: { $0.unitId == unit }), !memory.isHolding {
             let began = drainBegan[unit] ?? now
