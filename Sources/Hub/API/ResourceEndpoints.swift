@@ -113,7 +113,7 @@ extension HubAPI {
         }
         var patch = put
         patch.method = .patch
-        patch.operation.isHidden = true
+        patch.operation.id = "patch-\(kind.name)"
         return [put, patch]
     }
 
