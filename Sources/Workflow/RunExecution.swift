@@ -36,7 +36,7 @@ package final class RunExecution: Sendable {
 
     struct Wait {
         var until: Timestamp?
-        var bell: Bell
+        var wake: Signal
         var isWillingToPark: Bool
     }
 
@@ -60,7 +60,7 @@ package final class RunExecution: Sendable {
     let seed: Int64
     private let round: Int
     let state: Mutex<State>
-    private let cancelBell = Bell()
+    private let cancelled = Signal()
 
     /// - Parameter history: as claimed: the run names its owner.
     package init(_ definition: WorkflowDefinition, _ history: RunHistory, _ surroundings: Surroundings) {
@@ -92,23 +92,23 @@ package final class RunExecution: Sendable {
 
     /// Tells the execution that there is mail; it looks into its mailbox.
     package func deliver(_ mail: RunMail) {
-        let (bells, isCancelled) = state.withLock { state -> ([Bell], Bool) in
+        let (wakes, isCancelled) = state.withLock { state -> ([Signal], Bool) in
             state.machine.take(mail)
             let isCancelled = state.machine.run.isCancelRequested
-            return (isCancelled || state.machine.hasMail ? state.waits.values.map(\.bell) : [], isCancelled)
+            return (isCancelled || state.machine.hasMail ? state.waits.values.map(\.wake) : [], isCancelled)
         }
-        if isCancelled { cancelBell.ring() }
-        for bell in bells { bell.ring() }
+        if isCancelled { cancelled.notify() }
+        for wake in wakes { wake.notify() }
     }
 
     /// Tells the execution that another hub may have the run: it stops where it is.
     package func lose() {
-        let bells = state.withLock { state -> [Bell] in
+        let wakes = state.withLock { state -> [Signal] in
             state.isLost = true
-            return state.waits.values.map(\.bell)
+            return state.waits.values.map(\.wake)
         }
-        cancelBell.ring()
-        for bell in bells { bell.ring() }
+        cancelled.notify()
+        for wake in wakes { wake.notify() }
     }
 
     // MARK: the whole run
@@ -149,7 +149,7 @@ package final class RunExecution: Sendable {
                 do { return .success(try await self.definition.body(context, input)) } catch { return .failure(error) }
             }
             group.addTask {
-                await self.cancelBell.wait()
+                await self.cancelled.wait()
                 return nil
             }
             var result: Result<JSONValue, any Error>?

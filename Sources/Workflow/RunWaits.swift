@@ -79,14 +79,14 @@ extension RunExecution {
     /// Waits until a time, or until there is mail. Puts the run aside when all of its branches wait for long.
     /// - Throws: `cancelled`, ``Interruption``.
     func wait(until: Timestamp?, forMail: Bool = false) async throws {
-        let bell = Bell()
+        let wake = Signal()
         let clock = surroundings.clock
         // A signal often comes soon; a time is known.
         let lingersUntil = forMail ? clock.now().advanced(by: surroundings.parkAfter) : nil
         let number = state.withLock { state -> UInt64 in
             state.nextWait += 1
             state.busyBranches -= 1
-            state.waits[state.nextWait] = Wait(until: until, bell: bell, isWillingToPark: false)
+            state.waits[state.nextWait] = Wait(until: until, wake: wake, isWillingToPark: false)
             return state.nextWait
         }
         defer {
@@ -111,19 +111,19 @@ extension RunExecution {
             parkIfAllWait()
             if state.withLock({ $0.parking != nil }) { continue }
             let next = [until, isWilling ? nil : lingersUntil].compactMap { $0 }.min()
-            if let next { await bell.wait(next.since(now), clock) } else { await bell.wait() }
+            if let next { await wake.wait(atMost: next.since(now), clock) } else { await wake.wait() }
         }
     }
 
     /// Puts the run aside if every branch waits, and for long.
     func parkIfAllWait() {
-        let bells = state.withLock { state -> [Bell] in
+        let wakes = state.withLock { state -> [Signal] in
             guard state.parking == nil, state.busyBranches == 0, !state.waits.isEmpty,
                 state.waits.values.allSatisfy(\.isWillingToPark)
             else { return [] }
             state.parking = .some(state.waits.values.compactMap(\.until).min())
-            return state.waits.values.map(\.bell)
+            return state.waits.values.map(\.wake)
         }
-        for bell in bells { bell.ring() }
+        for wake in wakes { wake.notify() }
     }
 }

@@ -1,42 +1,25 @@
+import Host
 import Synchronization
 
 /// Stacks whose statuses must be looked at again. Lost with the process: a hub that starts looks at all of them.
 final class DirtyStacks: Sendable {
-    private struct State {
-        var ids: Set<String> = []
-        var waiter: CheckedContinuation<Void, Never>?
-    }
-
-    private let state = Mutex(State())
+    private let ids = Mutex<Set<String>>([])
+    private let marked = Signal()
 
     func mark(_ id: String) {
-        state.withLock { state in
-            state.ids.insert(id)
-            defer { state.waiter = nil }
-            return state.waiter
-        }?.resume()
+        ids.withLock { _ = $0.insert(id) }
+        marked.notify()
     }
 
     /// What was marked since the last call; waits until there is something. Empty when the task is cancelled.
     func next() async -> [String] {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isReady = state.withLock { state -> Bool in
-                    if !state.ids.isEmpty || Task.isCancelled { return true }
-                    state.waiter = continuation
-                    return false
-                }
-                if isReady { continuation.resume() }
+        while true {
+            let taken = ids.withLock { ids in
+                defer { ids = [] }
+                return ids.sorted()
             }
-        } onCancel: {
-            state.withLock { state in
-                defer { state.waiter = nil }
-                return state.waiter
-            }?.resume()
-        }
-        return state.withLock { state in
-            defer { state.ids = [] }
-            return state.ids.sorted()
+            if !taken.isEmpty || Task.isCancelled { return taken }
+            await marked.wait()
         }
     }
 }

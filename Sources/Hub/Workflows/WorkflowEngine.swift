@@ -42,7 +42,7 @@ public final class WorkflowEngine: Sendable {
     let state = Mutex(State())
     let claimed: AsyncStream<RunHistory>.Continuation
     let claims: AsyncStream<RunHistory>
-    let alarm = Bell()
+    let alarm = Signal()
 
     public init(
         journal: any WorkflowJournal, definitions: [WorkflowDefinition], options: Options, clock: any HostClock,
@@ -86,7 +86,7 @@ public final class WorkflowEngine: Sendable {
             }
             return started.run
         }
-        if isFree { take(RunHistory(run: started.run, steps: [], signals: [])) } else { alarm.ring() }
+        if isFree { take(RunHistory(run: started.run, steps: [], signals: [])) } else { alarm.notify() }
         return started.run
     }
 
@@ -184,7 +184,7 @@ public final class WorkflowEngine: Sendable {
     /// - Throws: `not_found`, `conflict`.
     public func retry(_ runId: String) async throws {
         try await journal.retry(runId)
-        alarm.ring()
+        alarm.notify()
     }
 
     /// Runs, newest first.
@@ -206,6 +206,6 @@ public final class WorkflowEngine: Sendable {
         if let execution = state.withLock({ $0.executions[runId] }) {
             execution.deliver(try await journal.mailbox(of: runId).mail)
         }
-        alarm.ring()
+        alarm.notify()
     }
 }

@@ -53,7 +53,7 @@ extension WorkflowEngine {
         case .parked, .stopped: break
         }
         if case .ended = outcome {} else { tellWaiters(of: id, nil) }
-        alarm.ring()
+        alarm.notify()
     }
 
     /// Takes what is due whenever there is room for it.
@@ -80,7 +80,7 @@ extension WorkflowEngine {
                     logger.warning("due workflows could not be read", metadata: ["error": "\(error)"])
                 }
             }
-            if !isFull { await alarm.wait(options.pollInterval, clock) }
+            if !isFull { await alarm.wait(atMost: options.pollInterval, clock) }
         }
     }
 
