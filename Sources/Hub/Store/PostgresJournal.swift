@@ -21,7 +21,8 @@ struct JournalJob: Sendable {
     }
 }
 
-extension PostgresStore: WorkflowJournal {
+/// What workflows write all the time has lanes of its own; the rest of the journal goes the way of all transactions.
+extension PostgresStore {
     public func start(_ run: NewRun) async throws -> StartedRun {
         let now = clock.now()
         let started = try await withCheckedThrowingContinuation { continuation in
@@ -40,42 +41,6 @@ extension PostgresStore: WorkflowJournal {
 
     private func submit(_ job: JournalJob) {
         if !journal.submit(job) { job.fail(Problem(.unavailable, "The hub is shutting down.")) }
-    }
-
-    public func claim(_ request: ClaimRequest) async throws -> [RunHistory] {
-        try await writeRows { try $0.claimRuns(request) }
-    }
-
-    public func mailbox(of runId: String) async throws -> RunMailbox {
-        try await readRows { try $0.workflowMailbox(runId) }
-    }
-
-    public func renew(_ lease: HubLease) async throws -> [String: RunMail] {
-        try await writeRows { try $0.renewLease(lease) }
-    }
-
-    public func send(_ signal: SignalRecord, to runId: String) async throws -> Bool {
-        try await writeRows { try $0.sendSignal(signal, to: runId) }
-    }
-
-    public func cancel(_ runId: String) async throws { try await writeRows { try $0.cancelRun(runId) } }
-
-    public func abandon(_ runId: String) async throws { try await writeRows { try $0.abandonRun(runId) } }
-
-    public func retry(_ runId: String) async throws { try await writeRows { try $0.retryRun(runId) } }
-
-    public func run(_ id: String) async throws -> RunRecord? { try await readRows { try $0.workflowRun(id) } }
-
-    public func history(of runId: String) async throws -> RunHistory? {
-        try await readRows { rows in try rows.workflowRun(runId).map { try rows.workflowHistory($0) } }
-    }
-
-    public func runs(_ filter: RunFilter) async throws -> [RunRecord] {
-        try await readRows { try $0.workflowRuns(filter) }
-    }
-
-    public func removeEnded(before: Timestamp, limit: Int) async throws -> Int {
-        try await writeRows { try $0.removeEndedRuns(before: before, limit: limit) }
     }
 }
 

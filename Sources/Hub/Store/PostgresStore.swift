@@ -9,7 +9,7 @@ import Synchronization
 /// lock, committed with one sync of the disk. Reads see snapshots on connections of their own. A connection that breaks
 /// is opened anew; whether a commit that was under way then came through is asked of the server by the number of its
 /// transaction, so that nothing is done twice.
-public final class PostgresStore: Store {
+public final class PostgresStore: RowStore {
     private static let readers = 4
     private static let journalLanes = 2
     private static let patience: Duration = .seconds(8)
@@ -46,18 +46,6 @@ public final class PostgresStore: Store {
         for _ in 0..<Self.journalLanes {
             WorkThread.start { PostgresJournalLane(address, Self.patience).work(journal) }
         }
-    }
-
-    public func read<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
-    ) async throws -> Result {
-        try await readRows { try body($0) }
-    }
-
-    public func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
-    ) async throws -> Result {
-        try await writeRows { try body($0) }
     }
 
     func readRows<Result: Sendable>(

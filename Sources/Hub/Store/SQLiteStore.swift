@@ -8,7 +8,7 @@ public import ResourceKit
 /// In a file, writes go through ``GroupCommit`` and are on the disk when they return; reads see snapshots on
 /// connections of their own. In memory, everything runs on the calling thread and no other thread or queue takes part,
 /// so that a simulation on virtual time stays deterministic.
-public final class SQLiteStore: Store {
+public final class SQLiteStore: RowStore {
     private let database: any DatabaseWriter
     private let commits: GroupCommit?
     private let kinds: [String: ResourceKind]
@@ -59,18 +59,6 @@ public final class SQLiteStore: Store {
         configuration.maximumReaderCount = 4
         configuration.label = "roost"
         return configuration
-    }
-
-    public func read<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
-    ) async throws -> Result {
-        try await readRows { try body($0) }
-    }
-
-    public func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
-    ) async throws -> Result {
-        try await writeRows { try body($0) }
     }
 
     func readRows<Result: Sendable>(

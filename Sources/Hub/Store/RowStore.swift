@@ -1,7 +1,35 @@
-public import Model
-public import Workflow
+import Model
+import Workflow
 
-extension SQLiteStore: WorkflowJournal {
+/// A store that runs transactions on rows; all that hub and workflows ask of it follows from these two.
+protocol RowStore: Store, WorkflowJournal {
+    /// Runs a body on one consistent snapshot.
+    func readRows<Result: Sendable>(
+        _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+    ) async throws -> Result
+
+    /// Runs a body in a transaction. It may run again when the commit that it shared was lost.
+    func writeRows<Result: Sendable>(
+        _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+    ) async throws -> Result
+}
+
+extension RowStore {
+    public func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        try await readRows { try body($0) }
+    }
+
+    public func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
+    ) async throws -> Result {
+        try await writeRows { try body($0) }
+    }
+}
+
+/// The journal of workflows, each call a transaction like any other.
+extension RowStore {
     public func start(_ run: NewRun) async throws -> StartedRun {
         try await writeRows { try $0.startRun(run) }
     }
