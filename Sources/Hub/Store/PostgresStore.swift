@@ -1,5 +1,5 @@
 public import Host
-public import Model
+import Model
 public import ResourceKit
 import Synchronization
 
@@ -18,8 +18,8 @@ public final class PostgresStore: RowStore {
     let kinds: [String: ResourceKind]
     let clock: any HostClock
     let random: any RandomSource
-    private let writes = WorkQueue<any PostgresJob>()
-    private let reads = WorkQueue<any PostgresJob>()
+    private let writes = WorkQueue<any TransactionJob<PostgresConnection>>()
+    private let reads = WorkQueue<any TransactionJob<PostgresConnection>>()
     let journal = WorkQueue<JournalJob>()
     /// Tells this hub's announcements from those of others.
     let instance: String
@@ -61,16 +61,20 @@ public final class PostgresStore: RowStore {
     }
 
     private func submit<Result: Sendable>(
-        to queue: WorkQueue<any PostgresJob>, _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+        to queue: WorkQueue<any TransactionJob<PostgresConnection>>, _ body: @escaping @Sendable (SQLTransaction) throws -> Result
     ) async throws -> Result {
-        try await withCheckedThrowingContinuation { continuation in
-            let job = PostgresBodyJob(continuation: continuation) { [self] connection in
-                try body(
-                    SQLTransaction(
-                        database: PostgresDatabase(connection: connection), now: clock.now(), random: random,
-                        kinds: kinds, announcer: instance, parsed: parsed))
+        do {
+            return try await withCheckedThrowingContinuation { continuation in
+                let job = BodyJob(continuation: continuation) { [self] (connection: PostgresConnection) in
+                    try body(
+                        SQLTransaction(
+                            database: PostgresDatabase(connection: connection), now: clock.now(), random: random,
+                            kinds: kinds, announcer: instance, parsed: parsed))
+                }
+                if !queue.submit(job) { job.finish(Problem(.unavailable, "The hub is shutting down.")) }
             }
-            if !queue.submit(job) { job.finish(Problem(.unavailable, "The hub is shutting down.")) }
+        } catch let error as PostgresError {
+            throw error.problem
         }
     }
 
@@ -86,38 +90,5 @@ public final class PostgresStore: RowStore {
 
     public func close() async throws {
         closeQueues()
-    }
-}
-
-/// A transaction body that waits for its turn.
-protocol PostgresJob: AnyObject, Sendable {
-    /// Runs the body and keeps its result. May be called again when the transaction was lost.
-    func run(_ connection: PostgresConnection) throws
-    /// Hands the kept result, or the error, to whoever waits. Called once.
-    func finish(_ error: (any Error)?)
-}
-
-private final class PostgresBodyJob<Result: Sendable>: PostgresJob, @unchecked Sendable {
-    // Unchecked: `result` is only touched by the thread that works on the job.
-    private let continuation: CheckedContinuation<Result, any Error>
-    private let body: @Sendable (PostgresConnection) throws -> Result
-    private var result: Result?
-
-    init(
-        continuation: CheckedContinuation<Result, any Error>,
-        _ body: @escaping @Sendable (PostgresConnection) throws -> Result
-    ) {
-        self.continuation = continuation
-        self.body = body
-    }
-
-    func run(_ connection: PostgresConnection) throws { result = try body(connection) }
-
-    func finish(_ error: (any Error)?) {
-        if let error {
-            continuation.resume(throwing: (error as? PostgresError)?.problem ?? error)
-        } else {
-            continuation.resume(returning: result!)
-        }
     }
 }

@@ -79,7 +79,7 @@ public final class SQLiteStore: RowStore {
             guard let commits else { return try writeHere(body) }
             return try await withCheckedThrowingContinuation { continuation in
                 commits.submit(
-                    StoreJob(continuation: continuation) { [self] db in try body(transaction(db)) })
+                    BodyJob(continuation: continuation) { [self] (db: Database) in try body(transaction(db)) })
             }
         } catch let error as DatabaseError {
             throw Problem(storage: error)
@@ -117,29 +117,4 @@ public final class SQLiteStore: RowStore {
     }
 
     private func closeHere() throws { try database.close() }
-}
-
-/// A write body with the caller that waits for it.
-private final class StoreJob<Result: Sendable>: WriteJob, @unchecked Sendable {
-    // Unchecked: `result` is only touched by the writer's thread.
-    private let continuation: CheckedContinuation<Result, any Error>
-    private let body: @Sendable (Database) throws -> Result
-    private var result: Result?
-
-    init(
-        continuation: CheckedContinuation<Result, any Error>, _ body: @escaping @Sendable (Database) throws -> Result
-    ) {
-        self.continuation = continuation
-        self.body = body
-    }
-
-    func run(_ db: Database) throws { result = try body(db) }
-
-    func finish(_ error: (any Error)?) {
-        if let error {
-            continuation.resume(throwing: error)
-        } else {
-            continuation.resume(returning: result!)
-        }
-    }
 }

@@ -2,7 +2,8 @@ import Glibc
 
 /// Jobs for threads of their own, which may wait for a disk or a network as long as they like.
 final class WorkQueue<Job: Sendable>: @unchecked Sendable {
-    // Unchecked: `jobs` and `isClosed` are only touched under `mutex`; the rest is immutable.
+    // Unchecked: `jobs` and `isClosed` are only touched under `mutex`; the rest is immutable. A `Mutex` of the library
+    // has no condition that a thread could wait for.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wakeUp = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var jobs: [Job] = []
@@ -35,12 +36,6 @@ final class WorkQueue<Job: Sendable>: @unchecked Sendable {
         isClosed = true
         pthread_cond_broadcast(wakeUp)
         pthread_mutex_unlock(mutex)
-    }
-
-    var isEnding: Bool {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return isClosed
     }
 
     /// Up to `count` jobs that wait; waits for the first. Empty when the queue is closed and done.
