@@ -4,30 +4,8 @@ import Testing
 
 /// What changes behind the agent's back is put back, and what is removed leaves nothing.
 @Suite struct DriftTests {
-    private static let url = "https://git.example.org/app.git"
-
-    private static func live<Result: Sendable>(
-        _ body: @escaping @Sendable (World, SimulatedMachine, String) async throws -> Result
-    ) throws -> Result {
-        let random = SeededRandom(5)
-        let clock = VirtualTime(random: random.fork())
-        return try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
-            let stack = try await world.createStack("default")
-            let machine = try await world.addMachine(stackId: stack)
-            world.startAgent(machine)
-            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
-            let id = try await world.createService("web", stackId: stack, url: url, ["build_command": "make"])
-            try await clock.sleep(for: .seconds(20))
-            let result = try await body(world, machine, id)
-            await world.shutDown()
-            return result
-        }
-    }
-
     @Test func `a vanished unit and a forgotten table come back`() throws {
-        let (units, tables) = try Self.live { world, machine, _ in
+        let (units, tables) = try Simulation.withService(seed: 5) { world, machine, _, _ in
             let before = (machine.unitIds, machine.table)
             machine.drift()
             try await world.clock.sleep(for: .seconds(20))
@@ -40,7 +18,7 @@ import Testing
     }
 
     @Test func `what runs as declared is left alone`() throws {
-        let (before, after) = try Self.live { world, machine, _ in
+        let (before, after) = try Simulation.withService(seed: 5) { world, machine, _, _ in
             let before = world.effects(machine).count
             try await world.clock.sleep(for: .seconds(300))
             return (before, world.effects(machine).count)
@@ -49,7 +27,7 @@ import Testing
     }
 
     @Test func `a removed service leaves nothing`() throws {
-        let (units, files, accounts, upstreams) = try Self.live { world, machine, id in
+        let (units, files, accounts, upstreams) = try Simulation.withService(seed: 5) { world, machine, _, id in
             try await world.deleteService(id)
             try await world.clock.sleep(for: .seconds(20))
             return (machine.unitIds, machine.files, machine.accounts, machine.table.upstreams.count)
@@ -61,8 +39,7 @@ import Testing
     }
 
     @Test func `another port is another edge, and the former one goes`() throws {
-        let (during, after, table, files) = try Self.live { world, machine, _ in
-            let stack = try await world.createStack("default")
+        let (during, after, table, files) = try Simulation.withService(seed: 5) { world, machine, stack, _ in
             try await world.updateStack(stack, ["proxy": ["bind": "0.0.0.0", "port": 8080]])
             var during: Set<String> = []
             for _ in 0..<4000 where !(during.contains("edge.2") && machine.unitIds.allSatisfy { $0 != "edge" }) {

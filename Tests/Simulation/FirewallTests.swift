@@ -6,23 +6,12 @@ import Testing
 
 /// The security mode of a stack on its servers.
 @Suite struct FirewallTests {
-    private static let url = "https://git.example.org/app.git"
-
     private static func live<Result: Sendable>(
         _ body: @escaping @Sendable (World, SimulatedMachine, String) async throws -> Result
     ) throws -> Result {
-        let random = SeededRandom(11)
-        let clock = VirtualTime(random: random.fork())
-        return try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
-            let stack = try await world.createStack("default")
-            let machine = try await world.addMachine(stackId: stack)
-            world.startAgent(machine)
-            try await clock.sleep(for: .seconds(5))
-            let result = try await body(world, machine, stack)
-            await world.shutDown()
-            return result
+        try Simulation.withServer(seed: 11) { world, machine, stack in
+            try await world.clock.sleep(for: .seconds(5))
+            return try await body(world, machine, stack)
         }
     }
 
@@ -85,8 +74,8 @@ import Testing
 
     @Test func `a machine that leaves is as it was before`() throws {
         let (machine, isJoined) = try Self.live { world, machine, stack in
-            world.source.push(Self.url, commit: String(repeating: "a", count: 40), SimulatedApplication())
-            _ = try await world.createService("web", stackId: stack, url: Self.url)
+            world.source.push(Simulation.url, commit: String(repeating: "a", count: 40), SimulatedApplication())
+            _ = try await world.createService("web", stackId: stack, url: Simulation.url)
             try await world.updateStack(stack, ["security_mode": "blocked"])
             try await world.clock.sleep(for: .seconds(20))
             #expect(machine.unitIds.count == 2 && machine.firewall != nil && !machine.accounts.isEmpty)

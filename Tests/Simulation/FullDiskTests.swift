@@ -4,24 +4,12 @@ import Testing
 
 /// A server whose disk is full says so, though it can write nothing down.
 @Suite struct FullDiskTests {
-    private static let url = "https://git.example.org/app.git"
-
     @Test func `a deployment that waits for room names the disk`() throws {
-        let random = SeededRandom(21)
-        let clock = VirtualTime(random: random.fork())
-        let (full, healed) = try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
-            let stack = try await world.createStack("default")
-            let machine = try await world.addMachine(stackId: stack)
-            world.startAgent(machine)
-            world.source.push(Self.url, commit: String(repeating: "a", count: 40), SimulatedApplication())
-            let service = try await world.createService("web", stackId: stack, url: Self.url)
-            try await clock.sleep(for: .seconds(20))
+        let (full, healed) = try Simulation.withService(seed: 21, [:]) { world, machine, stack, service in
             machine.setDiskFull(true)
-            world.source.push(Self.url, commit: String(repeating: "b", count: 40), SimulatedApplication())
+            world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), SimulatedApplication())
             try await world.deploy(service)
-            try await clock.sleep(for: .seconds(30))
+            try await world.clock.sleep(for: .seconds(30))
             func state() async throws -> [JSONValue?] {
                 let deployment = try await world.deployments(of: service).first {
                     $0["commit"]?.stringValue?.hasPrefix("b") == true
@@ -35,9 +23,8 @@ import Testing
             }
             let full = try await state()
             machine.setDiskFull(false)
-            try await clock.sleep(for: .seconds(60))
+            try await world.clock.sleep(for: .seconds(60))
             let healed = try await state()
-            await world.shutDown()
             return (full, healed)
         }
         #expect(full[0] == "provisioning")

@@ -4,31 +4,9 @@ import Testing
 
 /// Output reaches the hub once, whole and in order.
 @Suite struct LogTests {
-    private static let url = "https://git.example.org/app.git"
-
-    private static func live<Result: Sendable>(
-        seed: UInt64, _ body: @escaping @Sendable (World, SimulatedMachine, String) async throws -> Result
-    ) throws -> Result {
-        let random = SeededRandom(seed)
-        let clock = VirtualTime(random: random.fork())
-        return try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
-            let stack = try await world.createStack("default")
-            let machine = try await world.addMachine(stackId: stack)
-            world.startAgent(machine)
-            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
-            let service = try await world.createService("web", stackId: stack, url: url, ["build_command": "make"])
-            try await clock.sleep(for: .seconds(20))
-            let result = try await body(world, machine, service)
-            await world.shutDown()
-            return result
-        }
-    }
-
     @Test(arguments: [1, 2, 3, 4, 5])
     func `lost answers and an agent's death repeat and lose nothing`(_ seed: UInt64) throws {
-        let (said, heard) = try Self.live(seed: seed) { world, machine, service in
+        let (said, heard) = try Simulation.withService(seed: seed) { world, machine, _, service in
             let unit = try #require(machine.unitIds.first { $0.hasPrefix("app.web.") })
             world.setLoss(0.3)
             var said = ""
@@ -49,15 +27,15 @@ import Testing
     }
 
     @Test func `the output of a failed build is sent after the next one has begun`() throws {
-        let (log, isActive) = try Self.live(seed: 9) { world, machine, service in
+        let (log, isActive) = try Simulation.withService(seed: 9) { world, machine, _, service in
             let slow = SimulatedApplication(buildTime: .seconds(5), buildExitCode: 2)
-            world.source.push(Self.url, commit: String(repeating: "b", count: 40), slow)
+            world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), slow)
             try await world.deploy(service)
             try await world.clock.sleep(for: .seconds(2))
             let unit = try #require(machine.unitIds.first { $0.hasPrefix("build.web.") })
             world.setCable(machine, isIn: false)
             try await machine.print("the last words\n", unit: unit)
-            world.source.push(Self.url, commit: String(repeating: "c", count: 40), SimulatedApplication())
+            world.source.push(Simulation.url, commit: String(repeating: "c", count: 40), SimulatedApplication())
             try await world.deploy(service)
             try await world.clock.sleep(for: .seconds(30))
             world.setCable(machine, isIn: true)
@@ -74,7 +52,7 @@ import Testing
     }
 
     @Test func `a deployment says how large its release is`() throws {
-        let deployment = try Self.live(seed: 4) { world, _, service in
+        let deployment = try Simulation.withService(seed: 4) { world, _, _, service in
             try await world.deployments(of: service)[0]
         }
         #expect(deployment["files"] == 1)

@@ -7,30 +7,23 @@ import Testing
 
 /// A plan says what each server will do, and changes nothing.
 @Suite struct NodePlanTests {
-    private static let url = "https://git.example.org/app.git"
-
     /// Answers what `nodes` of each plan says, by server.
     private static func plans(
         _ ask: @escaping @Sendable (Hub, _ stack: String, _ service: String) async throws -> [MutationAnswer]
     ) throws -> [[String: [String]]] {
-        let random = SeededRandom(3)
-        let clock = VirtualTime(random: random.fork())
-        return try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
+        try Simulation.withHub(seed: 3) { world in
             let stack = try await world.createStack("default")
             for _ in 0..<2 { world.startAgent(try await world.addMachine(stackId: stack)) }
-            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
+            world.source.push(Simulation.url, commit: String(repeating: "a", count: 40), SimulatedApplication())
             let service = try await world.createService(
-                "web", stackId: stack, url: url, ["build_command": "make", "path": "/"])
-            try await clock.sleep(for: .seconds(30))
+                "web", stackId: stack, url: Simulation.url, ["build_command": "make", "path": "/"])
+            try await world.clock.sleep(for: .seconds(30))
             let before = (try await world.show("stack", stack), try await world.show("service", service))
-            world.source.push(url, commit: String(repeating: "b", count: 40), SimulatedApplication())
+            world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), SimulatedApplication())
             let answers = try await world.withHub { try await ask($0, stack, service) }
-            try await clock.sleep(for: .seconds(10))
+            try await world.clock.sleep(for: .seconds(10))
             let after = (try await world.show("stack", stack), try await world.show("service", service))
             #expect(before.0["version"] == after.0["version"] && before.1["revision"] == after.1["revision"])
-            await world.shutDown()
             return answers.map { answer in
                 Dictionary(
                     (answer.body["nodes"]?.arrayValue ?? []).map { node in
@@ -52,7 +45,7 @@ import Testing
                 try await hub.create(
                     kind, parentId: stack,
                     body: [
-                        "name": "api", "git_url": .string(Self.url), "git_ref": "v2", "run_command": "./api",
+                        "name": "api", "git_url": .string(Simulation.url), "git_ref": "v2", "run_command": "./api",
                         "path": "/api", "instances": 2,
                     ], options: Self.planning, as: .local),
                 try await update(["instances": 3]), try await update(["path": "/shop"]),
@@ -65,14 +58,14 @@ import Testing
         let steps = plans.map { $0["node-1"] ?? [] }
         #expect(
             steps[0] == [
-                "names: add api.svc.internal", "api: fetch the commit of v2 from \(Self.url)",
+                "names: add api.svc.internal", "api: fetch the commit of v2 from \(Simulation.url)",
                 "api: start 2 instances", "api: route /api → api",
             ])
         #expect(steps[1] == ["web: start 2 more of 3 instances"])
         #expect(steps[2] == ["web: route /shop → web", "web: no longer route / → web"])
         #expect(
             steps[3] == [
-                "web: fetch commit aaaaaaaaaaaa from \(Self.url)", "web: build it: make", "web: start 1 instance",
+                "web: fetch commit aaaaaaaaaaaa from \(Simulation.url)", "web: build it: make", "web: start 1 instance",
                 "web: switch requests to the new when healthy", "web: drain and stop 1 instance of the old release",
             ])
         #expect(steps[4] == [], "nothing changes")
@@ -106,7 +99,7 @@ import Testing
         ]
         #expect(steps[0] == replace)
         #expect(
-            steps[1] == ["web: fetch commit bbbbbbbbbbbb from \(Self.url)", "web: build it: make"] + replace)
+            steps[1] == ["web: fetch commit bbbbbbbbbbbb from \(Simulation.url)", "web: build it: make"] + replace)
         #expect(steps[2] == [])
         #expect(steps[3] == ["edge: listen on 0.0.0.0:8080", "firewall: blocked, SSH from nowhere"])
     }
