@@ -3,6 +3,8 @@ import Model
 public import ResourceKit
 import Synchronization
 
+typealias PostgresJob = any TransactionJob<PostgresConnection>
+
 /// The hub's database on PostgreSQL, for one hub or several.
 ///
 /// Writes of all hubs come one after the other, as SQLite's do: each batch of them is one transaction under an advisory
@@ -18,8 +20,8 @@ public final class PostgresStore: RowStore {
     let kinds: [String: ResourceKind]
     let clock: any HostClock
     let random: any RandomSource
-    private let writes = WorkQueue<any TransactionJob<PostgresConnection>>()
-    private let reads = WorkQueue<any TransactionJob<PostgresConnection>>()
+    private let writes = WorkQueue<PostgresJob>()
+    private let reads = WorkQueue<PostgresJob>()
     let journal = WorkQueue<JournalJob>()
     /// Tells this hub's announcements from those of others.
     let instance: String
@@ -61,7 +63,7 @@ public final class PostgresStore: RowStore {
     }
 
     private func submit<Result: Sendable>(
-        to queue: WorkQueue<any TransactionJob<PostgresConnection>>, _ body: @escaping @Sendable (SQLTransaction) throws -> Result
+        to queue: WorkQueue<PostgresJob>, _ body: @escaping @Sendable (SQLTransaction) throws -> Result
     ) async throws -> Result {
         do {
             return try await withCheckedThrowingContinuation { continuation in

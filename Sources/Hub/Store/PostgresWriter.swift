@@ -6,7 +6,7 @@ struct PostgresReader {
 
     init(_ address: PostgresAddress, _ patience: Duration) { link = PostgresLink(address, patience: patience) }
 
-    func work(_ queue: WorkQueue<any TransactionJob<PostgresConnection>>) {
+    func work(_ queue: WorkQueue<PostgresJob>) {
         while let job = queue.next(1).first {
             do {
                 try link.retrying { connection in
@@ -36,7 +36,7 @@ struct PostgresWriter {
 
     init(_ address: PostgresAddress, _ patience: Duration) { link = PostgresLink(address, patience: patience) }
 
-    func work(_ queue: WorkQueue<any TransactionJob<PostgresConnection>>) {
+    func work(_ queue: WorkQueue<PostgresJob>) {
         while true {
             let batch = queue.next(PostgresStore.batchMax)
             guard !batch.isEmpty else { return }
@@ -50,7 +50,7 @@ struct PostgresWriter {
     }
 
     /// - Returns: for each job why it was refused.
-    private func commit(_ batch: [any TransactionJob<PostgresConnection>]) throws -> [(any Error)?] {
+    private func commit(_ batch: [PostgresJob]) throws -> [(any Error)?] {
         let deadline = link.deadline()
         while true {
             let connection = try link.ready(until: deadline)
@@ -71,7 +71,7 @@ struct PostgresWriter {
 
     /// - Parameter commits: is told the transaction's number, and what it refused, right before its commit is sent.
     private func commit(
-        _ batch: [any TransactionJob<PostgresConnection>], _ connection: PostgresConnection, _ commits: (String, [(any Error)?]) -> Void
+        _ batch: [PostgresJob], _ connection: PostgresConnection, _ commits: (String, [(any Error)?]) -> Void
     ) throws -> [(any Error)?] {
         try connection.run("BEGIN")
         let begin = try connection.query(
