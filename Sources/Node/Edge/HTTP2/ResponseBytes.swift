@@ -4,31 +4,18 @@ import NIOHTTP2
 
 /// Reads HTTP/1.1 responses, as the edge writes them, into the payloads of frames.
 struct ResponseBytes {
-    enum Outcome {
-        case more
-        /// The last payload ends the stream.
-        case done
-        case bad
-    }
-
-    private enum State {
-        case head
-        case body(BodyFraming)
-        case done
-    }
-
     private let secure: SecureConnections
-    private var state = State.head
     private var head = ByteBuffer()
-    private var scanner = ChunkScanner()
+    /// Nil until its head is complete.
+    private var body: BodyPayloads?
     var isHeadRequest = false
 
     init(secure: SecureConnections) { self.secure = secure }
 
     /// - Parameter emit: is given each payload, in order.
-    mutating func add(_ bytes: ByteBuffer, emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome {
+    mutating func add(_ bytes: ByteBuffer, emit: (HTTP2Frame.FramePayload) -> Void) -> PayloadOutcome {
         var bytes = bytes
-        while case .head = state {
+        while body == nil {
             if head.readableBytes == 0 { head = bytes } else { head.writeBuffer(&bytes) }
             switch readHead(emit) {
             case .more?: return .more
@@ -39,11 +26,11 @@ struct ResponseBytes {
                 head = ByteBuffer()
             }
         }
-        return addBody(bytes, emit)
+        return body?.add(bytes, emit) ?? .bad
     }
 
     /// - Returns: nil to go on with what is left in `head`.
-    private mutating func readHead(_ emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome? {
+    private mutating func readHead(_ emit: (HTTP2Frame.FramePayload) -> Void) -> PayloadOutcome? {
         let outcome = head.withUnsafeReadableBytes { raw in
             raw.baseAddress.map {
                 ResponseHeadParser.parse(
@@ -65,13 +52,8 @@ struct ResponseBytes {
         let framing = secure.responseHead.framing
         let hasNoBody = isHeadRequest || status == 204 || status == 304 || framing == .none
         emit(.headers(.init(headers: headers, endStream: hasNoBody)))
-        if hasNoBody {
-            state = .done
-            return .done
-        }
-        if framing == .chunked { scanner.keepsTrailers = true }
-        state = .body(framing)
-        return nil
+        body = BodyPayloads(hasNoBody ? .none : framing)
+        return hasNoBody ? .done : nil
     }
 
     private static func headers(_ bytes: UnsafePointer<UInt8>, _ head: borrowing ResponseHead) -> HPACKHeaders {
@@ -84,27 +66,5 @@ struct ResponseBytes {
             headers.add(name: bytes.string(field.name).lowercased(), value: bytes.string(field.value))
         }
         return headers
-    }
-
-    private mutating func addBody(_ bytes: ByteBuffer, _ emit: (HTTP2Frame.FramePayload) -> Void) -> Outcome {
-        guard case .body(let framing) = state else { return bytes.readableBytes == 0 ? .more : .bad }
-        guard bytes.readableBytes > 0 else { return .more }
-        switch framing {
-        case .length(let remaining):
-            let count = UInt64(bytes.readableBytes)
-            guard count <= remaining else { return .bad }
-            emit(.data(.init(data: .byteBuffer(bytes), endStream: count == remaining)))
-            state = count == remaining ? .done : .body(.length(remaining - count))
-            return count == remaining ? .done : .more
-        case .chunked:
-            switch HTTP2Fields.frames(of: bytes, &scanner, emit) {
-            case .more: return .more
-            case .bad: return .bad
-            case .done:
-                state = .done
-                return .done
-            }
-        case .none, .untilClose: return .bad
-        }
     }
 }

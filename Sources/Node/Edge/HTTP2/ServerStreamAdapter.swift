@@ -15,17 +15,11 @@ final class ServerStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
     typealias OutboundIn = IOData
     typealias OutboundOut = HTTP2Frame.FramePayload
 
-    private enum RequestState {
-        case head
-        case body(BodyFraming)
-        /// All of it was passed on.
-        case done
-        /// The stream was reset from here; what still comes is nobody's.
-        case refused
-    }
-
     private let loop: EdgeLoop
-    private var request = RequestState.head
+    /// Nil until its head is there.
+    private var request: BodyBytes?
+    /// The stream was reset from here; what still comes is nobody's.
+    private var isRefused = false
     private var response: ResponseBytes
     /// Done when the last frame of the response is out.
     private var ended: EventLoopFuture<Void>?
@@ -35,21 +29,22 @@ final class ServerStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
         response = ResponseBytes(secure: loop.secure)
     }
 
-    private var isRequestDone: Bool { if case .done = request { true } else { false } }
+    private var isRequestDone: Bool { request?.isDone ?? false }
 
     // MARK: the request
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isRefused, !isRequestDone else { return }
         switch unwrapInboundIn(data) {
         case .headers(let block):
-            switch request {
-            case .head: readHead(context, block.headers, isEnd: block.endStream)
-            case .body: readEnd(context, block.headers)
-            case .done, .refused: break
+            if request == nil {
+                readHead(context, block.headers, isEnd: block.endStream)
+            } else {
+                pass(context, request?.end(block.headers))
             }
         case .data(let part):
-            guard case .byteBuffer(let bytes) = part.data else { return }
-            readBody(context, bytes, isEnd: part.endStream)
+            guard request != nil, case .byteBuffer(let bytes) = part.data else { return }
+            pass(context, request?.add(bytes, isEnd: part.endStream))
         default: break
         }
     }
@@ -58,39 +53,15 @@ final class ServerStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
         guard let head = HTTP2RequestHead.read(headers, hasBody: !isEnd) else {
             return reset(context, .protocolError)
         }
-        request = isEnd ? .done : .body(head.framing)
+        request = BodyBytes(head.framing, isDone: isEnd)
         response.isHeadRequest = head.isHead
         context.fireChannelRead(wrapInboundOut(head.bytes))
     }
 
-    private func readBody(_ context: ChannelHandlerContext, _ bytes: ByteBuffer, isEnd: Bool) {
-        guard case .body(let framing) = request else { return }
-        switch framing {
-        case .length(let remaining):
-            let count = UInt64(bytes.readableBytes)
-            // Bytes beyond the length would be read as another request.
-            guard count <= remaining, !isEnd || count == remaining else { return reset(context, .protocolError) }
-            request = isEnd ? .done : .body(.length(remaining - count))
-            if count > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
-        case .chunked, .none, .untilClose:
-            if bytes.readableBytes > 0 {
-                context.fireChannelRead(wrapInboundOut(HTTP2Fields.chunk(bytes)))
-            }
-            if isEnd { readEnd(context, nil) }
-        }
-    }
-
-    /// The end of the body, with or without trailers.
-    private func readEnd(_ context: ChannelHandlerContext, _ trailers: HPACKHeaders?) {
-        guard case .body(let framing) = request else { return }
-        if case .length(let remaining) = framing {
-            guard remaining == 0 else { return reset(context, .protocolError) }
-            request = .done
-            return
-        }
-        guard let last = HTTP2Fields.lastChunk(trailers) else { return reset(context, .protocolError) }
-        request = .done
-        context.fireChannelRead(wrapInboundOut(last))
+    /// - Parameter bytes: of the body; nil when it is not what the head has promised.
+    private func pass(_ context: ChannelHandlerContext, _ bytes: ByteBuffer?) {
+        guard let bytes else { return reset(context, .protocolError) }
+        if bytes.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
     }
 
     // MARK: the response
@@ -152,8 +123,8 @@ final class ServerStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     private func reset(_ context: ChannelHandlerContext, _ code: HTTP2ErrorCode) {
-        if case .refused = request { return }
-        request = .refused
+        if isRefused { return }
+        isRefused = true
         context.writeAndFlush(wrapOutboundOut(.rstStream(code)), promise: nil)
     }
 }

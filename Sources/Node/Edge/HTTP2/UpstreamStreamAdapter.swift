@@ -12,16 +12,13 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
     typealias OutboundIn = IOData
     typealias OutboundOut = HTTP2Frame.FramePayload
 
-    private enum ResponseState {
-        case head
-        case body(BodyFraming)
-        case done
-    }
-
     private var request: RequestBytes
-    private var response = ResponseState.head
+    /// Nil until its head is there.
+    private var response: BodyBytes?
 
     init(loop: EdgeLoop) { request = RequestBytes(secure: loop.secure) }
+
+    private var isResponseDone: Bool { response?.isDone ?? false }
 
     // MARK: the request
 
@@ -41,7 +38,7 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         // Both ends are done, and the stream ends by itself: a reset would come after it.
-        if case .done = response, request.isDone {
+        if isResponseDone, request.isDone {
             promise?.succeed()
         } else {
             context.close(mode: .all, promise: promise)
@@ -51,16 +48,17 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
     // MARK: the response
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isResponseDone else { return }
         switch unwrapInboundIn(data) {
         case .headers(let block):
-            switch response {
-            case .head: readHead(context, block.headers, isEnd: block.endStream)
-            case .body(let framing): readEnd(context, framing, block.headers)
-            case .done: break
+            if response == nil {
+                readHead(context, block.headers, isEnd: block.endStream)
+            } else {
+                pass(context, response?.end(block.headers))
             }
         case .data(let part):
-            guard case .byteBuffer(let bytes) = part.data, case .body(let framing) = response else { return }
-            readBody(context, bytes, framing, isEnd: part.endStream)
+            guard response != nil, case .byteBuffer(let bytes) = part.data else { return }
+            pass(context, response?.add(bytes, isEnd: part.endStream))
         default: break
         }
     }
@@ -91,33 +89,14 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
         }
         bytes.writeStaticString("connection: close\r\n\r\n")
         guard !isEnd || hasNoBody || length ?? 0 == 0 else { return broken(context) }
-        response = isEnd ? .done : .body(length.map { .length($0) } ?? .chunked)
+        response = BodyBytes(length.map { .length($0) } ?? .chunked, isDone: isEnd)
         context.fireChannelRead(wrapInboundOut(bytes))
     }
 
-    private func readBody(
-        _ context: ChannelHandlerContext, _ bytes: ByteBuffer, _ framing: BodyFraming, isEnd: Bool
-    ) {
-        if case .length(let remaining) = framing {
-            let count = UInt64(bytes.readableBytes)
-            guard count <= remaining, !isEnd || count == remaining else { return broken(context) }
-            response = isEnd ? .done : .body(.length(remaining - count))
-            if count > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
-        } else {
-            if bytes.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(HTTP2Fields.chunk(bytes))) }
-            if isEnd { readEnd(context, framing, nil) }
-        }
-    }
-
-    private func readEnd(_ context: ChannelHandlerContext, _ framing: BodyFraming, _ trailers: HPACKHeaders?) {
-        if case .length(let remaining) = framing {
-            guard remaining == 0 else { return broken(context) }
-            response = .done
-            return
-        }
-        guard let last = HTTP2Fields.lastChunk(trailers) else { return broken(context) }
-        response = .done
-        context.fireChannelRead(wrapInboundOut(last))
+    /// - Parameter bytes: of the body; nil when it is not what the head has promised.
+    private func pass(_ context: ChannelHandlerContext, _ bytes: ByteBuffer?) {
+        guard let bytes else { return broken(context) }
+        if bytes.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(bytes)) }
     }
 
     /// The upstream broke the protocol; the end of the stream tells who waits for it.
