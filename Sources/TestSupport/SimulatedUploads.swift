@@ -1,13 +1,15 @@
 import AgentProtocol
-import Host
+public import Host
 import Model
 import Synchronization
 
-/// The uploads that a simulated hub keeps; they outlive it.
-final class SimulatedUploads: Uploads {
+/// Uploads in memory, unchecked: what archives may hold is tested with the live ones. They outlive a simulated hub.
+public final class SimulatedUploads: Uploads {
     private let kept = Mutex<[String: [UInt8]]>([:])
 
-    func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
+    public init() {}
+
+    public func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
     where Pieces.Element == [UInt8] {
         var bytes: [UInt8] = []
         for try await piece in pieces { bytes += piece }
@@ -17,11 +19,11 @@ final class SimulatedUploads: Uploads {
             digest: digest, sizeBytes: Int64(bytes.count), contents: .init(files: 1, sizeBytes: Int64(bytes.count)))
     }
 
-    func read(_ digest: String, offset: Int64, count: Int) async throws -> [UInt8]? {
+    public func read(_ digest: String, offset: Int64, count: Int) async throws -> [UInt8]? {
         kept.withLock { $0[digest].map { Array($0.dropFirst(Int(offset)).prefix(count)) } }
     }
 
-    func keepOnly(_ digests: Set<String>, olderThan age: Duration) async throws {
+    public func keepOnly(_ digests: Set<String>, olderThan age: Duration) async throws {
         kept.withLock { $0 = $0.filter { digests.contains($0.key) } }
     }
 }

@@ -20,7 +20,7 @@ public final class World: Sendable {
 
     private struct State {
         var hub: Hub?
-        var store: CuttingStore?
+        var power: WriteCut?
         var hubTask: Task<Void, Never>?
         var machines: [SimulatedMachine] = []
         var agents: [String: Running] = [:]
@@ -62,11 +62,13 @@ public final class World: Sendable {
     /// - Parameter cutAt: number of the store's write at which it dies; it is started again a second later.
     public func startHub(cutAt: Int? = nil, _ moment: CuttingGate.Moment = .before) async throws {
         guard state.withLock({ $0.hub == nil }) else { return }
-        let store = CuttingStore(database, cutAt: cutAt, moment) { [weak self] in self?.hubDied() }
-        let hub = Hub(store: store, world: hubWorld, kinds: Catalog.kinds, logger: Self.silent)
+        let power = WriteCut(cutAt: cutAt, moment) { [weak self] in self?.hubDied() }
+        let hub = Hub(
+            store: CuttingStore(inner: database, power: power), world: hubWorld, kinds: Catalog.kinds,
+            logger: Self.silent)
         state.withLock {
             $0.hub = hub
-            $0.store = store
+            $0.power = power
         }
         do {
             _ = try await hub.ensureSigningKey()
@@ -95,13 +97,13 @@ public final class World: Sendable {
 
     /// Kills the hub, as `kill -9` does; it is back a second later.
     public func killHub() {
-        guard let store = state.withLock({ $0.hub == nil ? nil : $0.store }) else { return }
-        store.cut()
+        guard let power = state.withLock({ $0.hub == nil ? nil : $0.power }) else { return }
+        power.cut()
         hubDied()
     }
 
     /// Number of writes of the hub that runs.
-    public var hubWrites: Int { state.withLock { $0.store?.writes ?? 0 } }
+    public var hubWrites: Int { state.withLock { $0.power?.writes ?? 0 } }
 
     /// Does something with the hub as an operator; waits while it is down, and tries again when it dies meanwhile.
     public func withHub<Result: Sendable>(

@@ -56,12 +56,12 @@ struct PostgresWorkflowTests {
         let server = try PostgresServer.own()
         let url = try server.newDatabase()
         let stores = [try store(url), try store(url)]
-        let cutting = CuttingJournal(stores[0], onCut: {})
-        let hubs = [engine("one", cutting), engine("two", stores[1])]
+        let power = WriteCut()
+        let hubs = [engine("one", CuttingJournal(inner: stores[0], power: power)), engine("two", stores[1])]
         let tasks = hubs.map { hub in Task { await hub.run() } }
         try await Task.sleep(for: .milliseconds(300))
         for number in 0..<40 { try await hubs[number % 2].start("w", id: "r\(number)", input: "r\(number)") }
-        cutting.cut()
+        power.cut()
         tasks[0].cancel()
         try server.restartImmediately()
         for number in 0..<40 {

@@ -53,7 +53,7 @@ final class WorkflowWorld: Sendable {
 
     private struct State {
         var engine: WorkflowEngine?
-        var journal: CuttingJournal?
+        var power: WriteCut?
         var gate = CuttingGate()
         var task: Task<Void, Never>?
         var lives = 0
@@ -79,7 +79,7 @@ final class WorkflowWorld: Sendable {
         store = try SQLiteStore(inMemory: [], clock: clock, random: random)
     }
 
-    var writes: Int { state.withLock { $0.journal?.writes ?? 0 } }
+    var writes: Int { state.withLock { $0.power?.writes ?? 0 } }
     var effects: Int { state.withLock { $0.gate.labels.count } }
     var lives: Int { state.withLock { $0.lives } }
 
@@ -105,37 +105,37 @@ final class WorkflowWorld: Sendable {
     func startHub(_ cut: Cut = .nothing) {
         let dies: @Sendable () -> Void = { [weak self] in self?.die() }
         var gate = CuttingGate(onCut: dies)
-        var journal = CuttingJournal(store, onCut: dies)
+        var power = WriteCut(onCut: dies)
         switch cut {
         case .nothing: break
         case .effect(let number, let moment): gate = CuttingGate(cutAt: number, moment, onCut: dies)
-        case .write(let number, let moment): journal = CuttingJournal(store, cutAt: number, moment, onCut: dies)
+        case .write(let number, let moment): power = WriteCut(cutAt: number, moment, onCut: dies)
         }
         let life = state.withLock { state -> Int in
             state.lives += 1
             return state.lives
         }
-        let engine = engine(isTakenOver ? "hub-\(life)" : "hub", journal)
+        let engine = engine(isTakenOver ? "hub-\(life)" : "hub", CuttingJournal(inner: store, power: power))
         let task = Task(executorPreference: clock) { await engine.run() }
         state.withLock { state in
             state.gate = gate
-            state.journal = journal
+            state.power = power
             state.engine = engine
             state.task = task
         }
     }
 
     private func die() {
-        let (task, journal, gate) = state.withLock { state in
+        let (task, power, gate) = state.withLock { state in
             defer {
                 state.engine = nil
                 state.task = nil
             }
-            return (state.task, state.journal, state.gate)
+            return (state.task, state.power, state.gate)
         }
         guard let task else { return }
         task.cancel()
-        journal?.cut()
+        power?.cut()
         gate.cut()
         Task(executorPreference: clock) { [self] in
             try await clock.sleep(for: .seconds(1))
@@ -190,83 +190,45 @@ final class WorkflowWorld: Sendable {
 }
 
 /// A journal whose hub can be killed before or after any write.
-final class CuttingJournal: WorkflowJournal {
-    private struct State {
-        var writes = 0
-        var isCut = false
+struct CuttingJournal: WorkflowJournal {
+    let inner: any WorkflowJournal
+    let power: WriteCut
+
+    func start(_ run: NewRun) async throws -> StartedRun { try await power.counted { try await inner.start(run) } }
+    func write(_ write: JournalWrite) async throws -> RunMail {
+        try await power.counted { try await inner.write(write) }
     }
-
-    private let inner: any WorkflowJournal
-    private let cutAt: Int?
-    private let moment: CuttingGate.Moment
-    private let onCut: @Sendable () -> Void
-    private let state = Mutex(State())
-
-    init(
-        _ inner: any WorkflowJournal, cutAt: Int? = nil, _ moment: CuttingGate.Moment = .before,
-        onCut: @escaping @Sendable () -> Void
-    ) {
-        self.inner = inner
-        self.cutAt = cutAt
-        self.moment = moment
-        self.onCut = onCut
-    }
-
-    var writes: Int { state.withLock { $0.writes } }
-    func cut() { state.withLock { $0.isCut = true } }
-    private func check() throws { if state.withLock({ $0.isCut }) { throw PowerCut() } }
-
-    private func die() throws {
-        cut()
-        onCut()
-        throw PowerCut()
-    }
-
-    private func counted<Result>(_ body: () async throws -> Result) async throws -> Result {
-        try check()
-        let number = state.withLock { state -> Int in
-            state.writes += 1
-            return state.writes - 1
-        }
-        if number == cutAt, moment == .before { try die() }
-        let result = try await body()
-        if number == cutAt, moment == .after { try die() }
-        return result
-    }
-
-    func start(_ run: NewRun) async throws -> StartedRun { try await counted { try await inner.start(run) } }
-    func write(_ write: JournalWrite) async throws -> RunMail { try await counted { try await inner.write(write) } }
     /// Only a claim that found something counts; one that did not changed nothing.
     func claim(_ request: ClaimRequest) async throws -> [RunHistory] {
-        try check()
+        try power.check()
         let found = try await inner.claim(request)
-        return found.isEmpty ? [] : try await counted { found }
+        return found.isEmpty ? [] : try await power.counted { found }
     }
     func mailbox(of runId: String) async throws -> RunMailbox {
-        try check()
+        try power.check()
         return try await inner.mailbox(of: runId)
     }
     func renew(_ lease: HubLease) async throws -> [String: RunMail] {
-        try check()
+        try power.check()
         return try await inner.renew(lease)
     }
     func send(_ signal: SignalRecord, to runId: String) async throws -> Bool {
-        try await counted { try await inner.send(signal, to: runId) }
+        try await power.counted { try await inner.send(signal, to: runId) }
     }
-    func cancel(_ runId: String) async throws { try await counted { try await inner.cancel(runId) } }
-    func abandon(_ runId: String) async throws { try await counted { try await inner.abandon(runId) } }
-    func retry(_ runId: String) async throws { try await counted { try await inner.retry(runId) } }
+    func cancel(_ runId: String) async throws { try await power.counted { try await inner.cancel(runId) } }
+    func abandon(_ runId: String) async throws { try await power.counted { try await inner.abandon(runId) } }
+    func retry(_ runId: String) async throws { try await power.counted { try await inner.retry(runId) } }
     func run(_ id: String) async throws -> RunRecord? {
-        try check()
+        try power.check()
         return try await inner.run(id)
     }
     func history(of runId: String) async throws -> RunHistory? {
-        try check()
+        try power.check()
         return try await inner.history(of: runId)
     }
     func runs(_ filter: RunFilter) async throws -> [RunRecord] { try await inner.runs(filter) }
     func removeEnded(before: Timestamp, limit: Int) async throws -> Int {
-        try check()
+        try power.check()
         return try await inner.removeEnded(before: before, limit: limit)
     }
 }
