@@ -169,7 +169,8 @@ let package = Package(
                 crypto, logging,
             ]),
         .executableTarget(
-            name: "workflow-bench", dependencies: ["Model", "Host", "Workflow", "HubStore", "HubWorkflows", logging],
+            name: "workflow-bench",
+            dependencies: ["Model", "Host", "LinuxHost", "Workflow", "HubStore", "HubWorkflows", logging],
             path: "Benchmarks/Workflows", swiftSettings: strict),
         .executableTarget(
             name: "Simulate", dependencies: ["TestSupport", "Model", "Host"], path: "Sources/Simulate",
@@ -179,7 +180,7 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", "TestSupport", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
+                "HubAPI", "LinuxHost", "TestSupport", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),

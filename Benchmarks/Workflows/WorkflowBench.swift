@@ -2,9 +2,9 @@ import Glibc
 import Host
 import HubStore
 import HubWorkflows
+import LinuxHost
 import Logging
 import Model
-import Synchronization
 import Workflow
 
 /// Starts five-step workflows, each worker the next when its last has ended, and prints how many and how long, as JSON.
@@ -14,27 +14,6 @@ import Workflow
 /// STORE is the path of a SQLite file or a postgres:// URL.
 @main
 struct WorkflowBench {
-    struct Clock: HostClock {
-        func now() -> Timestamp {
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
-        }
-        func monotonic() -> Duration {
-            var time = timespec()
-            clock_gettime(CLOCK_MONOTONIC, &time)
-            return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-        }
-        func sleep(for duration: Duration) async throws { try await Task.sleep(for: duration) }
-    }
-
-    struct Random: RandomSource {
-        func bytes(_ count: Int) -> [UInt8] {
-            var generator = SystemRandomNumberGenerator()
-            return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        }
-    }
-
     static let fiveSteps = WorkflowDefinition("five") { (context, input: Int) in
         var sum = input
         for number in 1...5 { sum = try await context.step("step \(number)") { [sum] _ in sum + number } }
@@ -47,14 +26,14 @@ struct WorkflowBench {
             print("usage: workflow-bench STORE WORKERS SECONDS")
             exit(2)
         }
-        let clock = Clock()
+        let (clock, random) = (LiveClock(), LiveRandom())
         let journal: any WorkflowJournal =
             arguments[1].hasPrefix("postgres")
             ? try PostgresStore(
-                address: PostgresAddress(arguments[1]), kinds: [], clock: clock, random: Random())
-            : try SQLiteStore(path: arguments[1], kinds: [], clock: clock, random: Random())
+                address: PostgresAddress(arguments[1]), kinds: [], clock: clock, random: random)
+            : try SQLiteStore(path: arguments[1], kinds: [], clock: clock, random: random)
         let engine = WorkflowEngine(
-            journal: journal, definitions: [fiveSteps], options: .init(hub: "bench"), clock: clock, random: Random(),
+            journal: journal, definitions: [fiveSteps], options: .init(hub: "bench"), clock: clock, random: random,
             logger: Logger(label: "bench"))
         let service = Task { await engine.run() }
         // The first second warms up: connections, statements, files.
@@ -73,7 +52,7 @@ struct WorkflowBench {
     }
 
     static func measure(
-        _ engine: WorkflowEngine, _ workers: Int, _ duration: Duration, _ clock: Clock
+        _ engine: WorkflowEngine, _ workers: Int, _ duration: Duration, _ clock: LiveClock
     ) async throws -> [Duration] {
         let end = clock.monotonic() + duration
         return try await withThrowingTaskGroup(of: [Duration].self) { group in
@@ -82,7 +61,7 @@ struct WorkflowBench {
                     var took: [Duration] = []
                     while clock.monotonic() < end {
                         let began = clock.monotonic()
-                        let id = Random().hex(12)
+                        let id = LiveRandom().hex(12)
                         try await engine.start("five", id: id, input: 1)
                         let run = try await engine.end(of: id, timeout: .seconds(30))
                         guard run.output == 16 else { throw Problem(.internalError, "The run gave \(run).") }

@@ -1,27 +1,16 @@
 import Glibc
 import Model
+import TestSupport
 import Testing
 
 @testable import CLI
 
 @Suite("Which hub, and with which key")
 struct ConnectionTests {
-    /// A configuration folder of its own, removed at the end.
-    private final class Home {
-        let path: String
-
-        init() throws {
-            var template = Array("/tmp/roost-cli-XXXXXX".utf8CString)
-            path = try #require(
-                template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!).map { String(cString: $0) } })
-        }
-
-        deinit {
-            unlink("\(path)/roost/profiles.json")
-            rmdir("\(path)/roost")
-            rmdir(path)
-        }
-
+    /// A configuration folder of its own.
+    private struct Home {
+        private let folder = TemporaryFolder()
+        var path: String { folder.path }
         var environment: [String: String] { ["XDG_CONFIG_HOME": path] }
     }
 
@@ -31,7 +20,7 @@ struct ConnectionTests {
 
     @Test("the environment wins over the profile, an option over both")
     func order() throws {
-        let home = try Home()
+        let home = Home()
         var profiles = Profiles(current: "work")
         profiles.profiles = [
             "work": .init(url: "https://hub.example.org/", key: "k1"), "lab": .init(url: "http://lab:7600", key: "k2"),
@@ -49,7 +38,7 @@ struct ConnectionTests {
 
     @Test("a key goes to no other hub than the one it was stored for")
     func keyStaysHome() throws {
-        let home = try Home()
+        let home = Home()
         let profiles = Profiles(current: "a", profiles: ["a": .init(url: "https://hub.example.org", key: "k1")])
         try profiles.write(to: try Profiles.path(environment: home.environment))
         let other = try Connection.resolve(options(["url": "http://evil.example"]), environment: home.environment)
@@ -65,7 +54,7 @@ struct ConnectionTests {
 
     @Test("the file is for its owner alone, and a readable one is refused")
     func mode() throws {
-        let home = try Home()
+        let home = Home()
         let path = try Profiles.path(environment: home.environment)
         try Profiles(current: nil).write(to: path)
         var status = stat()

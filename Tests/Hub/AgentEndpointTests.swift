@@ -2,8 +2,10 @@ import AgentProtocol
 import Crypto
 import Host
 import HubCore
+import LinuxHost
 import Model
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// Joining, and requests that are signed with a node's key.
@@ -38,7 +40,7 @@ import Testing
             func status(_ headers: HTTPHeaders, _ path: String = "agent/desired-state") async throws -> Int {
                 try await server.send(.GET, path, headers: headers, anonymous: true).status
             }
-            let now = MachineClock().now()
+            let now = LiveClock().now()
             #expect(try await status([:]) == 401)
             #expect(try await status(try agent.headers("POST", path, [])) == 401)
             #expect(try await status(try agent.headers("GET", "agent/heartbeat", [])) == 401)
@@ -100,7 +102,7 @@ import Testing
                 services: [], machine: [:], eventsPending: 0)
             let bytes = try WireCoding.encode(beat).canonicalBytes
             #expect(try await agent.send(.POST, "agent/heartbeat", bytes).status == 204)
-            let event = AgentEvent(sequence: 1, time: MachineClock().now(), kind: "run", message: "started")
+            let event = AgentEvent(sequence: 1, time: LiveClock().now(), kind: "run", message: "started")
             let batch = try WireCoding.encode(EventBatch(events: [event])).canonicalBytes
             for _ in 0..<2 {
                 let receipt = try await agent.send(.POST, "agent/events", batch)

@@ -4,10 +4,11 @@ import Host
 import HubAPI
 import HubCore
 import HubStore
+import LinuxHost
 import Logging
 import Model
 import ResourceKit
-import Synchronization
+import TestSupport
 import Testing
 
 /// A git whose every reference is at one commit.
@@ -22,37 +23,15 @@ struct OneCommitGit: Git {
     func prune(cache: String) async throws {}
 }
 
-/// Uploads in memory, unchecked: what archives may hold is tested with the live ones.
-final class KeptUploads: Uploads {
-    private let kept = Mutex<[String: [UInt8]]>([:])
-
-    func receive<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) async throws -> StoredUpload
-    where Pieces.Element == [UInt8] {
-        var bytes: [UInt8] = []
-        for try await piece in pieces { bytes += piece }
-        let (digest, content) = (sha256Hex(bytes), bytes)
-        kept.withLock { $0[digest] = content }
-        return StoredUpload(digest: digest, sizeBytes: Int64(bytes.count), contents: .init(files: 1, sizeBytes: 1))
-    }
-
-    func read(_ digest: String, offset: Int64, count: Int) async throws -> [UInt8]? {
-        kept.withLock { $0[digest].map { Array($0.dropFirst(Int(offset)).prefix(count)) } }
-    }
-
-    func keepOnly(_ digests: Set<String>, olderThan age: Duration) async throws {
-        kept.withLock { $0 = $0.filter { digests.contains($0.key) } }
-    }
-}
-
 /// A hub over a database in memory, with time in our hands.
 struct HubFixture: Sendable {
     let clock = ManualClock()
     let hub: Hub
     let store: SQLiteStore
-    static let box = FileSecretBox(key: [UInt8](repeating: 9, count: 32), random: MachineRandom())
+    static let box = FileSecretBox(key: [UInt8](repeating: 9, count: 32), random: LiveRandom())
 
     init(kinds: [ResourceKind] = TestKinds.all) throws {
-        store = try SQLiteStore(inMemory: kinds, clock: clock, random: MachineRandom())
+        store = try SQLiteStore(inMemory: kinds, clock: clock, random: LiveRandom())
         hub = Self.hub(store, kinds, clock)
     }
 
@@ -60,8 +39,8 @@ struct HubFixture: Sendable {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let world = HubWorld(
-            git: OneCommitGit(), uploads: KeptUploads(), callbacks: HTTPCallbackSender(), clock: clock,
-            random: MachineRandom(), secrets: box)
+            git: OneCommitGit(), uploads: SimulatedUploads(), callbacks: HTTPCallbackSender(), clock: clock,
+            random: LiveRandom(), secrets: box)
         return Hub(store: store, world: world, kinds: kinds, logger: logger)
     }
 

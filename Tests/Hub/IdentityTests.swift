@@ -5,6 +5,7 @@ import HubCore
 import HubStore
 import Model
 import ResourceKit
+import TestSupport
 import Testing
 
 /// Keys, users, sessions.

@@ -1,6 +1,7 @@
 import AgentProtocol
 import Crypto
 import Host
+import LinuxHost
 import Model
 import NIOHTTP1
 import Testing
@@ -35,8 +36,8 @@ struct JoinedAgent {
     }
 
     func headers(
-        _ method: String, _ path: String, _ body: [UInt8], at time: Timestamp = MachineClock().now(),
-        nonce: String = MachineRandom().hex(16)
+        _ method: String, _ path: String, _ body: [UInt8], at time: Timestamp = LiveClock().now(),
+        nonce: String = LiveRandom().hex(16)
     ) throws -> HTTPHeaders {
         let signature = try RequestSignature.sign(
             method: method, path: "/api/v1/\(path)", body: body, nodeId: nodeId, time: time, nonce: nonce, key: key)

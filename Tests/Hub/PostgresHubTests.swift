@@ -1,6 +1,7 @@
 import Host
 import HubCore
 import HubStore
+import LinuxHost
 import Model
 import ResourceKit
 import TestSupport
@@ -13,9 +14,9 @@ struct PostgresHubTests {
         let url = try PostgresServer.running().newDatabase()
         let stores = try (0..<2).map { _ in
             try PostgresStore(
-                address: PostgresAddress(url), kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+                address: PostgresAddress(url), kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         }
-        let hubs = stores.map { HubFixture.hub($0, TestKinds.all, MachineClock()) }
+        let hubs = stores.map { HubFixture.hub($0, TestKinds.all, LiveClock()) }
         let fleet = Task { await hubs[1].runFleet() }
         let heard = hubs[1].changes.subscribe()
         let waiting = Task {

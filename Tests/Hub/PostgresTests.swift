@@ -1,6 +1,7 @@
 import Glibc
 import Host
 import HubStore
+import LinuxHost
 import Model
 import ResourceKit
 import Synchronization
@@ -12,7 +13,7 @@ import Testing
 struct PostgresTests {
     private func open(_ url: String) throws -> PostgresStore {
         try PostgresStore(
-            address: PostgresAddress(url), kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+            address: PostgresAddress(url), kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
     }
 
     private final class Tally: Sendable {

@@ -1,7 +1,9 @@
 import HubCore
 import HubStore
+import LinuxHost
 import Model
 import ResourceKit
+import TestSupport
 import Testing
 
 /// A secret that was given is nowhere to be read.
@@ -17,7 +19,7 @@ import Testing
         // What only looks sealed is sealed like anything else.
         let odd = "sealed:AAAA"
         #expect(try box.open(try box.seal(odd)) == odd)
-        let other = FileSecretBox(key: [UInt8](repeating: 1, count: 32), random: MachineRandom())
+        let other = FileSecretBox(key: [UInt8](repeating: 1, count: 32), random: LiveRandom())
         #expect(throws: Problem.self) { try other.open(sealed) }
         var bytes = Array(sealed.utf8)
         bytes[20] = bytes[20] == 65 ? 66 : 65
@@ -26,8 +28,8 @@ import Testing
 
     @Test func keepsTheMasterKeyInAFile() throws {
         let folder = TemporaryFolder()
-        let first = try FileSecretBox(keyFile: "\(folder.path)/master.key", random: MachineRandom())
-        let second = try FileSecretBox(keyFile: "\(folder.path)/master.key", random: MachineRandom())
+        let first = try FileSecretBox(keyFile: "\(folder.path)/master.key", random: LiveRandom())
+        let second = try FileSecretBox(keyFile: "\(folder.path)/master.key", random: LiveRandom())
         #expect(try second.open(try first.seal("x")) == "x")
     }
 

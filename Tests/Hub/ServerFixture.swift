@@ -7,10 +7,12 @@ import HubAPI
 import HubCore
 import HubStore
 import Hummingbird
+import LinuxHost
 import Logging
 import Model
 import NIOCore
 import NIOHTTP1
+import TestSupport
 import Testing
 
 /// A hub with the real kinds behind its real HTTP server on loopback, and a client.
@@ -49,8 +51,8 @@ final class ServerFixture: Sendable {
         folder: TemporaryFolder = TemporaryFolder(), _ body: (ServerFixture) async throws -> Void
     ) async throws {
         let store = try SQLiteStore(
-            path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: MachineClock(), random: MachineRandom())
-        let hub = HubFixture.hub(store, Catalog.kinds, MachineClock())
+            path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: LiveClock(), random: LiveRandom())
+        let hub = HubFixture.hub(store, Catalog.kinds, LiveClock())
         _ = try await hub.ensureSigningKey()
         let answer = try await hub.create(
             try #require(hub.kind("api-key")), body: ["name": "test", "scopes": ["*:*"], "brands": ["*"]], as: .local)

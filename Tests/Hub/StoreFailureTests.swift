@@ -1,7 +1,9 @@
 import Glibc
 import HubStore
+import LinuxHost
 import Model
 import ResourceKit
+import TestSupport
 import Testing
 
 /// Power cuts, full disks and read-only files.
@@ -13,7 +15,7 @@ import Testing
         await #expect(processExitsWith: .signal(SIGKILL)) {
             [path = path as String, milliseconds = milliseconds as Int] in
             let store = try SQLiteStore(
-                path: "\(path)/hub.sqlite", kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+                path: "\(path)/hub.sqlite", kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
             let receipts = open("\(path)/receipts", O_WRONLY | O_CREAT | O_APPEND, 0o600)
             Task.detached {
                 try await Task.sleep(for: .milliseconds(milliseconds))
@@ -46,7 +48,7 @@ import Testing
         }
         let receipts = acknowledged
         let store = try SQLiteStore(
-            path: "\(path)/hub.sqlite", kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+            path: "\(path)/hub.sqlite", kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         let missing = try await store.read { transaction in
             try receipts.filter { try transaction.get("shelf", $0) == nil }
         }
@@ -67,7 +69,7 @@ import Testing
         try #require(mount("tmpfs", folder.path, "tmpfs", 0, "size=3m") == 0)
         defer { umount2(folder.path, Int32(MNT_DETACH)) }
         let store = try SQLiteStore(
-            path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+            path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         _ = try await store.write { try $0.put(shelfRecord("first")) }
         let ballast = open("\(folder.path)/ballast", O_WRONLY | O_CREAT, 0o600)
         let block = [UInt8](repeating: 1, count: 4096)
@@ -96,7 +98,7 @@ import Testing
         try #require(mount("tmpfs", folder.path, "tmpfs", 0, "size=8m") == 0)
         defer { umount2(folder.path, Int32(MNT_DETACH)) }
         let path = "\(folder.path)/hub.sqlite"
-        var store = try SQLiteStore(path: path, kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+        var store = try SQLiteStore(path: path, kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         _ = try await store.write { try $0.put(shelfRecord("first")) }
         try await store.close()
         // Busy for a moment when another test starts a process, which holds all open files until its exec.
@@ -107,11 +109,11 @@ import Testing
             try await Task.sleep(for: .milliseconds(50))
         }
         let refusal = try await problem {
-            _ = try SQLiteStore(path: path, kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+            _ = try SQLiteStore(path: path, kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         }
         #expect(refusal.code == .storage && refusal.hint != nil)
         try #require(mount(nil, folder.path, nil, UInt(MS_REMOUNT), "size=8m") == 0)
-        store = try SQLiteStore(path: path, kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+        store = try SQLiteStore(path: path, kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         #expect(try await store.read { try $0.get("shelf", "id-first") } != nil)
         try await store.close()
     }
@@ -119,7 +121,7 @@ import Testing
     @Test func filesAreTheOwnersAlone() async throws {
         let folder = TemporaryFolder()
         let store = try SQLiteStore(
-            path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: MachineClock(), random: MachineRandom())
+            path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: LiveClock(), random: LiveRandom())
         _ = try await store.write { try $0.put(shelfRecord("a")) }
         for name in ["hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm"] {
             var status = stat()

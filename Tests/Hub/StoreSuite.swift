@@ -1,5 +1,6 @@
 import Host
 import HubStore
+import LinuxHost
 import Model
 import ResourceKit
 import TestSupport
@@ -11,14 +12,14 @@ enum Medium: String, CaseIterable, Sendable {
 
     func open(_ clock: any HostClock, _ folder: TemporaryFolder) throws -> any Store {
         switch self {
-        case .memory: try SQLiteStore(inMemory: TestKinds.all, clock: clock, random: MachineRandom())
+        case .memory: try SQLiteStore(inMemory: TestKinds.all, clock: clock, random: LiveRandom())
         case .file:
             try SQLiteStore(
-                path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: clock, random: MachineRandom())
+                path: "\(folder.path)/hub.sqlite", kinds: TestKinds.all, clock: clock, random: LiveRandom())
         case .postgres:
             try PostgresStore(
                 address: PostgresAddress(PostgresServer.running().newDatabase()), kinds: TestKinds.all, clock: clock,
-                random: MachineRandom())
+                random: LiveRandom())
         }
     }
 }
