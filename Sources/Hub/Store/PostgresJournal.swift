@@ -23,6 +23,7 @@ struct JournalJob: Sendable {
 
 /// What workflows write all the time has lanes of its own; the rest of the journal goes the way of all transactions.
 extension PostgresStore {
+    /// Stores a new run unless there is one with this id; answers the stored one.
     public func start(_ run: NewRun) async throws -> StartedRun {
         let now = clock.now()
         let started = try await withCheckedThrowingContinuation { continuation in
