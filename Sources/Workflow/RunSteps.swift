@@ -16,6 +16,29 @@ extension RunExecution {
 
     func leave(_ scope: String, at time: Timestamp?) { state.withLock { $0.machine.end(scope: scope, at: time) } }
 
+    /// One call of the program, from its record in the journal on, or from a new one in this state.
+    /// - Parameter body: brings the record to its end; is told whether the journal has it not yet.
+    func performed(
+        _ kind: StepKind, _ name: String, _ scope: String, _ state: StepState,
+        _ body: (inout StepRecord, _ isNew: Bool) async throws -> Void
+    ) async throws -> StepRecord {
+        let call = try enter(kind, name, scope)
+        var ended: Timestamp?
+        defer { leave(scope, at: ended) }
+        var record: StepRecord
+        switch call {
+        case .known(let known):
+            record = known
+            try await body(&record, false)
+        case .new(let path):
+            record = StepRecord(
+                path: path, sequence: 0, kind: kind, name: name, state: state, startedAt: surroundings.clock.now())
+            try await body(&record, true)
+        }
+        ended = record.finishedAt
+        return record
+    }
+
     private func register(_ undo: UndoBody?, _ plan: StepPlan, _ path: String) {
         guard let undo else { return }
         state.withLock { $0.undos[path] = (plan, undo) }
@@ -24,19 +47,9 @@ extension RunExecution {
     func step(
         _ plan: StepPlan, _ scope: String, _ body: @escaping StepBody, undo: () -> UndoBody?
     ) async throws -> JSONValue {
-        let call = try enter(.step, plan.name, scope)
-        var ended: Timestamp?
-        defer { leave(scope, at: ended) }
-        var record: StepRecord
-        switch call {
-        case .known(let known): record = known
-        case .new(let path):
-            record = StepRecord(
-                path: path, sequence: 0, kind: .step, name: plan.name, state: .retrying,
-                startedAt: surroundings.clock.now())
+        let record = try await performed(.step, plan.name, scope, .retrying) { record, _ in
+            while record.state == .retrying { try await tryOnce(plan, &record, body) }
         }
-        while record.state == .retrying { try await tryOnce(plan, &record, body) }
-        ended = record.finishedAt
         if let error = record.error, record.state == .failed { throw error }
         register(undo(), plan, record.path)
         return record.result ?? .null

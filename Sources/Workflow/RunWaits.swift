@@ -5,24 +5,16 @@ import Synchronization
 /// Waiting: in memory for moments, in the journal for longer.
 extension RunExecution {
     func sleep(_ name: String, _ scope: String, _ duration: Duration) async throws {
-        let call = try enter(.timer, name, scope)
-        var ended: Timestamp?
-        defer { leave(scope, at: ended) }
-        var record: StepRecord
-        switch call {
-        case .known(let known): record = known
-        case .new(let path):
-            let now = surroundings.clock.now()
-            record = StepRecord(
-                path: path, sequence: 0, kind: .timer, name: name, state: .waiting,
-                wakeAt: now.advanced(by: max(duration, .zero)), startedAt: now)
-            try await journal(&record)
+        _ = try await performed(.timer, name, scope, .waiting) { record, isNew in
+            if isNew {
+                record.wakeAt = record.startedAt.advanced(by: max(duration, .zero))
+                try await journal(&record)
+            }
+            if record.state == .waiting {
+                if let wakeAt = record.wakeAt { try await wait(until: wakeAt) }
+                try await finish(&record, result: nil)
+            }
         }
-        if record.state == .waiting {
-            if let wakeAt = record.wakeAt { try await wait(until: wakeAt) }
-            try await finish(&record, result: nil)
-        }
-        ended = record.finishedAt
     }
 
     private func finish(_ record: inout StepRecord, result: JSONValue?, taking signal: String? = nil) async throws {
@@ -35,28 +27,20 @@ extension RunExecution {
     }
 
     func signal(_ name: String, _ scope: String, timeout: Duration?) async throws -> JSONValue? {
-        let call = try enter(.signal, name, scope)
-        var ended: Timestamp?
-        defer { leave(scope, at: ended) }
-        var record: StepRecord
-        switch call {
-        case .known(let known): record = known
-        case .new(let path):
-            let now = surroundings.clock.now()
-            record = StepRecord(
-                path: path, sequence: 0, kind: .signal, name: name, state: .waiting,
-                wakeAt: timeout.map { now.advanced(by: $0) }, startedAt: now)
-            if try await !take(name, &record) { try await journal(&record) }
-        }
-        while record.state == .waiting {
-            if try await take(name, &record) { break }
-            if let wakeAt = record.wakeAt, wakeAt <= surroundings.clock.now() {
-                try await finish(&record, result: nil)
-            } else {
-                try await wait(until: record.wakeAt, forMail: true)
+        let record = try await performed(.signal, name, scope, .waiting) { record, isNew in
+            if isNew {
+                record.wakeAt = timeout.map { record.startedAt.advanced(by: $0) }
+                if try await !take(name, &record) { try await journal(&record) }
+            }
+            while record.state == .waiting {
+                if try await take(name, &record) { break }
+                if let wakeAt = record.wakeAt, wakeAt <= surroundings.clock.now() {
+                    try await finish(&record, result: nil)
+                } else {
+                    try await wait(until: record.wakeAt, forMail: true)
+                }
             }
         }
-        ended = record.finishedAt
         return record.result.flatMap { $0["payload"] }
     }
 
