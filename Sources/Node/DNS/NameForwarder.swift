@@ -1,11 +1,10 @@
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Asks other resolvers for what the zone does not hold, one after the other, and gives their answers on as they are.
 /// Each question has a socket and a number of its own, so that a stranger cannot guess where to send a false answer.
-///
-/// `@unchecked Sendable`: confined to one event loop.
-final class NameForwarder: @unchecked Sendable {
+final class NameForwarder: Sendable {
     static let underWayMax = 512
     static let timeout = TimeAmount.seconds(2)
     static let messageBytesMax = 65_535
@@ -13,7 +12,7 @@ final class NameForwarder: @unchecked Sendable {
 
     private let resolvers: [SocketAddress]
     private let eventLoop: any EventLoop
-    private var underWay = 0
+    private let underWay = Mutex(0)
 
     init(resolvers: [SocketAddress], eventLoop: any EventLoop) {
         self.resolvers = resolvers
@@ -23,12 +22,15 @@ final class NameForwarder: @unchecked Sendable {
     /// The answer; SERVFAIL when no resolver gives one.
     func ask(_ packet: [UInt8], _ query: NameQuery, isStream: Bool) -> EventLoopFuture<[UInt8]> {
         let failure = NameAnswer.header(id: query.id, flags: query.flags, rcode: Self.serverFailure)
-        guard underWay < Self.underWayMax else { return eventLoop.makeSucceededFuture(failure) }
-        underWay += 1
-        return ask(packet, query, isStream: isStream, from: 0).recover { _ in failure }.assumeIsolated().map { answer in
-            self.underWay -= 1
-            return answer
-        }.nonisolated()
+        let isAdmitted = underWay.withLock { count -> Bool in
+            guard count < Self.underWayMax else { return false }
+            count += 1
+            return true
+        }
+        guard isAdmitted else { return eventLoop.makeSucceededFuture(failure) }
+        return ask(packet, query, isStream: isStream, from: 0).recover { _ in failure }.always { _ in
+            self.underWay.withLock { $0 -= 1 }
+        }
     }
 
     private func ask(
