@@ -148,24 +148,14 @@ public protocol RandomSource: Sendable {
 
 extension RandomSource {
     /// Lower-case hexadecimal, `count` bytes.
-    public func hex(_ count: Int) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes(count).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
+    public func hex(_ count: Int) -> String { bytes(count).hexadecimal }
 
     /// A version 4 UUID (RFC 9562 section 5.4).
     public func uuid() -> String {
         var raw = bytes(16)
         raw[6] = raw[6] & 0x0F | 0x40
         raw[8] = raw[8] & 0x3F | 0x80
-        let digits = Array("0123456789abcdef".utf8)
-        var out: [UInt8] = []
-        for (index, byte) in raw.enumerated() {
-            if [4, 6, 8, 10].contains(index) { out.append(UInt8(ascii: "-")) }
-            out.append(digits[Int(byte >> 4)])
-            out.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: out, as: UTF8.self)
+        return [raw[..<4], raw[4..<6], raw[6..<8], raw[8..<10], raw[10...]].map(\.hexadecimal).joined(separator: "-")
     }
 
     /// A number in `0..<1`.

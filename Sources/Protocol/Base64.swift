@@ -47,7 +47,8 @@ public enum Base64 {
         return encode(out) == text ? out : nil
     }
 
-    private static func value(of byte: UInt8) -> UInt32? {
+    /// What six bits a digit of the alphabet stands for; nil for any other byte.
+    public static func value(of byte: UInt8) -> UInt32? {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - 65)
         case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(byte - 71)

@@ -8,17 +8,7 @@ public func sha256Hex(_ bytes: some Sequence<UInt8>) -> String {
 
 /// A finished digest as lower-case hexadecimal.
 public func sha256Hex(_ digest: SHA256Digest) -> String {
-    String(unsafeUninitializedCapacity: 2 * SHA256.byteCount) { text in
-        for (index, byte) in digest.enumerated() {
-            text[2 * index] = hexDigit(byte >> 4)
-            text[2 * index + 1] = hexDigit(byte & 15)
-        }
-        return 2 * SHA256.byteCount
-    }
-}
-
-private func hexDigit(_ value: UInt8) -> UInt8 {
-    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+    digest.hexadecimal
 }
 
 /// The signature under a desired state. Node and generation are inside the signed text as well as inside the document,

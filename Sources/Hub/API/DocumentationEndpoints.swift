@@ -30,17 +30,17 @@ enum DocumentationPage {
         let shown = endpoints.filter { !$0.operation.isHidden }
         var tags: [String] = []
         for endpoint in shown where !tags.contains(endpoint.operation.tag) { tags.append(endpoint.operation.tag) }
-        text += "<nav>" + tags.map { "<a href=\"#\($0)\">\(escaped($0))</a>" }.joined(separator: " ") + "</nav>\n"
+        text += "<nav>" + tags.map { "<a href=\"#\($0)\">\($0.escapedForHTML)</a>" }.joined(separator: " ") + "</nav>\n"
         for tag in tags {
-            text += "<section id=\"\(tag)\"><h2>\(escaped(tag))</h2>\n"
+            text += "<section id=\"\(tag)\"><h2>\(tag.escapedForHTML)</h2>\n"
             if let kind = kinds.first(where: { $0.plural == tag }) {
-                text += "<p>\(escaped(kind.summary))</p>\n" + fields(kind)
+                text += "<p>\(kind.summary.escapedForHTML)</p>\n" + fields(kind)
             }
             text += "<table><tbody>\n"
             for endpoint in shown where endpoint.operation.tag == tag {
                 text += "<tr><td><code>\(endpoint.method.rawValue)</code></td>"
-                text += "<td><code>\(escaped(endpoint.path))</code></td>"
-                text += "<td>\(escaped(endpoint.operation.summary))</td></tr>\n"
+                text += "<td><code>\(endpoint.path.escapedForHTML)</code></td>"
+                text += "<td>\(endpoint.operation.summary.escapedForHTML)</td></tr>\n"
             }
             text += "</tbody></table></section>\n"
         }
@@ -55,9 +55,9 @@ enum DocumentationPage {
                 field.isRequired ? "required" : nil, field.isImmutable ? "fixed" : nil, field.isSecret ? "secret" : nil,
                 field.defaultValue.map { "default \($0.canonicalText)" },
             ].compactMap { $0 }
-            let note = marks.isEmpty ? "" : " <small>(\(escaped(marks.joined(separator: ", "))))</small>"
-            text += "<tr><td><code>\(escaped(field.name))</code></td><td>\(escaped(words(field.kind)))</td>"
-            text += "<td>\(escaped(field.summary))\(note)</td></tr>\n"
+            let note = marks.isEmpty ? "" : " <small>(\(marks.joined(separator: ", ").escapedForHTML))</small>"
+            text += "<tr><td><code>\(field.name.escapedForHTML)</code></td><td>\(words(field.kind).escapedForHTML)</td>"
+            text += "<td>\(field.summary.escapedForHTML)\(note)</td></tr>\n"
         }
         return text + "</tbody></table>\n"
     }
@@ -79,20 +79,6 @@ enum DocumentationPage {
         case .json: "any JSON"
         case .reference(let kind): "id of a \(kind)"
         }
-    }
-
-    static func escaped(_ text: String) -> String {
-        var out = ""
-        for character in text {
-            switch character {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            default: out.append(character)
-            }
-        }
-        return out
     }
 
     private static let head = """

@@ -13,12 +13,7 @@ struct CertificateFolder {
     /// The same names from the same kind of source are the same certificate.
     static func id(_ wanted: WantedCertificate) -> String {
         let kind = if case .acme = wanted.source { "acme" } else { "upload" }
-        return hex(SHA256.hash(data: Array("\(kind) \(wanted.names.joined(separator: " "))".utf8)).prefix(16))
-    }
-
-    static func hex(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        return SHA256.hash(data: Array("\(kind) \(wanted.names.joined(separator: " "))".utf8)).prefix(16).hexadecimal
     }
 
     func certificatePath(_ id: String, _ file: String) -> String { "\(root)/\(id)/\(file).crt" }

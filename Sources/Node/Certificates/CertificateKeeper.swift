@@ -255,7 +255,7 @@ public actor CertificateKeeper {
 
     private func keep(_ id: String, _ chain: String, _ key: String) async throws {
         guard var record = records[id] else { return }
-        let digest = CertificateFolder.hex(OrderKey.digest(chain + key).prefix(16))
+        let digest = OrderKey.digest(chain + key).prefix(16).hexadecimal
         guard record.current?.file.hasSuffix(digest) != true else { return }
         let now = host.clock.now()
         let file = "\(now.millisecondsSinceEpoch)-\(digest)"

@@ -9,9 +9,7 @@ struct Asset: Sendable {
 
     init(_ stem: String, _ suffix: String, _ mediaType: String, _ text: String) {
         bytes = Array(text.utf8)
-        let digits = Array("0123456789abcdef".utf8)
-        let hash = SHA256.hash(data: bytes).prefix(8).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-        path = "/assets/\(stem).\(String(decoding: hash, as: UTF8.self)).\(suffix)"
+        path = "/assets/\(stem).\(SHA256.hash(data: bytes).prefix(8).hexadecimal).\(suffix)"
         self.mediaType = mediaType
     }
 }

@@ -70,9 +70,7 @@ final class BalancePlan: Sendable {
 
     /// Names an endpoint without telling its address.
     private static func id(of key: String, _ upstreamId: String) -> [UInt8] {
-        let digest = SHA256.hash(data: Array("\(upstreamId)\n\(key)".utf8))
-        let digits = Array("0123456789abcdef".utf8)
-        return digest.prefix(8).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        Array(SHA256.hash(data: Array("\(upstreamId)\n\(key)".utf8)).prefix(8).hexadecimal.utf8)
     }
 
     /// The endpoint that a cookie's value binds to.

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Crypto
 import Model
 
@@ -81,7 +82,7 @@ final class BasicAccess: Sendable {
         var text = text
         while text.last == UInt8(ascii: "=") { text.removeLast() }
         for byte in text {
-            guard let value = base64Value(byte) else { return nil }
+            guard let value = Base64.value(of: byte) else { return nil }
             buffer = (buffer << 6 | value) & 0xFFFFFF
             bits += 6
             if bits >= 8 {
@@ -90,17 +91,6 @@ final class BasicAccess: Sendable {
             }
         }
         return out
-    }
-
-    private static func base64Value(_ byte: UInt8) -> UInt32? {
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - 65)
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(byte - 71)
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte + 4)
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
     }
 }
 

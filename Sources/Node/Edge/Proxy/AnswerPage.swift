@@ -164,7 +164,7 @@ struct AnswerPage {
             h1{font-size:1.35rem;line-height:1.35;margin:0 0 .6rem}p{margin:.4rem 0;color:var(--quiet)}
             a{color:var(--mark)}small{font-size:.78rem;color:var(--quiet)}
             </style></head><body><main><p>\(status) \(Self.reason(status))</p>
-            <h1>\(Self.escaped(sentence))</h1>\(sinceLine)\(waiting)\(retry)\
+            <h1>\(sentence.escapedForHTML)</h1>\(sinceLine)\(waiting)\(retry)\
             <small>Request \(idText)</small></main></body></html>
 
             """
@@ -173,18 +173,6 @@ struct AnswerPage {
     /// `2026-03-01 12:00:00 UTC` of an RFC 3339 time.
     private static func readable(_ time: String) -> String {
         String(time.prefix(19)).split(separator: "T").joined(separator: " ") + " UTC"
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.reduce(into: "") { out, character in
-            switch character {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            default: out.append(character)
-            }
-        }
     }
 
     /// Whether a request head asks for JSON and not for HTML.

@@ -1,5 +1,4 @@
 import AgentProtocol
-import Crypto
 public import Model
 import NIOCore
 
@@ -84,7 +83,7 @@ final class RoutingTable: Sendable {
         try TableRules.check(table)
         source = table
         canonicalBytes = try Self.canonicalBytes(of: table)
-        hash = Self.hash(of: canonicalBytes)
+        hash = sha256Hex(canonicalBytes)
         var slots: [String: Int] = [:]
         var states: [EndpointState] = []
         var upstreams: [Upstream] = []
@@ -161,18 +160,11 @@ final class RoutingTable: Sendable {
             throw Problem(wrapping: error, doing: "Encoding the edge's table")
         }
     }
-
-    /// SHA-256, in hexadecimal digits.
-    static func hash(of canonicalBytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        let digest = SHA256.hash(data: canonicalBytes)
-        return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
 }
 
 extension EdgeTable {
     /// What ``EdgeStatus/tableHash`` is while this table is in force: SHA-256 (hex) of its canonical JSON.
     public func edgeHash() throws(Problem) -> String {
-        RoutingTable.hash(of: try RoutingTable.canonicalBytes(of: self))
+        sha256Hex(try RoutingTable.canonicalBytes(of: self))
     }
 }
