@@ -126,7 +126,8 @@ let package = Package(
         library(
             "Certificates", "Sources/Node/Certificates",
             [
-                "Model", "Host", "AgentProtocol", "CertificateEncoding", crypto, httpClient, nioCore, nioHTTP1, nioSSL,
+                "Model", "Host", "AgentProtocol", "CertificateEncoding", crypto, httpClient, logging, nioCore, nioHTTP1,
+                nioSSL,
             ]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),

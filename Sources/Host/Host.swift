@@ -59,6 +59,18 @@ public protocol EffectGate: Sendable {
     func after(_ label: EffectLabel) async throws
 }
 
+extension EffectGate {
+    /// Runs a change under its label.
+    public func run<Result: Sendable>(
+        _ label: EffectLabel, _ body: @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await before(label)
+        let result = try await body()
+        try await after(label)
+        return result
+    }
+}
+
 /// The gate of production: lets everything through.
 public struct OpenGate: EffectGate {
     public init() {}
@@ -71,9 +83,6 @@ extension Host {
     public func effect<Result: Sendable>(
         _ label: EffectLabel, _ body: @Sendable () async throws -> Result
     ) async throws -> Result {
-        try await effects.before(label)
-        let result = try await body()
-        try await effects.after(label)
-        return result
+        try await effects.run(label, body)
     }
 }

@@ -22,9 +22,6 @@ public struct CertificateHost: Sendable {
     func effect<Result: Sendable>(
         _ label: EffectLabel, _ body: @Sendable () async throws -> Result
     ) async throws -> Result {
-        try await effects.before(label)
-        let result = try await body()
-        try await effects.after(label)
-        return result
+        try await effects.run(label, body)
     }
 }

@@ -1,5 +1,6 @@
 import Crypto
 public import Host
+public import Logging
 public import Model
 
 /// Where certificates are ordered.
@@ -32,6 +33,7 @@ public actor CertificateKeeper {
     private let host: CertificateHost
     private let authority: CertificateAuthority?
     private let challengeFolder: String
+    private let logger: Logger
     private var client: ACMEClient?
     private var wanted: [String: WantedCertificate] = [:]
     private var records: [String: CertificateRecord] = [:]
@@ -43,11 +45,15 @@ public actor CertificateKeeper {
     ///   - folder: of the certificates; made when it is missing.
     ///   - challengeFolder: the edge's ``EdgeListeners/challengeFolder``.
     ///   - authority: nil where nothing may be ordered.
-    public init(folder: String, challengeFolder: String, host: CertificateHost, authority: CertificateAuthority?) {
+    public init(
+        folder: String, challengeFolder: String, host: CertificateHost, authority: CertificateAuthority?,
+        logger: Logger = Logger(label: "roost.certificates")
+    ) {
         self.folder = CertificateFolder(root: folder, host: host)
         self.challengeFolder = challengeFolder
         self.host = host
         self.authority = authority
+        self.logger = logger
     }
 
     // MARK: what is wanted
@@ -111,6 +117,7 @@ public actor CertificateKeeper {
                 } catch is CancellationError {
                     throw CancellationError()
                 } catch {
+                    logger.warning("certificates could not be put in force", metadata: ["error": "\(error)"])
                     pause = min(pause, .seconds(60))
                 }
             }
@@ -172,8 +179,12 @@ public actor CertificateKeeper {
         busy.remove(id)
         guard wanted[id] == nil else { return }
         records[id] = nil
-        // What cannot be removed now is with the next change of what is wanted.
-        try? await folder.forget(id)
+        do {
+            try await folder.forget(id)
+        } catch {
+            // It is with the next change of what is wanted.
+            logger.warning("a certificate could not be removed", metadata: ["id": "\(id)", "error": "\(error)"])
+        }
     }
 
     /// Notes a failure. When not even that can be written, the record in memory still delays the next attempt.
@@ -185,8 +196,11 @@ public actor CertificateKeeper {
         let next = CertificateSchedule.failed(
             record, problem, isTransient: isTransient, now: host.clock.now(), jitter: host.random.unit())
         records[id] = next
-        // The next attempt's own record is written or fails with the reason.
-        try? await folder.write(next, id)
+        do {
+            try await folder.write(next, id)
+        } catch {
+            logger.warning("a failure could not be noted", metadata: ["id": "\(id)", "error": "\(error)"])
+        }
     }
 
     private func order(_ id: String) async throws {
