@@ -16,6 +16,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) nginx wrk curl openssl openssh-client openssh-s
 	mmdebstrap iproute2 nftables procps chromium python3-venv pebble nghttp2-client zsh fish postgresql
 # From PyPI, into .build/venv.
 TEST_PYTHON := playwright schemathesis h2 grpcio
+BENCH_PYTHON := cryptography dbos
 
 .PHONY: help run build release test bench lint format sim examples packages-run packages-test venv swift clean
 
@@ -41,9 +42,11 @@ release: swift
 test: packages-test venv swift
 	@Tests/run
 
-bench: packages-test swift
+bench: packages-test venv swift
+	@.build/venv/bin/python -m pip install --quiet --disable-pip-version-check $(BENCH_PYTHON)
 	swift build -c release --product roost
-	@for script in Benchmarks/*.sh Benchmarks/*.py; do ROOST_BIN=$$PWD/.build/release/roost "$$script"; done
+	@for script in Benchmarks/*.sh Benchmarks/*.py; do \
+		PATH=$$PWD/.build/venv/bin:$$PATH ROOST_BIN=$$PWD/.build/release/roost "$$script"; done
 
 lint: swift
 	swift format lint --strict --parallel --recursive Package.swift Sources Resources Tests

@@ -38,10 +38,10 @@ row() { # STORE WHO AT-ONCE JSON
 for count in 1 8 64; do
     row postgres ours "$count" "$("$bench" "postgres://roost@127.0.0.1:$port/ours" "$count" "$seconds")"
     row postgres dbos "$count" \
-        "$("$python" Benchmarks/workflows_dbos.py "postgresql://roost@127.0.0.1:$port/dbos" "$count" "$seconds" | tail -n 1)"
+        "$("$python" Benchmarks/Workflows/dbos_peer.py "postgresql://roost@127.0.0.1:$port/dbos" "$count" "$seconds" | tail -n 1)"
     rm -f "$work"/ours.db* "$work"/dbos.db*
     row sqlite ours "$count" "$("$bench" "$work/ours.db" "$count" "$seconds")"
     row sqlite dbos "$count" \
-        "$("$python" Benchmarks/workflows_dbos.py "sqlite:///$work/dbos.db" "$count" "$seconds" | tail -n 1)"
+        "$("$python" Benchmarks/Workflows/dbos_peer.py "sqlite:///$work/dbos.db" "$count" "$seconds" | tail -n 1)"
 done
 echo "DBOS on SQLite: journal_mode $(sqlite3 "$work/dbos.db" 'PRAGMA journal_mode' 2> /dev/null || echo unknown)"

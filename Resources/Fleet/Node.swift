@@ -23,9 +23,17 @@ public let nodeKind = ResourceKind(
         Field("exposure", .json, "Ports that programs there listen on, but for loopback."),
         Field("services", .json, "State of each service there."),
     ],
-    claims: { ["node/\($0.spec["name"]?.stringValue ?? "")"] },
+    claims: { node in
+        let key = node.state["public_key"]?.stringValue.map {
+            nodeKeyClaim(tokenId: node.state["token_id"]?.stringValue ?? "", key: $0)
+        }
+        return ["node/\(node.spec["name"]?.stringValue ?? "")"] + [key].compactMap { $0 }
+    },
     columns: ["name", "hostname", "address", "last_heartbeat_at", "is_silent"], searched: ["name"],
     behaviour: NodeBehaviour())
+
+/// The claim by which a server is found that asks a second time, because the answer to its registration got lost.
+public func nodeKeyClaim(tokenId: String, key: String) -> String { "node-key/\(tokenId)/\(key)" }
 
 struct NodeBehaviour: KindBehaviour {
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {

@@ -115,8 +115,9 @@ private enum AgentRequests {
             timeMs: Int64(headers[RequestSignature.timeHeader] ?? "") ?? 0,
             nonce: headers[RequestSignature.nonceHeader] ?? "",
             signature: headers[RequestSignature.signatureHeader] ?? "")
+        let key = try await hub.nodeKey(signature.nodeId)
         let node = try await hub.authenticateAgent(
-            signature, method: request.method, path: request.path, body: request.body)
+            signature, with: key, method: request.method, path: request.path, body: request.body)
         switch parts[0] {
         case "/api/v1/agent/desired-state":
             let wait = parts.count > 1 ? Int(parts[1].dropFirst("wait=".count)) ?? 0 : 0

@@ -60,14 +60,10 @@ extension HubAPI {
             let signature = header(RequestSignature.signatureHeader)
         else { throw Problem(.unauthenticated, "The request is not signed.") }
         // Asked before the body is read: a stranger gets no memory.
-        guard try await hub.nodeKey(String(nodeId.prefix(64))) != nil else {
-            throw Problem(
-                .unauthenticated, "The request is not signed by a server that this hub knows.",
-                hint: "If the server was removed, join it again with a new install token.")
-        }
+        guard let key = try await hub.nodeKey(nodeId) else { throw Hub.refusedAgent }
         let body = try await request.body(limit: limit)
         let known = try await hub.authenticateAgent(
-            RequestSignature(nodeId: nodeId, timeMs: time, nonce: nonce, signature: signature),
+            RequestSignature(nodeId: nodeId, timeMs: time, nonce: nonce, signature: signature), with: key,
             method: request.request.method.rawValue, path: request.request.uri.string, body: body)
         return (known, body.isEmpty ? .null : try JSONParser.parse(body))
     }

@@ -1,3 +1,4 @@
+import Host
 public import Hummingbird
 import HummingbirdCore
 import HummingbirdTLS
@@ -19,7 +20,8 @@ public struct HubRequestContext: RemoteAddressRequestContext {
 
 /// The hub's HTTP server: the API, and whatever the router has besides.
 public struct HubServer: Sendable {
-    private static let connectionsMax = 4096
+    /// Each agent keeps two connections open. More than this many cost more memory than a hub should need.
+    private static let connectionsMax = 65_536
 
     private let api: HubAPI
     private let pages: RouterResponder<HubRequestContext>
@@ -58,6 +60,7 @@ public struct HubServer: Sendable {
     public func application() throws -> some ApplicationProtocol {
         let responder = APIResponder(api: api, pages: pages)
         let onRunning = onRunning
+        let connectionsMax = min(DescriptorLimit.raised().connectionsMax, Self.connectionsMax)
         let plain = HTTPServerBuilder.http1(
             configuration: .init(
                 additionalChannelHandlers: [RequestTimeouts(.init())],
@@ -67,7 +70,7 @@ public struct HubServer: Sendable {
             responder: responder, server: try tls.map { try .tls(plain, tlsConfiguration: $0) } ?? plain,
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), serverName: nil,
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionsMax, logger: logger)),
+                availableConnectionsDelegate: MaximumAvailableConnections(connectionsMax, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) }, logger: logger)
     }
 }

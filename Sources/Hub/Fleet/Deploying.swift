@@ -195,7 +195,7 @@ extension Hub {
                 }
                 let spent = world.clock.monotonic() - began
                 // A large stack is looked at less often; a small one within milliseconds.
-                try? await world.clock.sleep(for: min(spent * 4, .milliseconds(500)))
+                try? await world.clock.sleep(for: min(spent * 4, .seconds(3)))
             }
         }
     }

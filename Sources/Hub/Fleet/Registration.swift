@@ -36,10 +36,9 @@ extension Hub {
             let isExpired =
                 token.state["expires_at"]?.stringValue.flatMap { Timestamp(rfc3339: $0) }
                 .map { $0 <= transaction.now } ?? true
-            if let node = try transaction.all("node", parentId: nil).first(where: {
-                $0.state["public_key"]?.stringValue == request.publicKey
-                    && $0.state["token_id"]?.stringValue == tokenId
-            }), !isExpired {
+            if !isExpired, let id = try transaction.claimHolder(nodeKeyClaim(tokenId: tokenId, key: request.publicKey)),
+                let node = try transaction.get("node", id)
+            {
                 return RegisterResponse(
                     nodeId: node.id, nodeName: node.spec["name"]?.stringValue ?? "", stackId: stackId,
                     hubPublicKey: hubKey)
@@ -85,21 +84,32 @@ extension Hub {
             $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-")
         }
         let base = Names.dnsLabelFlaw(String(label.prefix(50))) == nil ? String(label.prefix(50)) : "server"
-        for number in 1...100_000 {
-            let name = number == 1 ? base : "\(base)-\(number)"
+        for number in 1...1000 {
+            // Servers made from one image all have one name: thousands of them are not counted through.
+            let suffix = number <= 20 ? String(number) : transaction.random.hex(4)
+            let name = number == 1 ? base : "\(base)-\(suffix)"
             if try transaction.claimHolder("node/\(name)") == nil { return name }
         }
         throw Problem(.conflict, "No name is left for the server \(base).")
     }
 
     /// The public key that a node signs with; nil for an unknown or removed one.
-    public func nodeKey(_ nodeId: String) async throws -> [UInt8]? {
-        try await store.read { transaction in
-            guard let node = try transaction.get("node", nodeId), node.status != .deleting, node.status != .deleted
+    public func nodeKey(_ nodeId: String) async throws -> NodeKey? {
+        guard nodeId.utf8.count <= 64 else { return nil }
+        return try await store.read { transaction in
+            guard let node = try transaction.get("node", nodeId), node.status != .deleting, node.status != .deleted,
+                let raw = node.state["public_key"]?.stringValue.flatMap({ Base64.decode($0) })
             else { return nil }
-            return node.state["public_key"]?.stringValue.flatMap { Base64.decode($0) }
+            return NodeKey(nodeId: nodeId, raw: raw)
         }
     }
+}
+
+/// What a node's signatures are checked with.
+public struct NodeKey: Sendable {
+    let nodeId: String
+    /// Ed25519.
+    let raw: [UInt8]
 }
 
 /// Compares secrets without telling by the time taken how much of them is equal.

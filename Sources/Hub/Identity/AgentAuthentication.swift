@@ -3,26 +3,29 @@ import Crypto
 import Host
 import HubStore
 import Logging
-import Model
+public import Model
 import ResourceKit
 
 extension Hub {
-    private static let refusedAgent = Problem(
+    /// The answer to a request that no known server signed.
+    public static let refusedAgent = Problem(
         .unauthenticated, "The request is not signed by a server that this hub knows.",
         hint: "If the server was removed, join it again with a new install token.")
 
     /// Verifies the signature of an agent's request and that its nonce was never seen before, also not before a restart
     /// of the hub.
     ///
-    /// - Parameter path: path with query, as it was sent.
+    /// - Parameters:
+    ///   - known: what ``nodeKey(_:)`` answered for the node that the request names.
+    ///   - path: path with query, as it was sent.
     /// - Returns: the id of the node.
     /// - Throws: `unauthenticated`; `storage_failed`.
     public func authenticateAgent(
-        _ signature: RequestSignature, method: String, path: String, body: [UInt8]
+        _ signature: RequestSignature, with known: NodeKey?, method: String, path: String, body: [UInt8]
     ) async throws -> String {
-        guard signature.nodeId.utf8.count <= 64, let raw = try await nodeKey(signature.nodeId),
+        guard let known, known.nodeId == signature.nodeId,
             // A stored key that is no key is treated like none.
-            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: raw),
+            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: known.raw),
             signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: key)
         else { throw Self.refusedAgent }
         // The time comes first, so that the store writes new nonces beside each other. It is signed, too: what is

@@ -1,5 +1,6 @@
 public import Logging
 public import Model
+import Host
 import NIOCore
 import NIOPosix
 import NameResponder

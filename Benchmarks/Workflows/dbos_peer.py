@@ -1,4 +1,4 @@
-"""Five-step workflows with DBOS: python3 workflows_dbos.py STORE WORKERS SECONDS, as workflow-bench does it.
+"""Five-step workflows with DBOS: dbos_peer.py STORE WORKERS SECONDS, as workflow-bench does it.
 
 STORE is a SQLAlchemy URL: sqlite:///FILE or postgresql://USER@HOST:PORT/DATABASE.
 """
