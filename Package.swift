@@ -79,6 +79,7 @@ let package = Package(
         library("Model", "Sources/Model", []),
         library("AgentProtocol", "Sources/Protocol", ["Model", crypto]),
         library("Host", "Sources/Host", ["Model"]),
+        library("CertificateReading", "Sources/CertificateReading", ["Model", nioSSL]),
         library("Workflow", "Sources/Workflow", ["Model", "Host"]),
         library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", crypto]),
         library(
@@ -126,8 +127,8 @@ let package = Package(
         library(
             "Certificates", "Sources/Node/Certificates",
             [
-                "Model", "Host", "AgentProtocol", "CertificateEncoding", crypto, httpClient, logging, nioCore, nioHTTP1,
-                nioSSL,
+                "Model", "Host", "AgentProtocol", "CertificateReading", "CertificateEncoding", crypto, httpClient,
+                logging, nioCore, nioHTTP1, nioSSL,
             ]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
         library("Supervisor", "Sources/Node/Supervisor", ["Model", "Host", "CRoost"]),
@@ -154,6 +155,7 @@ let package = Package(
             name: "Roost",
             dependencies: [
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
+                "CertificateReading",
                 "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird,
                 httpClient,
                 nioCore, nioPosix, nioSSL, product("ArgumentParser", "swift-argument-parser"),
@@ -167,7 +169,7 @@ let package = Package(
             "TestSupport", "Sources/TestSupport",
             [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", "CRoost",
-                crypto, logging,
+                "CertificateReading", crypto, logging,
             ]),
         .executableTarget(
             name: "workflow-bench",
@@ -181,7 +183,8 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", "LinuxHost", "TestSupport", crypto, logging, hummingbird, httpClient, nioCore, nioHTTP1,
+                "HubAPI", "LinuxHost", "TestSupport", "CertificateReading", crypto, logging, hummingbird, httpClient,
+                nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),

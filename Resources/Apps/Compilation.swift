@@ -6,25 +6,42 @@ public import ResourceKit
 public enum StackCompilation {
     /// - Parameters:
     ///   - deployments: the deployments that services name as `deployment_id`, by id.
+    ///   - sites: the sites of the stack, in any order.
     ///   - open: opens a sealed secret.
     /// - Throws: whatever `open` throws; a stored spec that cannot be read is an internal error.
     public static func compile(
-        stack: ResourceRecord, services: [ResourceRecord], deployments: [String: ResourceRecord], nodeId: String,
-        open: (String) throws -> String
+        stack: ResourceRecord, services: [ResourceRecord], deployments: [String: ResourceRecord],
+        sites: [SiteRecords] = [], nodeId: String, open: (String) throws -> String
     ) throws -> DesiredState {
-        let proxy = stack.spec["proxy"]
+        let serviceIds = Set(services.map(\.id))
+        let desiredSites = try sites.compactMap { try SiteCompilation.compile($0, serviceIds: serviceIds, open: open) }
+            .sorted { $0.domain < $1.domain }
         let desired = try services.compactMap { try compile($0, deployments: deployments, open: open) }
         return DesiredState(
             nodeId: nodeId, stackId: stack.id, stackName: stack.spec["name"]?.stringValue ?? "",
             generation: stack.state["version"]?.intValue ?? 0,
             pollIntervalMs: milliseconds(stack.spec["poll_interval"], default: 10_000),
-            proxy: DesiredProxy(
-                bind: proxy?["bind"]?.stringValue ?? "0.0.0.0", port: Int(proxy?["port"]?.intValue ?? 80)),
+            proxy: proxy(stack.spec["proxy"], hasTLS: desiredSites.contains { $0.tls.mode != .off }),
             dns: DesiredDNS(suffix: stack.spec["dns"]?["suffix"]?.stringValue ?? "svc.internal"),
             securityMode: stack.spec["security_mode"]?.stringValue ?? "open",
             sshAllow: (stack.spec["ssh_allow"]?.arrayValue ?? []).compactMap(\.stringValue),
             peers: services.compactMap { $0.spec["name"]?.stringValue }.sorted(),
-            services: desired.sorted { $0.name < $1.name })
+            services: desired.sorted { $0.name < $1.name }, sites: desiredSites.isEmpty ? nil : desiredSites,
+            authority: desiredSites.contains { $0.tls.mode == .acme } ? authority(stack.spec["acme"]) : nil)
+    }
+
+    /// Nobody listens for TLS before there is a site that wants it.
+    private static func proxy(_ spec: JSONValue?, hasTLS: Bool) -> DesiredProxy {
+        DesiredProxy(
+            bind: spec?["bind"]?.stringValue ?? "0.0.0.0", port: Int(spec?["port"]?.intValue ?? 80),
+            tlsPort: hasTLS ? Int(spec?["tls_port"]?.intValue ?? 443) : nil)
+    }
+
+    private static func authority(_ spec: JSONValue?) -> DesiredAuthority {
+        DesiredAuthority(
+            directoryUrl: spec?["directory_url"]?.stringValue ?? letsEncryptURL,
+            contacts: (spec?["contacts"]?.arrayValue ?? []).compactMap { $0.stringValue.map { "mailto:\($0)" } },
+            rootsPem: text(spec?["roots_pem"]))
     }
 
     /// A service that never got a source is not part of the document.
@@ -48,8 +65,10 @@ public enum StackCompilation {
             runCommand: text(snapshot["run_command"]), publicFolder: text(snapshot["public_folder"]),
             port: snapshot["port"]?.intValue.map { Int($0) }, path: service.spec["path"]?.stringValue,
             stripPath: service.spec["strip_path"]?.boolValue ?? false,
-            hostnames: (service.spec["hostnames"]?.arrayValue ?? []).compactMap { $0.stringValue.map(normalized) }
-                .sorted(),
+            hostnames: (service.spec["hostnames"]?.arrayValue ?? []).compactMap {
+                $0.stringValue.map(Names.normalizedHost)
+            }
+            .sorted(),
             env: try environment(snapshot["env"], open: open), healthCheck: healthCheck(service.spec["health_check"]),
             memoryMaxBytes: snapshot["memory_max"].flatMap(ByteCount.parse(json:)),
             cpuQuota: snapshot["cpu_quota"]?.doubleValue, instances: Int(snapshot["instances"]?.intValue ?? 1),
@@ -91,8 +110,4 @@ public enum StackCompilation {
         return text
     }
 
-    private static func normalized(_ host: String) -> String {
-        let lower = host.lowercased()
-        return lower.hasSuffix(".") ? String(lower.dropLast()) : lower
-    }
 }

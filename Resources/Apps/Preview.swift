@@ -37,6 +37,7 @@ struct PreviewBehaviour: KindBehaviour {
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         guard let origin = try record.parentId.flatMap({ try transaction.get("service", $0) }) else { return }
         let service = try Previews.service(for: record, from: origin, transaction)
+        try Sites.requireNoSite(service, transaction)
         var preview = record
         preview.spec["hostname"] = service.spec["hostnames"]?.arrayValue?.first
         preview.state["name"] = service.spec["name"]

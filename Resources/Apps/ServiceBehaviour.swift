@@ -20,6 +20,7 @@ struct ServiceBehaviour: KindBehaviour {
     }
 
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try Sites.requireNoSite(record, transaction)
         guard record.spec["git_url"]?.stringValue != nil else { return try waitForUpload(record, transaction) }
         _ = try Deployments.start(of: record, nil, reason: "created", by: "service", transaction)
     }
@@ -33,6 +34,7 @@ struct ServiceBehaviour: KindBehaviour {
     }
 
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        if old.spec["hostnames"] != new.spec["hostnames"] { try Sites.requireNoSite(new, transaction) }
         let before = Deployments.snapshot(old.spec)
         let after = Deployments.snapshot(new.spec)
         guard before != after else { return try requireGeneration(of: new, transaction) }
@@ -54,6 +56,7 @@ struct ServiceBehaviour: KindBehaviour {
     }
 
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
+        try Sites.requireNoneOn(record, transaction)
         try Self.leaveStack(record, transaction)
         if let id = record.state["preview_id"]?.stringValue { try transaction.remove("preview", id) }
         return true

@@ -16,7 +16,23 @@ public let stackKind = ResourceKind(
                 Field(
                     "bind", .string(check: Names.addressFlaw), "Address of the public front door.", default: "0.0.0.0"),
                 Field("port", .integer(1...65535), "Port of the public front door.", default: 80),
+                Field(
+                    "tls_port", .integer(1...65535),
+                    "Port of the front door for TLS; open while there is a site with tls.", default: 443),
             ]), "The public reverse proxy on each server.", default: ["bind": "0.0.0.0", "port": 80]),
+        Field(
+            "acme",
+            .object([
+                Field(
+                    "directory_url", .string(check: directoryFlaw), "Where certificates are ordered (RFC 8555).",
+                    default: .string(letsEncryptURL)),
+                Field(
+                    "contacts", .list(of: .string(check: contactFlaw), countMax: 10),
+                    "Email addresses that the authority writes to.", default: [], example: ["ops@example.org"]),
+                Field(
+                    "roots_pem", .text(bytesMax: 131_072),
+                    "Roots of a private authority in PEM form, trusted beside the system's."),
+            ]), "The authority that orders of tls acme go to; Let's Encrypt when absent.", default: [:]),
         Field(
             "dns",
             .object([
@@ -36,7 +52,39 @@ public let stackKind = ResourceKind(
         Field("hash", .line, "SHA-256 of what should run, over canonical JSON."),
     ],
     claims: { ["stack/\($0.spec["name"]?.stringValue ?? "")"] },
-    columns: ["name", "version", "security_mode"], searched: ["name"], behaviour: StackBehaviour())
+    columns: ["name", "version", "security_mode"], searched: ["name"], validate: validateStack,
+    behaviour: StackBehaviour())
+
+let letsEncryptURL = "https://acme-v02.api.letsencrypt.org/directory"
+
+@Sendable private func directoryFlaw(_ text: String) -> String? {
+    let flaw = "must be an https URL in plain ASCII, without a password"
+    guard text.hasPrefix("https://"), text.utf8.count <= 1024, !text.contains("@"),
+        text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C && $0 != 0x23 })
+    else { return flaw }
+    let host = text.dropFirst(8).prefix { $0 != "/" && $0 != "?" }
+    return host.isEmpty || host.hasPrefix(":") ? flaw : nil
+}
+
+@Sendable private func contactFlaw(_ text: String) -> String? {
+    let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+    let isSound =
+        parts.count == 2 && (1...64).contains(parts[0].utf8.count) && Names.hostnameFlaw(String(parts[1])) == nil
+        && parts[0].utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"()<>[],;:?\\\"".utf8.contains($0) }
+    return isSound ? nil : "must be an email address"
+}
+
+@Sendable private func validateStack(_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) {
+    let proxy = spec["proxy"]
+    if let port = proxy?["tls_port"]?.intValue, port == proxy?["port"]?.intValue ?? 80 {
+        flaws.add("proxy.tls_port", "must be another port than that for clear text")
+    }
+    if let roots = spec["acme"]?["roots_pem"]?.stringValue, !roots.isEmpty,
+        !roots.split(separator: "\n").contains(where: { $0.hasPrefix("-----BEGIN CERTIFICATE-----") })
+    {
+        flaws.add("acme.roots_pem", "must hold certificates in PEM form")
+    }
+}
 
 struct StackBehaviour: KindBehaviour {
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {

@@ -22,6 +22,7 @@ public let nodeKind = ResourceKind(
         Field("security_problem", .line, "Why what the stack asks for is not in force there."),
         Field("exposure", .json, "Ports that programs there listen on, but for loopback."),
         Field("services", .json, "State of each service there."),
+        Field("sites", .json, "State of each site there."),
     ],
     claims: { node in
         let key = node.state["public_key"]?.stringValue.map {

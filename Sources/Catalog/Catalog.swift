@@ -7,7 +7,9 @@ public import ResourceKit
 public enum Catalog {
     /// Every kind, in the order of help texts and pages.
     public static let kinds: [ResourceKind] =
-        AccessResources.kinds + [stackKind, serviceKind, deploymentKind, previewKind, nodeKind, installTokenKind]
+        AccessResources.kinds + [
+            stackKind, serviceKind, deploymentKind, previewKind, siteKind, siteUserKind, nodeKind, installTokenKind,
+        ]
 
     /// The kind of this name; nil for none.
     public static func kind(named name: String) -> ResourceKind? { kinds.first { $0.name == name } }

@@ -26,6 +26,12 @@ public enum Names {
         return nil
     }
 
+    /// A host name as it is compared: lower case, no trailing dot.
+    public static func normalizedHost(_ text: String) -> String {
+        let lower = text.lowercased()
+        return lower.hasSuffix(".") ? String(lower.dropLast()) : lower
+    }
+
     /// A slug: what stacks and labels are called.
     public static func slugFlaw(_ text: String) -> String? { dnsLabelFlaw(text) }
 
@@ -136,11 +142,13 @@ public enum Names {
         text.split(separator: "/").contains { $0 == ".." || $0 == "." } ? "must not contain . or .. segments" : nil
     }
 
-    static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+    /// Whether a byte is an ASCII digit.
+    public static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
     static func isLowerAlphanumeric(_ byte: UInt8) -> Bool {
         isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
     }
-    static func isAlphanumeric(_ byte: UInt8) -> Bool { isLowerAlphanumeric(byte | 0x20) || isDigit(byte) }
+    /// Whether a byte is an ASCII letter or digit.
+    public static func isAlphanumeric(_ byte: UInt8) -> Bool { isLowerAlphanumeric(byte | 0x20) || isDigit(byte) }
 }
 
 extension String {

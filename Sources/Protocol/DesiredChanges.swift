@@ -20,14 +20,23 @@ public enum DesiredChanges {
         for service in old?.services ?? [] where !after.contains(service.id) {
             steps += removed(service).map { "\(service.name): \($0)" }
         }
-        return steps
+        return steps + DesiredSiteChanges.steps(from: old, to: new)
     }
 
     // MARK: the machine
 
     private static func machine(_ old: DesiredState, _ new: DesiredState) -> [String] {
         var steps: [String] = []
-        if old.proxy != new.proxy { steps.append("edge: listen on \(new.proxy.bind):\(new.proxy.port)") }
+        if old.proxy.bind != new.proxy.bind || old.proxy.port != new.proxy.port {
+            steps.append("edge: listen on \(new.proxy.bind):\(new.proxy.port)")
+        }
+        if old.proxy.tlsPort != new.proxy.tlsPort || new.proxy.tlsPort != nil && old.proxy.bind != new.proxy.bind {
+            let port = new.proxy.tlsPort.map { "listen for TLS on \(new.proxy.bind):\($0)" }
+            steps.append("edge: \(port ?? "no longer listen for TLS")")
+        }
+        if let authority = new.authority, old.authority != nil, old.authority != authority {
+            steps.append("certificates: order from \(authority.directoryUrl)")
+        }
         if old.dns != new.dns { steps.append("names: answer below \(new.dns.suffix)") }
         let gone = old.peers.filter { !new.peers.contains($0) }
         let come = new.peers.filter { !old.peers.contains($0) }

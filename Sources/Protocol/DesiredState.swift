@@ -19,7 +19,7 @@ public struct DesiredState: Codable, Sendable, Equatable {
     public var services: [DesiredService]
     /// Sorted by domain; nil in documents of hubs that have none.
     public var sites: [DesiredSite]?
-    /// Where certificates are ordered; nil: nowhere.
+    /// Where certificates are ordered; nil where none is wanted.
     public var authority: DesiredAuthority?
 
     public init(

@@ -37,6 +37,9 @@ public struct Field: Sendable {
     public var isSecret: Bool
     /// Stored only as a bcrypt hash; such a field is secret as well.
     public var isHashed: Bool
+    /// Text, or a list of texts, that is stored only as SHA-256: for long random secrets, which are compared often and
+    /// cannot be guessed; such a field is secret as well.
+    public var isDigested: Bool
     /// Cannot be changed after creation.
     public var isImmutable: Bool
     /// Stored when the caller names none.
@@ -46,14 +49,16 @@ public struct Field: Sendable {
 
     public init(
         _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
-        hashed: Bool = false, immutable: Bool = false, default defaultValue: JSONValue? = nil, example: JSONValue? = nil
+        hashed: Bool = false, digested: Bool = false, immutable: Bool = false, default defaultValue: JSONValue? = nil,
+        example: JSONValue? = nil
     ) {
         self.name = name
         self.kind = kind
         self.summary = summary
         self.isRequired = required
-        self.isSecret = secret || hashed
+        self.isSecret = secret || hashed || digested
         self.isHashed = hashed
+        self.isDigested = digested
         self.isImmutable = immutable
         self.defaultValue = defaultValue
         self.example = example

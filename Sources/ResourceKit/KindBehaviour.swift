@@ -9,6 +9,9 @@ public protocol KindBehaviour: Sendable {
     /// Looks outside before the transaction, e.g. to make a key. May change the spec and state of the draft.
     func prepareCreate(_ draft: inout ResourceRecord, _ world: HubWorld) async throws
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws
+    /// Looks at a changed spec before the transaction, e.g. at a certificate. Secrets may be sealed or plain; the box
+    /// opens either.
+    func prepareUpdate(_ spec: [String: JSONValue], of old: ResourceRecord, _ world: HubWorld) async throws
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws
     /// Called before the record is removed or marked `deleting`. Returns whether the record may go at once (true), or
     /// must stay as `deleting` until someone removes it (false).
@@ -25,6 +28,7 @@ public protocol KindBehaviour: Sendable {
 extension KindBehaviour {
     public func prepareCreate(_ draft: inout ResourceRecord, _ world: HubWorld) async throws {}
     public func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {}
+    public func prepareUpdate(_ spec: [String: JSONValue], of old: ResourceRecord, _ world: HubWorld) async throws {}
     public func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction)
         throws
     {}
@@ -51,11 +55,13 @@ public struct HubWorld: Sendable {
     public var clock: any HostClock
     public var random: any RandomSource
     public var secrets: any SecretBox
+    public var certificates: any CertificateReader
 
     public init(
         git: any Git, uploads: any Uploads, callbacks: any CallbackSender, clock: any HostClock,
-        random: any RandomSource, secrets: any SecretBox
+        random: any RandomSource, secrets: any SecretBox, certificates: any CertificateReader
     ) {
+        self.certificates = certificates
         self.git = git
         self.uploads = uploads
         self.callbacks = callbacks
@@ -84,6 +90,8 @@ public protocol ResourceTransaction {
     /// Inserts or replaces; sets `version` and `updatedAt`. Claims are taken as the kind declares.
     /// - Throws: `conflict` when a claim is held by another resource.
     func put(_ record: ResourceRecord) throws -> ResourceRecord
+    /// The id of the resource that holds a claim; nil when it is free.
+    func claimHolder(_ claim: String) throws -> String?
     /// Removes a record and its claims.
     func remove(_ kind: String, _ id: String) throws
     /// Adds to the event timeline.

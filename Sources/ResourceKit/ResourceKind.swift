@@ -16,9 +16,15 @@ public struct ResourceKind: Sendable {
         public var kind: String
         /// The field of the resource that holds the parent's id, e.g. `stack_id`.
         public var field: String
-        public init(kind: String, field: String) {
+        /// The path's word for the kind below one parent, where it is not the plural: `/sites/{id}/users`.
+        public var segment: String?
+        /// The claim of the parent that is meant when a creation names none; nil when one must be named.
+        public var standardClaim: String?
+        public init(kind: String, field: String, segment: String? = nil, standardClaim: String? = nil) {
             self.kind = kind
             self.field = field
+            self.segment = segment
+            self.standardClaim = standardClaim
         }
     }
 
@@ -78,6 +84,11 @@ public struct ResourceKind: Sendable {
         self.validate = validate
         self.behaviour = behaviour
     }
+}
+
+extension ResourceKind {
+    /// The last word of the path of the collection below one parent.
+    public var nestedSegment: String { parent?.segment ?? plural }
 }
 
 /// `POST /{plural}/{id}/{name}`.

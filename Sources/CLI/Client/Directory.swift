@@ -11,7 +11,9 @@ struct Resource: Sendable, Equatable {
     var statusMessage: String? { value["status_message"]?.stringValue }
     /// What people call it.
     var title: String { name ?? id }
-    var name: String? { value["name"]?.stringValue ?? value["email"]?.stringValue }
+    var name: String? {
+        ["name", "email", "domain", "username"].lazy.compactMap { value[$0]?.stringValue }.first
+    }
 }
 
 /// Finds resources by what people call them.
@@ -28,7 +30,7 @@ struct Directory: Sendable {
     /// Without a parent it is the collection over all of them.
     func collectionPath(_ kind: ResourceKind, parentId: String?) throws -> String {
         guard let parent = kind.parent, let parentId else { return "/\(kind.plural)" }
-        return "/\(try named(parent.kind).plural)/\(HubClient.encoded(parentId))/\(kind.plural)"
+        return "/\(try named(parent.kind).plural)/\(HubClient.encoded(parentId))/\(kind.nestedSegment)"
     }
 
     func itemPath(_ kind: ResourceKind, _ id: String) -> String { "/\(kind.plural)/\(HubClient.encoded(id))" }

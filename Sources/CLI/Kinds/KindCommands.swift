@@ -26,7 +26,7 @@ enum KindCommands {
 
     /// The field that people call a resource by.
     static func titleField(of kind: ResourceKind) -> String? {
-        ["name", "email"].first { name in kind.fields.contains { $0.name == name } }
+        ["name", "email", "domain", "username"].first { name in kind.fields.contains { $0.name == name } }
     }
 
     /// Options that say below which resources: `--stack`, `--service`.

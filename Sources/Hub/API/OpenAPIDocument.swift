@@ -97,7 +97,7 @@ enum OpenAPIDocument {
                     more: callback(kind).merging([
                         parent.field: ["type": "string", "description": .string("Id of the \(parent.kind) above.")]
                     ]) { $1 },
-                    required: [parent.field])
+                    required: parent.standardClaim == nil ? [parent.field] : [])
             }
         }
         return result

@@ -15,7 +15,7 @@ extension HubAPI {
         if kind.verbs.contains(.list) { result.append(listing(kind, collection, isNested: false)) }
         if kind.verbs.contains(.create) { result.append(creation(kind, collection, isNested: false)) }
         if let parent = kind.parent.flatMap({ hub.kind($0.kind) }) {
-            let nested = "\(Self.base)/\(parent.plural)/{id}/\(kind.plural)"
+            let nested = "\(Self.base)/\(parent.plural)/{id}/\(kind.nestedSegment)"
             if kind.verbs.contains(.list) { result.append(listing(kind, nested, isNested: true)) }
             if kind.verbs.contains(.create) { result.append(creation(kind, nested, isNested: true)) }
         }

@@ -20,7 +20,11 @@ extension Hub {
         let mutation = Mutation(
             kind: kind, action: "create", parentId: parentId, body: body, fields: kind.fields, options: options,
             principal: principal)
-        return try await mutate(mutation) { try await creation(mutation) }
+        return try await mutate(mutation) {
+            var placed = mutation
+            if parentId == nil { placed.parentId = try await standardParent(of: kind, principal) }
+            return try await creation(placed)
+        }
     }
 
     /// Takes the parent's id out of the body, where it may stand instead of in the path.
@@ -35,6 +39,17 @@ extension Hub {
         }
         members[field] = nil
         return (id, .object(members))
+    }
+
+    /// The parent that is meant when none is named, if the caller may see it.
+    private func standardParent(of kind: ResourceKind, _ principal: Principal) async throws -> String? {
+        guard let parent = kind.parent, let claim = parent.standardClaim else { return nil }
+        return try await store.read { transaction in
+            guard let id = try transaction.claimHolder(claim), let record = try transaction.get(parent.kind, id),
+                principal.sees(brand: record.brandId)
+            else { return nil }
+            return id
+        }
     }
 
     private func creation(

@@ -21,11 +21,7 @@ extension Hub {
                 }
                 if record.status != .deleting {
                     record = try changeable(kind, id, mutation, transaction)
-                    if try remove(record, kind, transaction) {
-                        record.status = .deleted
-                    } else {
-                        record.status = .deleting
-                    }
+                    record = try remove(record, kind, transaction)
                 }
                 guard kind.isAsynchronous else {
                     return MutationOutcome(id: id, answer: MutationAnswer(code: 204, body: .null))
@@ -35,30 +31,32 @@ extension Hub {
         }
     }
 
-    /// Removes what is below, then the record itself. Returns false when something had to stay as `deleting`.
+    /// Removes what is below, then the record itself. Answers it as it was last: `deleted`, or `deleting` when it or
+    /// something below had to stay.
     private func remove(
         _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any ResourceTransaction
-    ) throws -> Bool {
+    ) throws -> ResourceRecord {
         var isEmpty = true
-        for below in kinds where below.parent?.kind == kind.name {
+        // A kind may refer to those that stand before it in the catalogue: what refers goes first.
+        for below in kinds.reversed() where below.parent?.kind == kind.name {
             for child in try transaction.all(below.name, parentId: record.id) {
                 if child.status == .deleting {
                     isEmpty = false
-                } else if try !remove(child, below, transaction) {
+                } else if try remove(child, below, transaction).status == .deleting {
                     isEmpty = false
                 }
             }
         }
         let mayGo = try kind.behaviour.willDelete(record, transaction)
+        // The behaviour may have changed the record.
+        var leaving = try transaction.get(kind.name, record.id) ?? record
         guard mayGo, isEmpty else {
-            // The behaviour may have changed the record.
-            var leaving = try transaction.get(kind.name, record.id) ?? record
             leaving.status = .deleting
-            _ = try transaction.put(leaving)
-            return false
+            return try transaction.put(leaving)
         }
+        leaving.status = .deleted
         try transaction.remove(kind.name, record.id)
-        return true
+        return leaving
     }
 
     /// Removes a record that had stayed as `deleting`, and each one above that only waited for it.

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Host
 import HubStore
 import Logging
@@ -55,9 +56,22 @@ extension Hub {
             guard let text = spec[field.name]?.stringValue, old[field.name] != spec[field.name] else { continue }
             spec[field.name] = .string(try await passwords.hash(text, random: world.random))
         }
+        for field in kind.fields where field.isDigested {
+            guard let value = spec[field.name], old[field.name] != value else { continue }
+            spec[field.name] = Self.digested(value)
+        }
         return try kind.fields.replacingSecrets(in: spec) { value in
             guard let text = value.stringValue else { return value }
             return .string(try world.secrets.seal(text))
+        }
+    }
+
+    /// Each text as its SHA-256.
+    private static func digested(_ value: JSONValue) -> JSONValue {
+        switch value {
+        case .string(let text): .string(sha256Hex(Array(text.utf8)))
+        case .array(let values): .array(values.map(digested))
+        default: value
         }
     }
 

@@ -15,7 +15,7 @@ struct NodePlan {
     /// One entry per server that has something to do.
     func entries() throws -> [JSONValue] {
         var entries: [JSONValue] = []
-        for stackId in stackIds {
+        for stackId in try stackIds() {
             let steps = DesiredChanges.steps(from: try document(stackId, .before), to: try document(stackId, .after))
             for node in try all("node", .before, parentId: nil) where node.spec["stack_id"]?.stringValue == stackId {
                 guard entries.count < Self.nodesMax else { return entries }
@@ -35,14 +35,15 @@ struct NodePlan {
     private enum Moment { case before, after }
 
     /// Stacks whose documents may change, in the order in which the change touched them.
-    private var stackIds: [String] {
+    private func stackIds() throws -> [String] {
         var ids: [String] = []
         for image in images {
             guard let record = image.after ?? image.before else { continue }
             let id: String? =
                 switch image.kind {
                 case "stack": record.id
-                case "service": record.parentId
+                case "service", "site": record.parentId
+                case "site-user": try stackId(ofSite: record.parentId)
                 case "deployment": record.state["stack_id"]?.stringValue
                 case "node": record.spec["stack_id"]?.stringValue
                 default: nil
@@ -50,6 +51,11 @@ struct NodePlan {
             if let id, !ids.contains(id) { ids.append(id) }
         }
         return ids
+    }
+
+    private func stackId(ofSite id: String?) throws -> String? {
+        guard let id else { return nil }
+        return try (record("site", id, .after) ?? record("site", id, .before))?.parentId
     }
 
     private func record(_ kind: String, _ id: String, _ moment: Moment) throws -> ResourceRecord? {
@@ -80,7 +86,10 @@ struct NodePlan {
         }
         // Secrets stay sealed: they are compared, and never shown.
         return try StackCompilation.compile(
-            stack: stack, services: services, deployments: deployments, nodeId: "", open: { $0 })
+            stack: stack, services: services, deployments: deployments,
+            sites: try all("site", moment, parentId: stackId).map { site in
+                SiteRecords(site: site, users: try all("site-user", moment, parentId: site.id))
+            }, nodeId: "", open: { $0 })
     }
 
     private func pendingDeployment(of serviceId: String) -> ResourceRecord? {

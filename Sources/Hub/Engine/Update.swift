@@ -27,6 +27,7 @@ extension Hub {
         guard kind.verbs.contains(.update) else { throw Problem(.notFound, "\(kind.plural) cannot be changed.") }
         let spec = try changedSpec(mutation.body, of: old, kind)
         try checkGrant(kind, spec, principal)
+        try await kind.behaviour.prepareUpdate(spec, of: old, world)
         let sealedSpec = try await sealed(spec, kind, unless: old.spec)
         let names = Set(mutation.body.objectValue.map { Array($0.keys) } ?? [])
         return { [self] transaction in

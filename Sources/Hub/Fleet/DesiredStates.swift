@@ -84,7 +84,8 @@ extension Hub {
             deployments[id] = try transaction.get("deployment", id)
         }
         return try StackCompilation.compile(
-            stack: stack, services: services, deployments: deployments, nodeId: nodeId, open: open)
+            stack: stack, services: services, deployments: deployments,
+            sites: try SiteRecords.all(of: stack.id, transaction), nodeId: nodeId, open: open)
     }
 
     /// The stack of a node, which stays the same for its life.

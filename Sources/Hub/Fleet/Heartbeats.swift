@@ -8,7 +8,8 @@ extension Hub {
     /// Takes a node's snapshot. A late one, older than what is known, changes nothing.
     public func heartbeat(_ beat: Heartbeat, nodeId: String) async throws {
         let report = NodeContacts.Report(
-            services: .array(try beat.services.map { try WireCoding.encode($0) }), generation: beat.generation,
+            services: .array(try beat.services.map { try WireCoding.encode($0) }),
+            sites: try beat.sites.map { try Self.stored($0) }, generation: beat.generation,
             isConverged: beat.converged, agentVersion: String(beat.agentVersion.prefix(100)),
             securityMode: beat.security.map { .string(String($0.mode.prefix(40))) },
             securityProblem: beat.security?.problem.map { .string(String($0.prefix(500))) },
@@ -22,6 +23,15 @@ extension Hub {
         case .known: changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
         case .news: try await store(report, sighting, nodeId: nodeId)
         }
+    }
+
+    private static func stored(_ sites: [SiteReport]) throws -> JSONValue {
+        .array(
+            try sites.map { site in
+                var site = site
+                site.message = site.message.map { String($0.prefix(500)) }
+                return try WireCoding.encode(site)
+            })
     }
 
     /// What came of writing a heartbeat.
@@ -66,13 +76,14 @@ extension Hub {
         let wasSilent = node.state["is_silent"]?.boolValue ?? false
         let before: [JSONValue?] = [
             node.state["services"], node.state["generation"], node.state["is_converged"],
-            node.state["security_problem"], node.state["problem"],
+            node.state["security_problem"], node.state["problem"], node.state["sites"],
         ]
         node.state["agent_version"] = .string(report.agentVersion)
         node.state["generation"] = .int(report.generation)
         node.state["is_converged"] = .bool(report.isConverged)
         node.state["is_silent"] = false
         node.state["services"] = report.services
+        node.state["sites"] = report.sites
         node.state["security_mode"] = report.securityMode
         node.state["security_problem"] = report.securityProblem
         node.state["exposure"] = report.exposure
@@ -90,7 +101,7 @@ extension Hub {
         }
         let after: [JSONValue?] = [
             report.services, .int(report.generation), .bool(report.isConverged), report.securityProblem,
-            report.problem,
+            report.problem, report.sites,
         ]
         stored.isNews = wasSilent || before != after
         return stored

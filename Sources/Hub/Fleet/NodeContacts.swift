@@ -11,6 +11,8 @@ final class NodeContacts: Sendable {
     /// What a heartbeat says that is more than a sign of life.
     struct Report: Equatable, Sendable {
         var services: JSONValue
+        /// How it stands with each site; nil from an agent that does not say.
+        var sites: JSONValue?
         var generation: Int64
         var isConverged: Bool
         var agentVersion: String

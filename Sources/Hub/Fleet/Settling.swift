@@ -13,6 +13,8 @@ enum Settling {
         /// By service id; members of `ServiceReport`, read in place: decoding thousands of them would cost more than
         /// all else here.
         var reports: [String: JSONValue]
+        /// By site id; nil from an agent that does not say.
+        var sites: [String: JSONValue]?
         /// What keeps it from taking a new version.
         var problem: String?
         /// Why the stack's security mode is not in force there.
@@ -35,6 +37,7 @@ enum Settling {
                 try Previews.follow(settled, transaction)
             }
         }
+        for site in try transaction.all("site", parentId: stackId) { try SiteSettling.settle(site, nodes, transaction) }
         let version = stack.state["version"]?.intValue ?? 0
         try put(stack, transaction) { stack in
             let late = nodes.filter { $0.generation < version }
@@ -68,6 +71,10 @@ enum Settling {
                     name: node.spec["name"]?.stringValue ?? node.id,
                     generation: node.state["generation"]?.intValue ?? 0,
                     reports: Dictionary(reports, uniquingKeysWith: { $1 }),
+                    sites: node.state["sites"]?.arrayValue.map { sites in
+                        let pairs = sites.compactMap { report in report["site_id"]?.stringValue.map { ($0, report) } }
+                        return Dictionary(pairs, uniquingKeysWith: { $1 })
+                    },
                     problem: node.state["problem"]?.stringValue,
                     securityProblem: node.state["security_problem"]?.stringValue)
             }

@@ -124,20 +124,8 @@ extension TableRules {
         }
     }
 
-    /// Fields that decide where a message ends, that belong to one connection, or that the edge vouches for.
-    private static let reservedHeaders: Set<String> = [
-        "connection", "content-length", "expect", "forwarded", "host", "http2-settings", "keep-alive",
-        "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
-        "upgrade", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id",
-    ]
-
     private static func checkHeaderName(_ name: String, at path: String) throws(Problem) {
-        guard (1...128).contains(name.utf8.count), name.utf8.allSatisfy({ isTokenByte($0) }) else {
-            throw .invalid(path, "must be the name of a header field")
-        }
-        guard !reservedHeaders.contains(name.lowercased()) else {
-            throw .invalid(path, "names a field that is the edge's own")
-        }
+        if let flaw = Names.headerNameFlaw(name) { throw .invalid(path, flaw) }
     }
 
     static func checkTarget(_ path: String, at field: String) throws(Problem) {
