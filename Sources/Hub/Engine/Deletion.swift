@@ -35,9 +35,25 @@ extension Hub {
         }
     }
 
+    /// - Throws: `conflict` while another resource cannot be without this one.
+    private func checkBindings(
+        to record: ResourceRecord, _ kind: ResourceKind, _ transaction: any StoreTransaction
+    ) throws {
+        for other in kinds {
+            for field in other.fields where field.isBinding {
+                guard case .reference(kind.name) = field.kind,
+                    let user = try transaction.firstUser(other, field: field.name, id: record.id)
+                else { continue }
+                throw Problem(
+                    .conflict, "The \(kind.name) is still used by \(other.name) \(user).",
+                    hint: "Delete what uses it first.")
+            }
+        }
+    }
+
     /// Removes what is below, then the record itself. Returns false when something had to stay as `deleting`.
     private func remove(
-        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any ResourceTransaction
+        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any StoreTransaction
     ) throws -> Bool {
         var isEmpty = true
         for below in kinds where below.parent?.kind == kind.name {
@@ -49,6 +65,7 @@ extension Hub {
                 }
             }
         }
+        try checkBindings(to: record, kind, transaction)
         let mayGo = try kind.behaviour.willDelete(record, transaction)
         guard mayGo, isEmpty else {
             // The behaviour may have changed the record.

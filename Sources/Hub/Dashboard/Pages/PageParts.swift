@@ -88,7 +88,9 @@ extension JSONValue {
     func list(_ key: String) -> [JSONValue] { self[key]?.arrayValue ?? [] }
     var id: String { text("id") ?? "" }
     /// What people call it.
-    var label: String { text("name") ?? text("email") ?? text("label") ?? String(id.prefix(8)) }
+    var label: String {
+        text("name") ?? text("email") ?? text("label") ?? text("hostname") ?? text("address") ?? String(id.prefix(8))
+    }
 }
 
 extension String? {
