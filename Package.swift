@@ -49,7 +49,7 @@ func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) 
     .testTarget(name: name, dependencies: dependencies + ["TestSupport"], path: path, swiftSettings: strict)
 }
 
-let families = ["Access", "Apps", "Fleet"]
+let families = ["Access", "Apps", "Fleet", "Platform", "Tenants"]
 
 let package = Package(
     name: "roost",

@@ -1,15 +1,16 @@
 import AccessResources
 import AppsResources
 import FleetResources
+import PlatformResources
 public import ResourceKit
+import TenantsResources
 
 /// The list of kinds. A new kind is a folder and a line here.
 public enum Catalog {
     /// Every kind, in the order of help texts and pages.
     public static let kinds: [ResourceKind] =
-        AccessResources.kinds + [
-            stackKind, serviceKind, deploymentKind, previewKind, siteKind, siteUserKind, nodeKind, installTokenKind,
-        ]
+        AccessResources.kinds + PlatformResources.kinds + TenantsResources.kinds
+        + [stackKind, serviceKind, deploymentKind, previewKind, siteKind, siteUserKind, nodeKind, installTokenKind]
 
     /// The kind of this name; nil for none.
     public static func kind(named name: String) -> ResourceKind? { kinds.first { $0.name == name } }

@@ -5,6 +5,12 @@ extension Names {
         isIPv4(text) || isIPv6(text) ? nil : "must be an IPv4 or IPv6 address"
     }
 
+    /// An IPv4 address.
+    public static func ipv4Flaw(_ text: String) -> String? { isIPv4(text) ? nil : "must be an IPv4 address" }
+
+    /// An IPv6 address.
+    public static func ipv6Flaw(_ text: String) -> String? { isIPv6(text) ? nil : "must be an IPv6 address" }
+
     /// A network in CIDR notation (RFC 4632, RFC 4291 section 2.3).
     public static func cidrFlaw(_ text: String) -> String? {
         let flaw = "must be a network such as 203.0.113.0/24"

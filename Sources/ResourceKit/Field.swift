@@ -42,6 +42,8 @@ public struct Field: Sendable {
     public var isDigested: Bool
     /// Cannot be changed after creation.
     public var isImmutable: Bool
+    /// Whether what it refers to cannot be deleted as long as the resource is there.
+    public var isBinding: Bool
     /// Stored when the caller names none.
     public var defaultValue: JSONValue?
     /// A value for help texts and the schema.
@@ -49,7 +51,8 @@ public struct Field: Sendable {
 
     public init(
         _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
-        hashed: Bool = false, digested: Bool = false, immutable: Bool = false, default defaultValue: JSONValue? = nil,
+        hashed: Bool = false, digested: Bool = false, immutable: Bool = false, binding: Bool = false,
+        default defaultValue: JSONValue? = nil,
         example: JSONValue? = nil
     ) {
         self.name = name
@@ -60,9 +63,16 @@ public struct Field: Sendable {
         self.isHashed = hashed
         self.isDigested = digested
         self.isImmutable = immutable
+        self.isBinding = binding
         self.defaultValue = defaultValue
         self.example = example
     }
+}
+
+extension Field {
+    /// What every kind that can be created takes besides its own fields.
+    static let subscription = Field(
+        "subscription_id", .line, "The subscription that it is sold with; only kept, for you to find it again.")
 }
 
 extension Field.Kind {

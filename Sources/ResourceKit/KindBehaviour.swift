@@ -23,6 +23,22 @@ public protocol KindBehaviour: Sendable {
     ) throws -> ResourceRecord
     /// A value shown once in the answer to a creation, e.g. a token: name → value.
     func revealOnce(_ record: inout ResourceRecord, _ world: HubWorld) throws -> [String: JSONValue]
+    /// Whether the hub asks ``settle(_:_:)`` about resources that are pending or provisioning.
+    var settles: Bool { get }
+    /// Where a resource that is pending or provisioning has come to; nil when somebody else decides. It is asked again
+    /// and again, so what it says follows from what is stored.
+    func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement?
+    /// What a declared view of a resource shows.
+    func view(
+        _ name: String, of record: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> JSONValue
+}
+
+/// How far the work on a resource is; each with what a person should know.
+public enum Settlement: Sendable, Equatable {
+    case waiting(String)
+    case active(String?)
+    case failed(String)
 }
 
 extension KindBehaviour {
@@ -40,6 +56,13 @@ extension KindBehaviour {
         throw Problem(.internalError, "\(record.kind) has no action \(action.name).")
     }
     public func revealOnce(_ record: inout ResourceRecord, _ world: HubWorld) throws -> [String: JSONValue] { [:] }
+    public var settles: Bool { false }
+    public func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement? { nil }
+    public func view(
+        _ name: String, of record: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> JSONValue {
+        throw Problem(.internalError, "\(record.kind) has no view \(name).")
+    }
 }
 
 /// The behaviour of a kind that is only stored.
@@ -87,6 +110,10 @@ public protocol ResourceTransaction {
     func get(_ kind: String, _ id: String) throws -> ResourceRecord?
     /// All of a kind, optionally below one parent, sorted by creation.
     func all(_ kind: String, parentId: String?) throws -> [ResourceRecord]
+    /// Everything that belongs to a tenant, optionally of one status, in the order of creation.
+    func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord]
+    /// Kind → status → count of what belongs to a tenant.
+    func counts(ofTenant tenantId: String) throws -> [String: [String: Int]]
     /// Inserts or replaces; sets `version` and `updatedAt`. Claims are taken as the kind declares.
     /// - Throws: `conflict` when a claim is held by another resource.
     func put(_ record: ResourceRecord) throws -> ResourceRecord

@@ -5,7 +5,7 @@ public struct ResourceKind: Sendable {
     /// How ids are made.
     public enum Identity: Sendable {
         case uuid
-        /// The caller gives it in this field, or it is made.
+        /// The caller may give it in this field; else it is the resource's name, where that is a slug that is free.
         case slug(field: String)
         /// `{prefix}{10 random a–z0–9}`.
         case prefixed(String)
@@ -16,14 +16,19 @@ public struct ResourceKind: Sendable {
         public var kind: String
         /// The field of the resource that holds the parent's id, e.g. `stack_id`.
         public var field: String
-        /// The path's word for the kind below one parent, where it is not the plural: `/sites/{id}/users`.
+        /// The word below the parent, where it is another than the plural: `/databases/{id}/users`.
         public var segment: String?
+        /// Whether a resource may be created without one above it.
+        public var isOptional: Bool
         /// The claim of the parent that is meant when a creation names none; nil when one must be named.
         public var standardClaim: String?
-        public init(kind: String, field: String, segment: String? = nil, standardClaim: String? = nil) {
+        public init(
+            kind: String, field: String, segment: String? = nil, isOptional: Bool = false, standardClaim: String? = nil
+        ) {
             self.kind = kind
             self.field = field
             self.segment = segment
+            self.isOptional = isOptional
             self.standardClaim = standardClaim
         }
     }
@@ -55,6 +60,15 @@ public struct ResourceKind: Sendable {
     public var columns: [String]
     /// Fields that search looks into, besides the id.
     public var searched: [String]
+    /// Path below `/api/v1` of a kind of which there is exactly one, such as `platform/config`; its id is the kind's
+    /// name.
+    public var singletonPath: String?
+    /// Fields that name a resource below its parent: `DELETE` on the collection takes them instead of an id.
+    public var naturalKey: [String]
+    /// Lists of other resources: `GET` and `PUT /{plural}/{id}/{link}`.
+    public var links: [ResourceLink]
+    /// What is computed when it is asked for: `GET /{plural}/{id}/{view}`.
+    public var views: [ResourceView]
     /// Checks that need more than one field. Pure.
     public var validate: @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void
     public var behaviour: any KindBehaviour
@@ -64,6 +78,8 @@ public struct ResourceKind: Sendable {
         isAsynchronous: Bool, isPlatformOnly: Bool = false, verbs: Set<Verb> = Set(Verb.allCases), fields: [Field],
         reported: [Field] = [], claims: @escaping @Sendable (ResourceRecord) -> [String] = { _ in [] },
         actions: [ResourceAction] = [], columns: [String] = [], searched: [String] = [],
+        singletonPath: String? = nil, naturalKey: [String] = [], links: [ResourceLink] = [],
+        views: [ResourceView] = [],
         validate: @escaping @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void = { _, _ in },
         behaviour: any KindBehaviour = PlainBehaviour()
     ) {
@@ -75,24 +91,66 @@ public struct ResourceKind: Sendable {
         self.isAsynchronous = isAsynchronous
         self.isPlatformOnly = isPlatformOnly
         self.verbs = verbs
-        self.fields = fields
+        let isLabelled = verbs.contains(.create) && !fields.contains { $0.name == Field.subscription.name }
+        self.fields = isLabelled ? fields + [.subscription] : fields
         self.reported = reported
         self.claims = claims
         self.actions = actions
         self.columns = columns
         self.searched = searched
+        self.singletonPath = singletonPath
+        self.naturalKey = naturalKey
+        self.links = links
+        self.views = views
         self.validate = validate
         self.behaviour = behaviour
     }
 }
 
 extension ResourceKind {
-    /// The last word of the path of the collection below one parent.
-    public var nestedSegment: String { parent?.segment ?? plural }
+    /// The word of its collection below a parent.
+    public var segment: String { parent?.segment ?? plural }
+    /// The member of a parent's creation that holds resources of this kind: `ssh_keys`.
+    public var nestedName: String { segment.split(separator: "-").joined(separator: "_") }
+}
+
+/// A list of other resources that belongs to one, kept by the hub in a reported field: which clusters a brand may use.
+public struct ResourceLink: Sendable {
+    /// Path segment: `clusters`.
+    public var name: String
+    /// Kind of the other resources.
+    public var kind: String
+    /// The reported field that holds their ids, and the member of the body: `cluster_ids`.
+    public var field: String
+    public var summary: String
+    public init(_ name: String, to kind: String, field: String, _ summary: String) {
+        self.name = name
+        self.kind = kind
+        self.field = field
+        self.summary = summary
+    }
+}
+
+/// `GET /{plural}/{id}/{name}`.
+public struct ResourceView: Sendable {
+    public var name: String
+    public var summary: String
+    public init(_ name: String, _ summary: String) {
+        self.name = name
+        self.summary = summary
+    }
 }
 
 /// `POST /{plural}/{id}/{name}`.
 public struct ResourceAction: Sendable {
+    /// Who does it.
+    public enum Effect: Sendable {
+        /// The kind's behaviour.
+        case behaviour
+        /// The hub: whatever of the tenant failed is tried again.
+        case retryFailedOfTenant
+    }
+
     public var name: String
     public var summary: String
     public var fields: [Field]
@@ -100,10 +158,13 @@ public struct ResourceAction: Sendable {
     public var isDestructive: Bool
     /// Kind of the resource that the answer holds; nil for the resource itself.
     public var answers: String?
+    public var effect: Effect
 
     public init(
-        _ name: String, _ summary: String, fields: [Field] = [], isDestructive: Bool = false, answers: String? = nil
+        _ name: String, _ summary: String, fields: [Field] = [], isDestructive: Bool = false, answers: String? = nil,
+        effect: Effect = .behaviour
     ) {
+        self.effect = effect
         self.name = name
         self.summary = summary
         self.fields = fields

@@ -77,7 +77,7 @@ extension HubProcess {
         let hub = hub
         return [
             FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
-            FunctionService { await hub.runFleet() },
+            FunctionService { await hub.runFleet() }, FunctionService { await hub.runSettling() },
             FunctionService { try await server.run() },
         ]
     }

@@ -63,7 +63,7 @@ import Testing
                 (.GET, "stacks/..%2f..%2fetc", nil, [:], 404, "not_found"),
                 (.PATCH, "stacks", nil, [:], 405, "method_not_allowed"),
                 (.DELETE, "stacks", nil, [:], 405, "method_not_allowed"),
-                (.POST, "nodes", nil, [:], 405, "method_not_allowed"),
+                (.POST, "deployments", nil, [:], 405, "method_not_allowed"),
                 (.POST, "stacks", Array("{".utf8), json, 400, "malformed_json"),
                 (.POST, "stacks", Array("{\"name\":\"x\",\"name\":\"y\"}".utf8), json, 400, "malformed_json"),
                 (.POST, "stacks", [0xFF, 0xFE], json, 400, "malformed_json"),

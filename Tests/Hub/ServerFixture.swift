@@ -65,7 +65,11 @@ final class ServerFixture: Sendable {
             api: HubAPI(hub: hub, options: .init(executablePath: try program(in: folder)), logger: logger),
             router: router, host: "127.0.0.1", port: 0, logger: logger
         ) { running.yield($0) }
-        let task = Task { try await server.run() }
+        let task = Task {
+            async let settling: Void = hub.runSettling()
+            try await server.run()
+            await settling
+        }
         var iterator = ports.makeAsyncIterator()
         let port = try #require(await iterator.next())
         let fixture = ServerFixture(folder, hub, store, port, answer.body["key"]?.stringValue ?? "", task)

@@ -58,8 +58,20 @@ stack=$(post stacks "{\"name\": \"schema-$$\"}" | id_of)
 service=$(post "stacks/$stack/services" \
     '{"name": "web", "git_url": "https://git.example.org/web.git", "run_command": "run"}' | id_of)
 deployment=$(post "services/$service/deploy" '{}' | id_of) || deployment=none
+region=$(post regions "{\"name\": \"schema-$$\"}" | id_of)
+cluster=$(post "regions/$region/clusters" '{"name": "schema-a"}' | id_of)
+shard=$(post "clusters/$cluster/shards" '{"name": "web-1", "role": "web"}' | id_of)
+node=$(post "clusters/$cluster/nodes" "{\"hostname\": \"web-1.example.org\", \"roles\": [\"web\"]}" | id_of)
+lb=$(post "clusters/$cluster/lb-addresses" '{"address": "192.0.2.10"}' | id_of)
+runtime=$(post "clusters/$cluster/runtimes" '{"runtime": "php", "version": "8.4"}' | id_of)
+brand=$(post brands "{\"name\": \"schema-$$\", \"base_hostname\": \"example.org\", \"primary_ns\": \"ns1.example.org\",
+    \"secondary_ns\": \"ns2.example.org\", \"hostmaster_email\": \"hostmaster@example.org\"}" | id_of)
+tenant=$(post tenants "{\"brand_id\": \"$brand\", \"region_id\": \"$region\", \"cluster_id\": \"$cluster\",
+    \"shard_id\": \"$shard\"}" | id_of)
 user=$(post users "{\"email\": \"schema-$$@example.org\"}" | id_of)
-for pair in "stacks $stack" "services $service" "deployments $deployment" "users $user"; do
+for pair in "stacks $stack" "services $service" "deployments $deployment" "users $user" \
+    "regions $region" "clusters $cluster" "shards $shard" "nodes $node" "lb-addresses $lb" "runtimes $runtime" \
+    "brands $brand" "tenants $tenant"; do
     cat >> "$here/schemathesis.toml" <<CONFIGURATION
 
 [[operations]]
@@ -68,4 +80,6 @@ parameters = { id = "${pair#* }" }
 CONFIGURATION
 done
 run --phases examples,coverage,fuzzing --exclude-operation-id delete-stack --exclude-operation-id delete-service \
-    --exclude-operation-id delete-user
+    --exclude-operation-id delete-user --exclude-operation-id delete-tenant --exclude-operation-id delete-node \
+    --exclude-operation-id delete-lb-address --exclude-operation-id delete-runtime \
+    --exclude-operation-id delete-runtime-by-key --exclude-operation-id delete-shard

@@ -30,10 +30,12 @@ struct Directory: Sendable {
     /// Without a parent it is the collection over all of them.
     func collectionPath(_ kind: ResourceKind, parentId: String?) throws -> String {
         guard let parent = kind.parent, let parentId else { return "/\(kind.plural)" }
-        return "/\(try named(parent.kind).plural)/\(HubClient.encoded(parentId))/\(kind.nestedSegment)"
+        return "/\(try named(parent.kind).plural)/\(HubClient.encoded(parentId))/\(kind.segment)"
     }
 
-    func itemPath(_ kind: ResourceKind, _ id: String) -> String { "/\(kind.plural)/\(HubClient.encoded(id))" }
+    func itemPath(_ kind: ResourceKind, _ id: String) -> String {
+        kind.singletonPath.map { "/\($0)" } ?? "/\(kind.plural)/\(HubClient.encoded(id))"
+    }
 
     func named(_ kind: String) throws -> ResourceKind {
         guard let found = kinds.first(where: { $0.name == kind }) else {
@@ -97,6 +99,7 @@ struct Directory: Sendable {
     ///
     /// - Throws: `not_found`; `conflict` when several have the name.
     func resolve(_ kind: ResourceKind, _ reference: String, scope: [String: String] = [:]) async throws -> Resource {
+        if kind.singletonPath != nil { return try await get(kind, kind.name) }
         if Self.mayBeId(reference, kind), kind.verbs.contains(.read) {
             do {
                 return try await get(kind, reference)
@@ -124,6 +127,7 @@ struct Directory: Sendable {
     /// The resource that a new one goes below: the named one, else the only one, else the one called `default`.
     func parent(of kind: ResourceKind, scope: [String: String]) async throws -> Resource? {
         guard let parent = kind.parent else { return nil }
+        if parent.isOptional, scope[parent.kind] == nil { return nil }
         return try await oneOf(try named(parent.kind), scope: scope)
     }
 
@@ -146,7 +150,7 @@ struct Directory: Sendable {
             let parentKind = try named(parent.kind)
             for one in found.prefix(10) {
                 let id = one.value[parent.field]?.stringValue ?? ""
-                places.append(try await get(parentKind, id).title)
+                places.append(id.isEmpty ? "none" : try await get(parentKind, id).title)
             }
             return Problem(
                 .conflict, "There is a \(kind.name) \(reference) in each of \(places.joined(separator: ", ")).",

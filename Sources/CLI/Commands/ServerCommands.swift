@@ -5,7 +5,7 @@ import ResourceKit
 /// What servers have besides the generic commands: the line that lets one join.
 enum ServerCommands {
     static let add = CommandDeclaration(
-        "add", aliases: ["create"], "Make a token and print the one line that lets a server join.",
+        "add", "Make a token and print the one line that lets a server join.",
         discussion: """
             Run the line as root on the server. The token works once (or --uses times) until it expires; the hub keeps
             only its hash, so it is shown this one time.

@@ -50,8 +50,10 @@ enum KindCommands {
         return scope
     }
 
-    private static func reference(_ kind: ResourceKind) -> ParameterDeclaration {
-        ParameterDeclaration(Directory.command(kind).uppercased(), "Name or id.")
+    /// What names one of a kind; nothing where there is exactly one.
+    private static func reference(_ kind: ResourceKind) -> [ParameterDeclaration] {
+        guard kind.singletonPath == nil else { return [] }
+        return [ParameterDeclaration(Directory.command(kind).uppercased(), "Name or id.")]
     }
 
     private static func list(_ kind: ResourceKind, _ kinds: [ResourceKind]) -> CommandDeclaration {
@@ -69,7 +71,7 @@ enum KindCommands {
 
     private static func show(_ kind: ResourceKind, _ kinds: [ResourceKind]) -> CommandDeclaration {
         CommandDeclaration(
-            "show", aliases: ["get"], "Show one \(Directory.title(kind)).", parameters: [reference(kind)],
+            "show", aliases: ["get"], "Show one \(Directory.title(kind)).", parameters: reference(kind),
             options: .all(scopeOptions(kind, kinds), [.json], .connection)
         ) { try await KindVerbs(kind: kind, invocation: $0).show() }
     }
@@ -95,7 +97,7 @@ enum KindCommands {
         return CommandDeclaration(
             "update", aliases: ["set"], "Change the named fields of a \(Directory.title(kind)), and no others.",
             discussion: "Entries of a map such as the environment are added to what is there; --unset takes them away.",
-            parameters: [reference(kind)],
+            parameters: reference(kind),
             options: .all(
                 scopeOptions(kind, kinds), fields.flatMap { $0.declarations() },
                 [
@@ -109,7 +111,7 @@ enum KindCommands {
     private static func delete(_ kind: ResourceKind, _ kinds: [ResourceKind]) -> CommandDeclaration {
         CommandDeclaration(
             "delete", aliases: ["remove", "rm"], "Delete a \(Directory.title(kind)) and all below it.",
-            parameters: [reference(kind)],
+            parameters: reference(kind),
             options: .all(scopeOptions(kind, kinds), [.yes, .plan], waiting(kind), [.json], .connection)
         ) { try await KindVerbs(kind: kind, invocation: $0).delete() }
     }
@@ -118,7 +120,7 @@ enum KindCommands {
         _ action: ResourceAction, of kind: ResourceKind, _ kinds: [ResourceKind]
     ) -> CommandDeclaration {
         CommandDeclaration(
-            action.name, action.summary, parameters: [reference(kind)],
+            action.name, action.summary, parameters: reference(kind),
             options: .all(
                 scopeOptions(kind, kinds), FieldOption.options(for: action.fields).flatMap { $0.declarations() },
                 action.isDestructive ? [.yes] : [], [.plan], waiting(kind), [.json], .connection)

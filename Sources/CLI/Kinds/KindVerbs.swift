@@ -179,7 +179,9 @@ struct KindVerbs {
     }
 
     private func target(_ directory: Directory) async throws -> Resource {
-        try await directory.resolve(kind, try invocation.required(Directory.command(kind).uppercased()), scope: scope)
+        guard kind.singletonPath == nil else { return try await directory.get(kind, kind.name) }
+        return try await directory.resolve(
+            kind, try invocation.required(Directory.command(kind).uppercased()), scope: scope)
     }
 
     /// Names become ids. A required reference that was not given is the only resource there is.

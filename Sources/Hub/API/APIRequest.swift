@@ -16,6 +16,11 @@ struct APIRequest: Sendable {
     let principal: Principal
     let address: String
 
+    /// The request as one for another resource.
+    func with(id: String) -> APIRequest {
+        APIRequest(request: request, id: id, query: query, principal: principal, address: address)
+    }
+
     /// The body, at most `limit` bytes of it.
     /// - Throws: `too_large`.
     func body(limit: Int = bodyBytesMax) async throws -> [UInt8] {

@@ -6,7 +6,7 @@ import ResourceKit
 
 extension HubAPI {
     func documentationEndpoints(describing endpoints: [Endpoint]) -> [Endpoint] {
-        let document = OpenAPIDocument.json(endpoints, kinds: hub.kinds)
+        let document = OpenAPIDocument.json(endpoints, kinds: hub.kinds, nestable: hub.nestable)
         let page = DocumentationPage.html(endpoints, kinds: hub.kinds)
         var operation = Operation(id: "openapi", tag: "docs", summary: "This API as an OpenAPI 3.1 document.")
         operation.isHidden = true

@@ -58,7 +58,9 @@ public struct HubAPI: Sendable {
     }
 
     /// The OpenAPI 3.1 document of this API.
-    public var openAPIDocument: [UInt8] { OpenAPIDocument.json(table.endpoints, kinds: hub.kinds).canonicalBytes }
+    public var openAPIDocument: [UInt8] {
+        OpenAPIDocument.json(table.endpoints, kinds: hub.kinds, nestable: hub.nestable).canonicalBytes
+    }
 
     /// Answers a request; nil when the path is not one of the API.
     public func respond(to request: Request, address: String) async -> Response? {

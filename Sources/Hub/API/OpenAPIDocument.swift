@@ -5,7 +5,10 @@ import ResourceKit
 
 /// The OpenAPI 3.1 document, put together from the endpoints and the kinds.
 enum OpenAPIDocument {
-    static func json(_ endpoints: [Endpoint], kinds: [ResourceKind]) -> JSONValue {
+    /// - Parameter nestable: kinds that a creation of a kind may nest.
+    static func json(
+        _ endpoints: [Endpoint], kinds: [ResourceKind], nestable: (ResourceKind) -> [ResourceKind]
+    ) -> JSONValue {
         var paths: [String: JSONValue] = [:]
         for endpoint in endpoints where !endpoint.operation.isHidden {
             var item = paths[endpoint.path] ?? [:]
@@ -29,7 +32,7 @@ enum OpenAPIDocument {
                     "bearer": ["type": "http", "scheme": "bearer"],
                     "key": ["type": "apiKey", "in": "header", "name": "X-API-Key"],
                 ],
-                "schemas": .object(schemas(kinds)),
+                "schemas": .object(schemas(kinds, nestable)),
                 "responses": ["error": content(Schema.reference("error"), "The request was refused; it says why.")],
             ],
         ]
@@ -84,20 +87,31 @@ enum OpenAPIDocument {
         return codes
     }
 
-    private static func schemas(_ kinds: [ResourceKind]) -> [String: JSONValue] {
+    private static func schemas(
+        _ kinds: [ResourceKind], _ nestable: (ResourceKind) -> [ResourceKind]
+    ) -> [String: JSONValue] {
         var result = shared
         for kind in kinds {
+            let nested = nestable(kind)
+            let more = callback(kind).merging(Schema.nested(nested, suffix: "creation", isNullable: true)) { $1 }
             result[kind.name] = Schema.resource(kind)
-            result["\(kind.name)-created"] = Schema.resource(kind, shownOnce: true)
-            result["\(kind.name)-creation"] = Schema.object(kind.fields, more: callback(kind))
+            result["\(kind.name)-created"] = Schema.resource(
+                kind, shownOnce: true, more: Schema.nested(nested, suffix: "created"))
+            result["\(kind.name)-creation"] = Schema.object(kind.fields, more: more)
             result["\(kind.name)-update"] = Schema.object(kind.fields, partial: true, more: callback(kind))
+            for link in kind.links {
+                let field = Hub.field(of: link)
+                result["\(kind.name)-\(link.name)"] = Schema.object([field])
+                result["\(kind.name)-\(link.name)-list"] = Schema.linked(link)
+            }
             if let parent = kind.parent {
+                let type: JSONValue = parent.isOptional ? ["string", "null"] : "string"
                 result["\(kind.name)-creation-flat"] = Schema.object(
                     kind.fields,
-                    more: callback(kind).merging([
-                        parent.field: ["type": "string", "description": .string("Id of the \(parent.kind) above.")]
+                    more: more.merging([
+                        parent.field: ["type": type, "description": .string("Id of the \(parent.kind) above.")]
                     ]) { $1 },
-                    required: parent.standardClaim == nil ? [parent.field] : [])
+                    required: parent.isOptional || parent.standardClaim != nil ? [] : [parent.field])
             }
         }
         return result

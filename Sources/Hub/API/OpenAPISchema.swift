@@ -1,3 +1,4 @@
+import HubCore
 import Model
 import ResourceKit
 
@@ -114,8 +115,40 @@ enum Schema {
         }
     }
 
+    /// Members of a creation that hold resources below the new one.
+    static func nested(
+        _ kinds: [ResourceKind], suffix: String, isNullable: Bool = false
+    ) -> [String: JSONValue] {
+        var result: [String: JSONValue] = [:]
+        for kind in kinds {
+            let list: JSONValue = [
+                "type": isNullable ? ["array", "null"] : "array", "items": reference("\(kind.name)-\(suffix)"),
+                "maxItems": .int(Int64(Hub.nestedMax)), "description": .string("Created with it, or nothing is."),
+            ]
+            result[kind.nestedName] = list
+        }
+        return result
+    }
+
+    /// The list of what a link names.
+    static func linked(_ link: ResourceLink) -> JSONValue {
+        let item: JSONValue = [
+            "type": "object", "required": ["id", "name", "status"], "additionalProperties": false,
+            "properties": [
+                "id": ["type": "string"], "name": ["type": ["string", "null"]], "status": ["type": "string"],
+            ],
+        ]
+        var page = page(of: item)
+        guard var properties = page["properties"]?.objectValue else { return page }
+        properties[link.field] = ["type": "array", "items": ["type": "string"]]
+        page["properties"] = .object(properties)
+        return page
+    }
+
     /// A resource as it is read.
-    static func resource(_ kind: ResourceKind, shownOnce: Bool = false) -> JSONValue {
+    static func resource(
+        _ kind: ResourceKind, shownOnce: Bool = false, more: [String: JSONValue] = [:]
+    ) -> JSONValue {
         var properties: [String: JSONValue] = [
             "id": ["type": "string"], "revision": ["type": "integer"],
             "status": ["type": "string", "enum": .array(ResourceStatus.allCases.map { .string($0.rawValue) })],
@@ -131,7 +164,8 @@ enum Schema {
         }
         let required = properties.keys.sorted().map(JSONValue.string)
         return [
-            "type": "object", "description": .string(kind.summary), "properties": .object(properties),
+            "type": "object", "description": .string(kind.summary),
+            "properties": .object(properties.merging(more) { $1 }),
             "required": .array(required), "additionalProperties": .bool(shownOnce),
         ]
     }

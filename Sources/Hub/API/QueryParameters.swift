@@ -20,6 +20,9 @@ struct QueryParameters: Sendable {
     /// The value; nil when it is absent or empty.
     subscript(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
+    /// Names of all that is given.
+    var names: [String] { values.keys.sorted() }
+
     /// - Throws: `invalid` unless the value is `true` or `false`.
     func flag(_ name: String) throws(Problem) -> Bool {
         switch values[name] {

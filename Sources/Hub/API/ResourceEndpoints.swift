@@ -11,18 +11,34 @@ extension HubAPI {
 
     func endpoints(of kind: ResourceKind) -> [Endpoint] {
         var result: [Endpoint] = []
+        if let path = kind.singletonPath { return singleton(kind, "\(Self.base)/\(path)") }
         let collection = "\(Self.base)/\(kind.plural)"
         if kind.verbs.contains(.list) { result.append(listing(kind, collection, isNested: false)) }
         if kind.verbs.contains(.create) { result.append(creation(kind, collection, isNested: false)) }
         if let parent = kind.parent.flatMap({ hub.kind($0.kind) }) {
-            let nested = "\(Self.base)/\(parent.plural)/{id}/\(kind.nestedSegment)"
+            let nested = "\(Self.base)/\(parent.plural)/{id}/\(kind.segment)"
             if kind.verbs.contains(.list) { result.append(listing(kind, nested, isNested: true)) }
             if kind.verbs.contains(.create) { result.append(creation(kind, nested, isNested: true)) }
+            if !kind.naturalKey.isEmpty { result.append(deletionByKey(kind, nested)) }
         }
         if kind.verbs.contains(.read) { result.append(reading(kind)) }
         if kind.verbs.contains(.update) { result += update(kind) }
         if kind.verbs.contains(.delete) { result.append(deletion(kind)) }
+        result += kind.links.flatMap { linkEndpoints(kind, $0) } + kind.views.map { viewEndpoint(kind, $0) }
         return result + kind.allActions.map { action(kind, $0) }
+    }
+
+    /// A kind of which there is exactly one: read and changed at a path of its own.
+    private func singleton(_ kind: ResourceKind, _ path: String) -> [Endpoint] {
+        ([reading(kind)] + update(kind)).map { endpoint in
+            var own = endpoint
+            own.path = path
+            own.operation.parameters.removeAll { $0 == Schema.idParameter }
+            own.handle = { request in
+                try await endpoint.handle(request.with(id: kind.name))
+            }
+            return own
+        }
     }
 
     private func listing(_ kind: ResourceKind, _ path: String, isNested: Bool) -> Endpoint {
@@ -156,7 +172,7 @@ extension HubAPI {
     }
 
     /// The body, once the caller may do this at all. A refusal here is in the audit log like any other.
-    private func admittedBody(
+    func admittedBody(
         _ request: APIRequest, _ kind: ResourceKind, _ action: String, _ scope: String, id: String?, parentId: String?
     ) async throws -> JSONValue {
         do {
@@ -169,7 +185,7 @@ extension HubAPI {
         }
     }
 
-    private static func response(_ answer: MutationAnswer) -> Response {
+    static func response(_ answer: MutationAnswer) -> Response {
         let status = HTTPResponse.Status(code: answer.code)
         return answer.code == 204 ? Answers.empty(status) : Answers.json(answer.body, status: status)
     }

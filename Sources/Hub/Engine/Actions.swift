@@ -63,10 +63,17 @@ extension Hub {
             return MutationOutcome(id: record.id, answer: MutationAnswer(code: code, body: answer))
         }
         let isDeclared = kind.actions.contains { $0.name == action.name }
-        let result =
-            isDeclared
-            ? try kind.behaviour.perform(action, arguments, on: record, by: principal.name, transaction)
-            : try retried(record, transaction)
+        let result: ResourceRecord
+        switch action.effect {
+        case .retryFailedOfTenant:
+            try retryFailed(ofTenant: record.id, principal, transaction)
+            result = record
+        case .behaviour:
+            result =
+                isDeclared
+                ? try kind.behaviour.perform(action, arguments, on: record, by: principal.name, transaction)
+                : try retried(record, transaction)
+        }
         let answerKind = kindsByName[result.kind] ?? kind
         let stored = try transaction.get(result.kind, result.id) ?? result
         return MutationOutcome(id: record.id, answer: MutationAnswer(code: code, body: rendered(stored, answerKind)))
@@ -81,6 +88,22 @@ extension Hub {
         record.status = .provisioning
         record.statusMessage = nil
         return try transaction.put(record)
+    }
+
+    /// Tries again whatever of a tenant failed, each kind in its own way.
+    private func retryFailed(
+        ofTenant id: String, _ principal: Principal, _ transaction: any ResourceTransaction
+    ) throws {
+        let tenant = try transaction.get("tenant", id).map { [$0] } ?? []
+        let failed = tenant.filter { $0.status == .failed } + (try transaction.all(ofTenant: id, status: .failed))
+        for record in failed {
+            guard let kind = kindsByName[record.kind], kind.isAsynchronous else { continue }
+            if let own = kind.actions.first(where: { $0.name == "retry" }) {
+                _ = try kind.behaviour.perform(own, [:], on: record, by: principal.name, transaction)
+            } else {
+                _ = try retried(record, transaction)
+            }
+        }
     }
 
     /// A deploy asks the repository first, so it is no single transaction.

@@ -56,10 +56,20 @@ extension Hub {
     func visible(
         _ kind: ResourceKind, _ id: String, _ principal: Principal, _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
-        guard let record = try transaction.get(kind.name, id), principal.sees(brand: record.brandId),
-            record.status != .deleted
+        guard let record = try transaction.get(kind.name, id) ?? singleton(kind, id, transaction),
+            principal.sees(brand: record.brandId), record.status != .deleted
         else { throw Self.unknown(kind.name, id) }
         return record
+    }
+
+    /// The only resource of its kind as it is before anybody changed it; it is stored with the first change.
+    private func singleton(
+        _ kind: ResourceKind, _ id: String, _ transaction: any ResourceTransaction
+    ) -> ResourceRecord? {
+        guard kind.singletonPath != nil, id == kind.name else { return nil }
+        return ResourceRecord(
+            kind: kind.name, id: id, status: .active, spec: kind.fields.withDefaults([:]), createdAt: transaction.now,
+            updatedAt: transaction.now)
     }
 
     func visibleParent(

@@ -4,8 +4,21 @@ import Logging
 public import Model
 public import ResourceKit
 
+/// A resource that a request creates, with those below it that the same request names.
+struct CreationDraft: Sendable {
+    var kind: ResourceKind
+    /// Where its members stand in the body: empty for the outermost, `fqdns[0].` for one below.
+    var path: String
+    var record: ResourceRecord
+    /// Whether the caller chose the id.
+    var hasOwnId = false
+    /// What is shown only once.
+    var shown: [String: JSONValue] = [:]
+    var below: [CreationDraft] = []
+}
+
 extension Hub {
-    /// Creates a resource.
+    /// Creates a resource, and with it those below it that its body names by their plural: all of them or none.
     ///
     /// - Parameter parentId: the resource above; nil also when the body names it in the parent's field.
     /// - Returns: 202 for an asynchronous kind, 201 for another, with the resource and what is shown only once; 200
@@ -18,8 +31,8 @@ extension Hub {
         var options = options
         let (parentId, body) = try Self.parent(of: kind, parentId, try Self.takeCallback(body, kind, &options))
         let mutation = Mutation(
-            kind: kind, action: "create", parentId: parentId, body: body, fields: kind.fields, options: options,
-            principal: principal)
+            kind: kind, action: "create", parentId: parentId, body: body, fields: nestedFields(of: kind),
+            options: options, principal: principal)
         return try await mutate(mutation) {
             var placed = mutation
             if parentId == nil { placed.parentId = try await standardParent(of: kind, principal) }
@@ -34,6 +47,10 @@ extension Hub {
         guard let field = kind.parent?.field, !kind.fields.contains(where: { $0.name == field }),
             case .object(var members) = body, let named = members[field]
         else { return (parentId, body) }
+        if named.isNull, kind.parent?.isOptional == true {
+            members[field] = nil
+            return (parentId, .object(members))
+        }
         guard let id = named.stringValue, id == parentId ?? id else {
             throw .invalid(field, "must be the id of the \(kind.parent?.kind ?? "resource") above")
         }
@@ -60,49 +77,126 @@ extension Hub {
         guard kind.verbs.contains(.create) else {
             throw Problem(.notFound, "\(kind.plural) cannot be created this way.")
         }
-        var spec = try checkedSpec(mutation.body, kind)
-        if let parent = kind.parent, mutation.parentId == nil { throw Problem.invalid(parent.field, "is required") }
-        try checkGrant(kind, spec, principal)
-        spec = try await sealed(spec, kind)
-        let now = world.clock.now()
-        var draft = ResourceRecord(
-            kind: kind.name, id: newId(kind, spec), parentId: mutation.parentId,
-            status: kind.isAsynchronous ? .pending : .active, spec: spec, createdAt: now, updatedAt: now)
-        // References are checked here as well, so that nothing outside is asked on behalf of a wrong spec.
-        let unprepared = draft
-        try await store.read { [self] in _ = try placed(unprepared, mutation, $0) }
-        try await kind.behaviour.prepareCreate(&draft, world)
-        draft.spec = try await sealed(draft.spec, kind, unless: draft.spec)
-        let shown = try kind.behaviour.revealOnce(&draft, world)
-        let prepared = draft
-        return { [self] transaction in
-            let placed = try placed(prepared, mutation, transaction)
-            try kind.behaviour.didCreate(try transaction.put(placed), transaction)
-            let stored = try transaction.get(kind.name, placed.id) ?? placed
-            var answer = rendered(stored, kind)
-            for (name, value) in shown { answer[name] = value }
-            return MutationOutcome(
-                id: stored.id, answer: MutationAnswer(code: kind.isAsynchronous ? 202 : 201, body: answer))
+        try Self.requireBrand(named: mutation.body, kind, principal)
+        if let parent = kind.parent, !parent.isOptional, mutation.parentId == nil,
+            mutation.body.objectValue != nil
+        {
+            throw Problem.invalid(parent.field, "is required")
         }
+        var draft = try drafted(mutation)
+        try requireScopes(draft, principal)
+        draft = try await prepared(draft, mutation)
+        let ready = draft
+        return { [self] transaction in
+            let answer = try stored(ready, parentId: mutation.parentId, principal, transaction)
+            return MutationOutcome(
+                id: answer.id, answer: MutationAnswer(code: kind.isAsynchronous ? 202 : 201, body: answer.body))
+        }
+    }
+
+    private func requireScopes(_ draft: CreationDraft, _ principal: Principal) throws {
+        try checkGrant(draft.kind, draft.record.spec, principal)
+        for below in draft.below {
+            try requireScope(below.kind, "write", principal)
+            try requireScopes(below, principal)
+        }
+    }
+
+    /// What happens outside of the transaction: secrets are sealed and made, and the kinds look at the world.
+    private func prepared(_ draft: CreationDraft, _ mutation: Mutation) async throws -> CreationDraft {
+        var draft = draft
+        let kind = draft.kind
+        draft.record.spec = try await sealed(draft.record.spec, kind)
+        if draft.path.isEmpty {
+            // References are checked here as well, so that nothing outside is asked on behalf of a wrong spec.
+            let unprepared = draft
+            try await store.read { [self] transaction in
+                _ = try placed(unprepared, parentId: mutation.parentId, mutation.principal, transaction)
+            }
+        }
+        try await kind.behaviour.prepareCreate(&draft.record, world)
+        draft.record.spec = try await sealed(draft.record.spec, kind, unless: draft.record.spec)
+        draft.shown = try kind.behaviour.revealOnce(&draft.record, world)
+        for index in draft.below.indices { draft.below[index] = try await prepared(draft.below[index], mutation) }
+        return draft
+    }
+
+    private func stored(
+        _ draft: CreationDraft, parentId: String?, _ principal: Principal, _ transaction: RecordingTransaction
+    ) throws -> (id: String, body: JSONValue) {
+        let kind = draft.kind
+        var nested: [String: [JSONValue]] = [:]
+        let id: String
+        do {
+            let placed = try placed(draft, parentId: parentId, principal, transaction)
+            id = placed.id
+            try kind.behaviour.didCreate(try transaction.put(placed), transaction)
+        } catch var problem as Problem where !draft.path.isEmpty {
+            // The caller must know which of many was refused.
+            let reasons = problem.fields.isEmpty ? ["": problem.message] : problem.fields
+            problem.fields = Dictionary(
+                reasons.map { (draft.path + $0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+            problem.message = "\(draft.path.dropLast()): \(problem.message)"
+            throw problem
+        }
+        for below in draft.below {
+            let one = try stored(below, parentId: id, principal, transaction)
+            nested[below.kind.nestedName, default: []].append(one.body)
+        }
+        guard let record = try transaction.get(kind.name, id) else {
+            throw Problem(.internalError, "A new \(kind.name) is not there.")
+        }
+        var answer = rendered(record, kind)
+        for (name, value) in draft.shown { answer[name] = value }
+        for (name, values) in nested { answer[name] = .array(values) }
+        return (id, answer)
     }
 
     /// The draft with its place in the tree: below its parent, of a brand and a tenant.
     private func placed(
-        _ draft: ResourceRecord, _ mutation: Mutation, _ transaction: any ResourceTransaction
+        _ draft: CreationDraft, parentId: String?, _ principal: Principal, _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
-        let kind = mutation.kind
-        var record = draft
-        let parent = try mutation.parentId.map { try visibleParent(of: kind, $0, mutation.principal, transaction) }
+        let kind = draft.kind
+        var record = draft.record
+        record.parentId = parentId
+        let parent = try parentId.map { try visibleParent(of: kind, $0, principal, transaction) }
         if let parent, parent.status == .deleting {
             throw Problem(.conflict, "The \(parent.kind) above is being deleted.")
         }
-        try checkReferences(record.spec, kind, mutation.principal, transaction)
-        guard try transaction.get(kind.name, record.id) == nil else {
-            throw Problem(.conflict, "\"\(record.id)\" is taken already by another \(kind.name).")
+        try checkReferences(record.spec, kind, principal, transaction)
+        if try transaction.get(kind.name, record.id) != nil {
+            guard case .slug(let field) = kind.identity, !draft.hasOwnId else {
+                throw Problem.taken(record.id, kind)
+            }
+            // Only its name would have been the id, so another one will do.
+            record.id = transaction.random.uuid()
+            record.spec[field] = .string(record.id)
         }
-        record.brandId = try brand(of: record.spec, kind, id: record.id, parent: parent, mutation.principal)
-        let tenant = kind.fields.contains { $0.name == "tenant_id" } ? record.spec["tenant_id"]?.stringValue : nil
-        record.tenantId = tenant ?? parent?.tenantId ?? (parent?.kind == "tenant" ? parent?.id : nil)
+        let tenantId = try tenant(of: record, kind, parent: parent)
+        record.tenantId = tenantId
+        let tenant = try tenantId.flatMap { try transaction.get("tenant", $0) }
+        record.brandId = try brand(of: record.spec, kind, id: record.id, parent: parent ?? tenant, principal)
+        if let above = parent ?? tenant, let owner = above.brandId, record.brandId != owner {
+            throw Problem.invalid("brand_id", "must be the brand of the \(above.kind)")
+        }
         return record
+    }
+
+    /// The tenant that a new resource belongs to: the one that it names, else that of the resource above.
+    private func tenant(of record: ResourceRecord, _ kind: ResourceKind, parent: ResourceRecord?) throws -> String? {
+        let above = parent?.kind == "tenant" ? parent?.id : parent?.tenantId
+        guard kind.fields.contains(where: { $0.name == "tenant_id" }),
+            let named = record.spec["tenant_id"]?.stringValue
+        else { return above }
+        guard above == nil || above == named else {
+            throw Problem.invalid("tenant_id", "must be the tenant of the \(parent?.kind ?? "resource") above")
+        }
+        return named
+    }
+}
+
+extension Problem {
+    static func taken(_ id: String, _ kind: ResourceKind) -> Problem {
+        Problem(.conflict, "\"\(id)\" is taken already by another \(kind.name).", fields: ["id": "is taken already"])
     }
 }

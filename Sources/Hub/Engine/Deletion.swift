@@ -31,10 +31,26 @@ extension Hub {
         }
     }
 
+    /// - Throws: `conflict` while another resource cannot be without this one.
+    private func checkBindings(
+        to record: ResourceRecord, _ kind: ResourceKind, _ transaction: any StoreTransaction
+    ) throws {
+        for other in kinds {
+            for field in other.fields where field.isBinding {
+                guard case .reference(kind.name) = field.kind,
+                    let user = try transaction.firstUser(other, field: field.name, id: record.id)
+                else { continue }
+                throw Problem(
+                    .conflict, "The \(kind.name) is still used by \(other.name) \(user).",
+                    hint: "Delete what uses it first.")
+            }
+        }
+    }
+
     /// Removes what is below, then the record itself. Answers it as it was last: `deleted`, or `deleting` when it or
     /// something below had to stay.
     private func remove(
-        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any ResourceTransaction
+        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any StoreTransaction
     ) throws -> ResourceRecord {
         var isEmpty = true
         // A kind may refer to those that stand before it in the catalogue: what refers goes first.
@@ -47,6 +63,7 @@ extension Hub {
                 }
             }
         }
+        try checkBindings(to: record, kind, transaction)
         let mayGo = try kind.behaviour.willDelete(record, transaction)
         // The behaviour may have changed the record.
         var leaving = try transaction.get(kind.name, record.id) ?? record

@@ -7,20 +7,6 @@ import ResourceKit
 
 /// From what a caller sent to what is stored.
 extension Hub {
-    /// Checks the body of a creation and fills in defaults. `null` means the default.
-    /// - Throws: `invalid` that names every flaw by path.
-    func checkedSpec(_ body: JSONValue, _ kind: ResourceKind) throws -> [String: JSONValue] {
-        guard let members = body.objectValue else {
-            throw Problem(.invalid, "The body must be a JSON object, not \(body.typeName).")
-        }
-        var flaws = FieldFlaws()
-        kind.fields.check(members, into: &flaws)
-        let spec = kind.fields.withDefaults(members.filter { !$0.value.isNull })
-        if flaws.problem == nil { kind.validate(spec, &flaws) }
-        if let problem = flaws.problem { throw problem }
-        return spec
-    }
-
     /// The stored spec with the named fields replaced; only these are checked, then all together.
     func changedSpec(_ body: JSONValue, of old: ResourceRecord, _ kind: ResourceKind) throws -> [String: JSONValue] {
         guard var named = body.objectValue else {
@@ -80,12 +66,22 @@ extension Hub {
         _ spec: [String: JSONValue], _ kind: ResourceKind, names: Set<String>? = nil, _ principal: Principal,
         _ transaction: any ResourceTransaction
     ) throws {
+        let fields = kind.fields.filter { names?.contains($0.name) ?? true }
+        try checkReferences(spec, of: fields, principal, transaction)
+    }
+
+    func checkReferences(
+        _ spec: [String: JSONValue], of fields: [Field], _ principal: Principal,
+        _ transaction: any ResourceTransaction
+    ) throws {
         var flaws = FieldFlaws()
-        for field in kind.fields where names?.contains(field.name) ?? true {
+        for field in fields {
             guard let value = spec[field.name] else { continue }
             for (path, kindName, id) in field.kind.references(in: value, path: field.name) {
                 let target = try transaction.get(kindName, id)
-                guard let target, principal.sees(brand: target.brandId), target.status != .deleting,
+                // What belongs to the platform, such as a cluster, is for every brand to use.
+                let isShared = target?.brandId == nil && kindsByName[kindName]?.isPlatformOnly == true
+                guard let target, isShared || principal.sees(brand: target.brandId), target.status != .deleting,
                     target.status != .deleted
                 else {
                     flaws.add(path, "is not the id of a \(kindName)")
@@ -106,32 +102,21 @@ extension Hub {
         case .all: return brand
         case .only(let ids):
             if brand == nil, ids.count == 1 { return ids[0] }
-            guard let brand, ids.contains(brand) else {
-                throw Problem(.forbidden, "The resource would belong to a brand that this key may not touch.")
-            }
+            guard let brand, ids.contains(brand) else { throw Self.foreignBrand }
             return brand
         }
     }
 
-    func newId(_ kind: ResourceKind, _ spec: [String: JSONValue]) -> String {
-        switch kind.identity {
-        case .uuid: return world.random.uuid()
-        case .slug(let field):
-            if let id = spec[field]?.stringValue { return id }
-            return slugSuffix()
-        case .prefixed(let prefix): return prefix + slugSuffix()
-        }
-    }
+    private static let foreignBrand = Problem(
+        .forbidden, "The resource would belong to a brand that this key may not touch.")
 
-    /// Ten random characters of a–z and 0–9.
-    private func slugSuffix() -> String {
-        let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
-        var text: [UInt8] = []
-        while text.count < 10 {
-            // Bytes above the largest multiple of 36 are thrown away, so that every character is as likely.
-            text += world.random.bytes(16).filter { $0 < 252 }.map { alphabet[Int($0) % 36] }
-        }
-        return String(decoding: text.prefix(10), as: UTF8.self)
+    /// Decides, before the body is looked at any further, whether the caller may touch the brand that it names.
+    /// - Throws: `forbidden`; the same whether or not there is such a brand.
+    static func requireBrand(named body: JSONValue, _ kind: ResourceKind, _ principal: Principal) throws(Problem) {
+        guard case .only(let ids) = principal.brands, kind.fields.contains(where: { $0.name == "brand_id" }),
+            let named = body["brand_id"]?.stringValue, !ids.contains(named)
+        else { return }
+        throw foreignBrand
     }
 }
 

@@ -45,6 +45,16 @@ final class RecordingTransaction: StoreTransaction {
     func get(_ kind: String, _ id: String) throws -> ResourceRecord? { try inner.get(kind, id) }
     func all(_ kind: String, parentId: String?) throws -> [ResourceRecord] { try inner.all(kind, parentId: parentId) }
 
+    func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord] {
+        try inner.all(ofTenant: tenantId, status: status)
+    }
+    func counts(ofTenant tenantId: String) throws -> [String: [String: Int]] {
+        try inner.counts(ofTenant: tenantId)
+    }
+    func firstUser(_ kind: ResourceKind, field: String, id: String) throws -> String? {
+        try inner.firstUser(kind, field: field, id: id)
+    }
+
     func put(_ record: ResourceRecord) throws -> ResourceRecord {
         let before = keepsImages ? try inner.get(record.kind, record.id) : nil
         let stored = try inner.put(record)

@@ -25,6 +25,7 @@ extension Hub {
         try requireScope(kind, "write", principal)
         let old = try await store.read { [self] in try visible(kind, id, principal, $0) }
         guard kind.verbs.contains(.update) else { throw Problem(.notFound, "\(kind.plural) cannot be changed.") }
+        try Self.requireBrand(named: mutation.body, kind, principal)
         let spec = try changedSpec(mutation.body, of: old, kind)
         try checkGrant(kind, spec, principal)
         try await kind.behaviour.prepareUpdate(spec, of: old, world)

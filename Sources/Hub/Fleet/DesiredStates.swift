@@ -38,15 +38,28 @@ extension Hub {
     /// - Throws: `not_found` when the node or its stack is gone.
     public func desiredState(nodeId: String) async throws -> DesiredStateEnvelope {
         let (envelope, version) = try await store.read { [self] transaction -> (DesiredStateEnvelope, Int64) in
-            guard let node = try transaction.get("node", nodeId), let stackId = node.spec["stack_id"]?.stringValue,
-                let stack = try transaction.get("stack", stackId)
-            else { throw Problem(.notFound, "The server is not known, or its stack is gone.") }
+            guard let node = try transaction.get("node", nodeId) else { throw Self.unknownServer }
+            guard let stackId = node.spec["stack_id"]?.stringValue else {
+                return (try signed(Self.withoutStack(nodeId), transaction), 0)
+            }
+            guard let stack = try transaction.get("stack", stackId) else { throw Self.unknownServer }
             let version = stack.state["version"]?.intValue ?? 0
             if let known = documents.envelope(nodeId, version: version) { return (known, version) }
             return (try compile(stack, nodeId: nodeId, transaction), version)
         }
         documents.keep(envelope, nodeId, version: version)
         return envelope
+    }
+
+    private static let unknownServer = Problem(.notFound, "The server is not known, or its stack is gone.")
+
+    /// The document of a server of a cluster, which runs no stack. Its front door is on loopback and away from the port
+    /// of a web server, since nothing of ours is behind it.
+    private static func withoutStack(_ nodeId: String) -> DesiredState {
+        DesiredState(
+            nodeId: nodeId, stackId: "", stackName: "", generation: 0, pollIntervalMs: 10_000,
+            proxy: DesiredProxy(bind: "127.0.0.1", port: 8079), dns: DesiredDNS(suffix: "svc.internal"),
+            securityMode: "open", peers: [], services: [])
     }
 
     /// The document of a stack as it would be for some node: for showing. Secrets are left out.
@@ -62,13 +75,19 @@ extension Hub {
     private func compile(
         _ stack: ResourceRecord, nodeId: String, _ transaction: any StoreTransaction
     ) throws -> DesiredStateEnvelope {
-        let state = try document(of: stack, nodeId: nodeId, transaction) { [self] in try world.secrets.open($0) }
+        try signed(
+            try document(of: stack, nodeId: nodeId, transaction) { [self] in try world.secrets.open($0) }, transaction)
+    }
+
+    private func signed(
+        _ state: DesiredState, _ transaction: any StoreTransaction
+    ) throws -> DesiredStateEnvelope {
         guard let key = try signingKey(transaction) else {
             throw Problem(.unavailable, "The hub has no signing key yet.")
         }
         let json = try WireCoding.encode(state)
         let hash = sha256Hex(json.canonicalBytes)
-        let message = DocumentSignature.message(hash: hash, nodeId: nodeId, generation: state.generation)
+        let message = DocumentSignature.message(hash: hash, nodeId: state.nodeId, generation: state.generation)
         return DesiredStateEnvelope(
             document: json, hash: hash, signature: Base64.encode(Array(try key.signature(for: message))))
     }

@@ -30,8 +30,10 @@ extension Hub {
         let response = try await write { [self] transaction -> RegisterResponse in
             guard let token = try transaction.get("install-token", tokenId),
                 let stored = token.state["token_sha256"]?.stringValue, constantTimeEqual(stored, presented),
-                let key = try signingKey(transaction), let stackId = token.spec["stack_id"]?.stringValue
+                let key = try signingKey(transaction)
             else { throw Self.refused }
+            // A server of a shard runs no stack.
+            let stackId = token.spec["stack_id"]?.stringValue ?? ""
             let hubKey = Base64.encode(Array(key.publicKey.rawRepresentation))
             let isExpired =
                 token.state["expires_at"]?.stringValue.flatMap { Timestamp(rfc3339: $0) }
@@ -44,7 +46,7 @@ extension Hub {
                     hubPublicKey: hubKey)
             }
             guard !isExpired, let left = token.state["uses_left"]?.intValue, left > 0 else { throw Self.refused }
-            let node = try join(request, token: token, stackId: stackId, address: address, transaction)
+            let node = try join(request, token: token, address: address, transaction)
             return RegisterResponse(
                 nodeId: node.id, nodeName: node.spec["name"]?.stringValue ?? "", stackId: stackId,
                 hubPublicKey: hubKey)
@@ -54,27 +56,61 @@ extension Hub {
     }
 
     private func join(
-        _ request: RegisterRequest, token: ResourceRecord, stackId: String, address: String,
-        _ transaction: any StoreTransaction
+        _ request: RegisterRequest, token: ResourceRecord, address: String, _ transaction: any StoreTransaction
     ) throws -> ResourceRecord {
         var token = token
         token.state["uses_left"] = .int((token.state["uses_left"]?.intValue ?? 1) - 1)
         _ = try transaction.put(token)
-        let name = try freeName(request.hostname, transaction)
-        let now = transaction.now
-        let node = try transaction.put(
-            ResourceRecord(
-                kind: "node", id: transaction.random.uuid(), status: .provisioning,
-                statusMessage: "Joined; waiting for its first heartbeat.",
-                spec: ["name": .string(name), "stack_id": .string(stackId)],
-                state: [
-                    "public_key": .string(request.publicKey), "token_id": .string(token.id),
-                    "hostname": .string(String(request.hostname.prefix(253))), "address": .string(address),
-                    "agent_version": .string(String(request.agentVersion.prefix(100))), "is_silent": false,
-                    "last_heartbeat_at": .string(now.rfc3339),
-                ], createdAt: now, updatedAt: now))
+        let hostname = String(request.hostname.prefix(253))
+        var node = try declaredNode(token, hostname: hostname, transaction)
+        if node.spec["name"] == nil { node.spec["name"] = .string(try freeName(hostname, transaction)) }
+        node.status = .provisioning
+        node.statusMessage = "Joined; waiting for its first heartbeat."
+        node.state.merge([
+            "public_key": .string(request.publicKey), "token_id": .string(token.id), "address": .string(address),
+            "agent_version": .string(String(request.agentVersion.prefix(100))), "is_silent": false,
+            "last_heartbeat_at": .string(transaction.now.rfc3339),
+        ]) { $1 }
+        node = try transaction.put(node)
         try transaction.emit(
-            HubEvent(time: now, kind: "config", nodeId: node.id, stackId: stackId, message: "Server \(name) joined."))
+            HubEvent(
+                time: transaction.now, kind: "config", nodeId: node.id, stackId: node.spec["stack_id"]?.stringValue,
+                message: "Server \(node.spec["name"]?.stringValue ?? node.id) joined."))
+        return node
+    }
+
+    /// The server that the token is for: a new one, or the one of the shard's cluster that has this name and no agent
+    /// yet.
+    private func declaredNode(
+        _ token: ResourceRecord, hostname: String, _ transaction: any StoreTransaction
+    ) throws -> ResourceRecord {
+        let now = transaction.now
+        var node = ResourceRecord(
+            kind: "node", id: transaction.random.uuid(), status: .provisioning,
+            spec: ["hostname": .string(hostname), "roles": [], "shard_ids": []], createdAt: now, updatedAt: now)
+        guard let shardId = token.spec["shard_id"]?.stringValue else {
+            node.spec["stack_id"] = token.spec["stack_id"]
+            return node
+        }
+        guard let shard = try transaction.get("shard", shardId), let clusterId = shard.parentId else {
+            throw Self.refused
+        }
+        if let holder = try transaction.claimHolder("node-host/\(clusterId)/\(hostname.lowercased())"),
+            let declared = try transaction.get("node", holder)
+        {
+            guard declared.state["public_key"] == nil else {
+                throw Problem(
+                    .conflict, "A server called \(hostname) has joined the cluster already.",
+                    hint: "Give the machine another host name, or delete the other server.")
+            }
+            node = declared
+        }
+        node.parentId = clusterId
+        let shards = node.spec["shard_ids"]?.arrayValue ?? []
+        if !shards.contains(.string(shardId)) { node.spec["shard_ids"] = .array(shards + [.string(shardId)]) }
+        if let role = shard.spec["role"], node.spec["roles"]?.arrayValue?.isEmpty != false {
+            node.spec["roles"] = [role]
+        }
         return node
     }
 

@@ -78,6 +78,9 @@ enum PostgresSchema {
         "CREATE INDEX IF NOT EXISTS resources_status ON resources (kind, status, created_at, seq)",
         "CREATE INDEX IF NOT EXISTS resources_brand ON resources (kind, brand_id, created_at, seq)",
         """
+        CREATE INDEX IF NOT EXISTS resources_tenant ON resources(tenant_id, status) WHERE tenant_id IS NOT NULL
+        """,
+        """
         CREATE TABLE IF NOT EXISTS claims (
             claim text COLLATE "C" PRIMARY KEY, kind text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL)
         """,

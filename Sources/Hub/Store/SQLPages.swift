@@ -173,11 +173,27 @@ extension SQLTransaction {
     }
 
     func counts() throws -> [String: [String: Int]] {
+        try counted("SELECT kind, status, count(*) FROM resources GROUP BY kind, status", [])
+    }
+
+    func counts(ofTenant tenantId: String) throws -> [String: [String: Int]] {
+        try counted(
+            "SELECT kind, status, count(*) FROM resources WHERE tenant_id = ? GROUP BY kind, status", [tenantId])
+    }
+
+    private func counted(_ sql: String, _ arguments: [(any SQLEncodable)?]) throws -> [String: [String: Int]] {
         var result: [String: [String: Int]] = [:]
-        for row in try rows("SELECT kind, status, count(*) FROM resources GROUP BY kind, status", []) {
-            result[row[0], default: [:]][row[1]] = row[2]
-        }
+        for row in try rows(sql, arguments) { result[row[0], default: [:]][row[1]] = row[2] }
         return result
+    }
+
+    func firstUser(_ kind: ResourceKind, field: String, id: String) throws -> String? {
+        guard let expression = SQLSorting.expression(kind, field, database.dialect) else { return nil }
+        return try row(
+            """
+            SELECT id FROM resources WHERE kind = '\(kind.name)' AND \(expression) = ?
+            AND status NOT IN ('deleting', 'deleted') LIMIT 1
+            """, [id])?[0]
     }
 }
 

@@ -65,6 +65,11 @@ struct SQLTransaction: StoreTransaction {
         return try records("kind = '\(kind)' AND parent_id = ? ORDER BY created_at, seq", [parentId])
     }
 
+    func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord] {
+        guard let status else { return try records("tenant_id = ? ORDER BY created_at, seq", [tenantId]) }
+        return try records("tenant_id = ? AND status = ? ORDER BY created_at, seq", [tenantId, status.rawValue])
+    }
+
     func put(_ record: ResourceRecord) throws -> ResourceRecord {
         guard let kind = kinds[record.kind] else {
             throw Problem(.internalError, "There is no kind \(record.kind).")

@@ -38,6 +38,9 @@ enum SQLiteSchema {
         "CREATE INDEX IF NOT EXISTS resources_status ON resources(kind, status, created_at)",
         "CREATE INDEX IF NOT EXISTS resources_parent_status ON resources(kind, parent_id, status, created_at)",
         "CREATE INDEX IF NOT EXISTS resources_brand ON resources(kind, brand_id, created_at)",
+        """
+        CREATE INDEX IF NOT EXISTS resources_tenant ON resources(tenant_id, status) WHERE tenant_id IS NOT NULL
+        """,
         "CREATE VIRTUAL TABLE IF NOT EXISTS resource_text USING fts5(text, tokenize = 'trigram')",
         """
         CREATE TABLE IF NOT EXISTS claims (

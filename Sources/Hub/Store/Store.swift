@@ -35,6 +35,8 @@ public protocol StoreTransaction: ResourceTransaction {
     func search(_ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int) throws -> [ResourceRecord]
     /// Kind → status → count.
     func counts() throws -> [String: [String: Int]]
+    /// Id of the first resource of a kind whose field holds this id and that is not being deleted.
+    func firstUser(_ kind: ResourceKind, field: String, id: String) throws -> String?
     /// Id of the resource that holds a claim.
     func claimHolder(_ claim: String) throws -> String?
 

@@ -89,7 +89,8 @@ extension JSONValue {
     var id: String { text("id") ?? "" }
     /// What people call it.
     var label: String {
-        text("name") ?? text("email") ?? text("domain") ?? text("username") ?? text("label") ?? String(id.prefix(8))
+        ["name", "email", "domain", "username", "label", "hostname", "address"].lazy.compactMap { text($0) }.first
+            ?? String(id.prefix(8))
     }
 }
 

@@ -76,7 +76,9 @@ extension DashboardSite {
     /// Every other kind that stands on its own, so that a new one appears by itself.
     private func managed(_ visit: Visit, _ section: String) -> [JSONValue] {
         let shown: Set<String> = ["stack", "service", "node", "deployment"]
-        var entries = hub.kinds.filter { !shown.contains($0.name) && $0.verbs.contains(.list) && maySee($0, visit) }
+        var entries = hub.kinds
+            .filter { !shown.contains($0.name) && ($0.verbs.contains(.list) || $0.singletonPath != nil) }
+            .filter { maySee($0, visit) }
             .map { ($0.plural, GenericPages.pluralTitle($0)) }
         if visit.principal.may("read", "audit-logs"), visit.principal.brands == .all {
             entries.append(("audit-logs", "Audit log"))

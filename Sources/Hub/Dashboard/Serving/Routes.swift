@@ -22,6 +22,7 @@ extension DashboardSite {
         }
         let kind = try kind(visit)
         switch visit.path.dropFirst() {
+        case [] where kind.singletonPath != nil: return try await genericShow(kind, kind.name, visit)
         case []: return kind.name == "node" ? try await nodes(visit) : try await list(kind, visit)
         case ["new"]: return try await newForm(kind, visit)
         case let rest where rest.count == 1: return try await show(kind, visit.path[1], visit)

@@ -20,6 +20,8 @@ extension DashboardSite {
 
     func node(_ kind: ResourceKind, _ id: String, _ visit: Visit) async throws -> PageAnswer {
         let node = try await hub.read(kind, id: id, as: visit.principal)
+        // A server of a cluster has nothing to show of a stack.
+        guard node.text("stack_id") != nil else { return try await genericShow(kind, id, visit) }
         let stack = try await one("stack", node.text("stack_id"), visit)
         let services = try await all("service", below: stack.isNull ? nil : stack.id, visit)
         var model = NodePages.page(node, stack: stack, now: visit.now)

@@ -1,0 +1,98 @@
+import Model
+import ResourceKit
+
+struct TenantBehaviour: KindBehaviour {
+    var settles: Bool { true }
+
+    func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        var flaws = FieldFlaws()
+        let clusterId = record.spec["cluster_id"]?.stringValue ?? ""
+        let cluster = try transaction.get("cluster", clusterId)
+        if cluster?.parentId != record.spec["region_id"]?.stringValue {
+            flaws.add("cluster_id", "is not a cluster of the region")
+        }
+        if let flaw = try shardFlaw(record.spec["shard_id"]?.stringValue ?? "", clusterId, transaction) {
+            flaws.add("shard_id", flaw)
+        }
+        let brand = try record.brandId.flatMap { try transaction.get("brand", $0) }
+        let allowed = brand?.state["cluster_ids"]?.arrayValue ?? []
+        if !allowed.isEmpty, !allowed.contains(.string(clusterId)) {
+            flaws.add("cluster_id", "is not a cluster that the brand may use")
+        }
+        if let problem = flaws.problem { throw problem }
+    }
+
+    private func shardFlaw(
+        _ id: String, _ clusterId: String, _ transaction: any ResourceTransaction
+    ) throws -> String? {
+        guard let shard = try transaction.get("shard", id), shard.status != .deleting else {
+            return "is not the id of a shard"
+        }
+        if shard.parentId != clusterId { return "is not a shard of the cluster" }
+        return shard.spec["role"] == "web" ? nil : "must be a shard of the role web"
+    }
+
+    /// No server does anything for a tenant by itself, so there is nothing to wait for; what is below it has a status
+    /// of its own.
+    func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement? {
+        .active(nil)
+    }
+
+    func perform(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
+        _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        var record = record
+        switch action.name {
+        case "suspend":
+            if record.status != .suspended { record.state["suspended_at"] = .string(transaction.now.rfc3339) }
+            record.status = .suspended
+            record.state["suspend_reason"] = arguments["reason"]
+            record.statusMessage = arguments["reason"]?.stringValue
+        case "unsuspend":
+            guard record.status == .suspended else { return record }
+            record.status = .provisioning
+            record.statusMessage = nil
+            record.state["suspend_reason"] = nil
+            record.state["suspended_at"] = nil
+        default:
+            let target = arguments["target_shard_id"]?.stringValue ?? ""
+            let flaw = try shardFlaw(target, record.spec["cluster_id"]?.stringValue ?? "", transaction)
+            if let flaw { throw Problem.invalid("target_shard_id", flaw) }
+            guard record.status != .suspended else {
+                throw Problem(.conflict, "The tenant is suspended.", hint: "Unsuspend it first.")
+            }
+            record.spec["shard_id"] = .string(target)
+            record.status = .provisioning
+            record.statusMessage = nil
+        }
+        return try transaction.put(record)
+    }
+
+    func view(
+        _ name: String, of record: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> JSONValue {
+        guard name == "resource-summary" else {
+            let quota = record.spec["disk_quota_bytes"]?.intValue ?? 0
+            // Until a server measures it, nobody knows, and null says so.
+            return [
+                "tenant_id": .string(record.id), "disk_quota_bytes": .int(quota), "disk_used_bytes": .null,
+                "measured_at": .null,
+            ]
+        }
+        var totals: [String: Int] = [:]
+        var kinds: [String: JSONValue] = [:]
+        for (kind, statuses) in try transaction.counts(ofTenant: record.id) {
+            var members = statuses.mapValues { JSONValue.int(Int64($0)) }
+            members["total"] = .int(Int64(statuses.values.reduce(0, +)))
+            kinds[kind] = .object(members)
+            totals.merge(statuses, uniquingKeysWith: +)
+        }
+        var result: [String: JSONValue] = ["tenant_id": .string(record.id), "kinds": .object(kinds)]
+        for status in ResourceStatus.allCases where status != .deleted {
+            result[status.rawValue] = .int(Int64(totals[status.rawValue] ?? 0))
+        }
+        result["total"] = .int(Int64(totals.values.reduce(0, +)))
+        return .object(result)
+    }
+}

@@ -1,0 +1,175 @@
+import Catalog
+import HubCore
+import Model
+import NIOHTTP1
+import ResourceKit
+import Testing
+
+/// Every endpoint of the API's own description, tried with the key of another brand.
+@Suite struct BrandIsolationTests {
+    private struct Attempt {
+        var method: HTTPMethod
+        var path: String
+        var body: JSONValue?
+    }
+
+    /// Words that must be in no answer: names and ids of the other brand's resources.
+    private struct Marks {
+        var words: [String]
+        func leaked(in text: String) -> String? { words.first { text.contains($0) } }
+    }
+
+    @Test func noEndpointLeaksOrChangesWhatIsAnothers() async throws {
+        try await ServerFixture.run { server in
+            let samples = KindSamples(server)
+            for kind in Catalog.kinds where kind.verbs.contains(.create) { _ = try await samples.one(kind.name) }
+            // A stack and all below it, of the brand as well.
+            let brand = try #require(samples.shared["brand"])
+            let own = try await key(server, brands: [brand])
+            let stack = try await made(server, own, "stacks", ["name": "own-stack"])
+            let service = try await made(
+                server, own, "stacks/\(stack)/services",
+                ["name": "own-service", "git_url": "https://git.example.org/x", "run_command": "run"])
+            var ids = samples.shared
+            ids["stack"] = stack
+            ids["service"] = service
+            ids["platform-config"] = "platform-config"
+            let other = try await server.send(.POST, "brands", try await samples.body(try samples.kind("brand")))
+            let stranger = try await key(server, brands: [try #require(try other.json["id"]?.stringValue)])
+            let before = try await snapshot(server)
+            let marks = Marks(words: [brand, stack, service, ids["tenant"] ?? "", "own-stack", "own-service"])
+            let attempts = try attempts(server, ids, try await server.send(.GET, "/docs/openapi.json").json)
+            #expect(attempts.count > 400, "\(attempts.count) attempts")
+            for attempt in attempts {
+                let answer = try await server.send(
+                    attempt.method, attempt.path, attempt.body, headers: ["X-API-Key": stranger], anonymous: true)
+                try check(attempt, answer, marks)
+            }
+            #expect(try await snapshot(server) == before, "something was changed")
+            print("brand isolation: \(attempts.count) attempts")
+        }
+    }
+
+    private func check(_ attempt: Attempt, _ answer: ServerFixture.Answer, _ marks: Marks) throws {
+        let what = "\(attempt.method) \(attempt.path): \(answer.status) \(answer.text.prefix(300))"
+        #expect(answer.status < 500, "\(what)")
+        // What names a resource in its path is refused; a list holds nothing of another brand.
+        let isOfOne = marks.leaked(in: attempt.path) != nil
+        if isOfOne { #expect([403, 404, 405].contains(answer.status), "\(what)") }
+        if (200..<300).contains(answer.status) {
+            #expect(attempt.method == .GET, "\(what)")
+            #expect(marks.leaked(in: answer.text) == nil, "\(what)")
+        } else if let word = marks.leaked(in: answer.text) {
+            // A refusal may repeat what the caller said, and nothing else.
+            let said = attempt.path + (attempt.body?.canonicalText ?? "")
+            #expect(said.contains(word), "\(what)")
+        }
+    }
+
+    /// Each method of each path, with the ids of the brand and with no body, an empty one and a good one.
+    private func attempts(
+        _ server: ServerFixture, _ ids: [String: String], _ document: JSONValue
+    ) throws -> [Attempt] {
+        var result: [Attempt] = []
+        let paths = try #require(document["paths"]?.objectValue)
+        let open: Set<String> = ["/api/v1/login", "/api/v1/logout"]
+        for (path, item) in paths.sorted(by: { $0.key < $1.key }) where path.hasPrefix("/api/v1/") {
+            guard !open.contains(path), !path.hasPrefix("/api/v1/agent/"), !path.hasPrefix("/api/v1/hooks/") else {
+                continue
+            }
+            let plural = path.split(separator: "/").dropFirst(2).first.map(String.init) ?? ""
+            let kind = Catalog.kinds.first { $0.plural == plural }
+            let real = path.split(separator: "/").map { part in
+                part == "{id}" ? (kind.flatMap { ids[$0.name] } ?? "none") : String(part)
+            }
+            let place = "/" + real.joined(separator: "/")
+            for method in item.objectValue?.keys.sorted() ?? [] {
+                let verb = HTTPMethod(rawValue: method.uppercased())
+                guard verb != .GET else {
+                    result.append(Attempt(method: verb, path: place, body: nil))
+                    result.append(Attempt(method: verb, path: place + "?search=sample&q=sample&limit=200", body: nil))
+                    continue
+                }
+                var named: JSONValue = [:]
+                for (name, id) in ids { named["\(name.split(separator: "-").joined(separator: "_"))_id"] = .string(id) }
+                let isOfOne = path.contains("{id}")
+                for body: JSONValue? in [nil, [:], ["name": "mine"], named, ["brand_id": .string(ids["brand"] ?? "")]] {
+                    // Without a resource in the path, creating something of one's own is no trespass.
+                    if !isOfOne, body == ["name": "mine"] { continue }
+                    result.append(Attempt(method: verb, path: place, body: body))
+                }
+                result.append(Attempt(method: verb, path: place + "?plan=true", body: isOfOne ? ["name": "x"] : named))
+            }
+        }
+        return result
+    }
+
+    private func snapshot(_ server: ServerFixture) async throws -> [String: [String]] {
+        let hub = server.hub
+        let names = hub.kinds.map(\.name)
+        return try await hub.read { transaction in
+            var result: [String: [String]] = [:]
+            for name in names where name != "api-key" {
+                result[name] = try transaction.all(name, parentId: nil).map {
+                    "\($0.id) \($0.status) \(JSONValue.object($0.spec).canonicalText)"
+                }
+            }
+            return result
+        }
+    }
+
+    private func key(_ server: ServerFixture, brands: [String]) async throws -> String {
+        let answer = try await server.send(
+            .POST, "api-keys", ["name": "k", "scopes": ["*:*"], "brands": .array(brands.map { .string($0) })])
+        return try #require(try answer.json["key"]?.stringValue)
+    }
+
+    private func made(
+        _ server: ServerFixture, _ key: String, _ path: String, _ body: JSONValue
+    ) async throws -> String {
+        let answer = try await server.send(.POST, path, body, headers: ["X-API-Key": key], anonymous: true)
+        try #require(answer.status == 202, "\(answer.text)")
+        return try #require(try answer.json["id"]?.stringValue)
+    }
+
+    @Test func aBrandLivesOnThePlatform() async throws {
+        try await ServerFixture.run { server in
+            let samples = KindSamples(server)
+            let tenant = try await samples.body(try samples.kind("tenant"))
+            let brand = try #require(samples.shared["brand"])
+            let headers: HTTPHeaders = ["X-API-Key": try await key(server, brands: [brand])]
+            func send(_ method: HTTPMethod, _ path: String, _ body: JSONValue? = nil) async throws
+                -> ServerFixture.Answer
+            {
+                try await server.send(method, path, body, headers: headers, anonymous: true)
+            }
+            // Its own tenants on clusters of the platform, which it cannot look at.
+            let made = try await send(.POST, "tenants", tenant)
+            #expect(made.status == 202, "\(made.text)")
+            #expect(try await send(.GET, "tenants").json["items"]?.arrayValue?.count == 1)
+            for path in [
+                "regions", "clusters", "shards", "nodes", "platform/config", "api-keys", "users", "search?q=x",
+            ] {
+                #expect(try await send(.GET, path).status == 403, "\(path)")
+            }
+            #expect(try await send(.GET, "brands").json["items"]?.arrayValue?.count == 1)
+            // Which clusters it may use is for the platform to say.
+            let cluster = try #require(samples.shared["cluster"])
+            #expect(try await send(.PUT, "brands/\(brand)/clusters", ["cluster_ids": []]).status == 403)
+            let region = try #require(samples.shared["region"])
+            let another = try await server.make("regions/\(region)/clusters", ["name": "another"])
+            let link = try await server.send(
+                .PUT, "brands/\(brand)/clusters", ["cluster_ids": .array([.string(another)])])
+            #expect(try link.status == 200 && link.json["cluster_ids"] == .array([.string(another)]))
+            #expect(try await send(.GET, "brands/\(brand)/clusters").json["items"]?.arrayValue?.count == 1)
+            let refused = try await send(.POST, "tenants", tenant)
+            #expect(try refused.status == 400 && refused.json["fields"]?["cluster_id"] != nil, "\(refused.text)")
+            _ = try await server.send(
+                .PUT, "brands/\(brand)/clusters", ["cluster_ids": .array([.string(another), .string(cluster)])])
+            #expect(try await send(.POST, "tenants", tenant).status == 202)
+            var foreign = tenant
+            foreign["brand_id"] = "no-such-brand"
+            #expect(try await send(.POST, "tenants", foreign).status == 403)
+        }
+    }
+}
