@@ -168,6 +168,14 @@ services:
     file.write_text(text.replace("path: /other", "pth: /other"))
     assert "stack.yaml:11: services.other.pth is not a known field. Did you mean path?" in roost(
         "apply", "-f", str(file), status=1, APP_KEY="x")
+    changed = text.replace("KEY: plain", "KEY: changed")
+    file.write_text(changed)
+    planned = roost("plan", "-f", str(file), APP_KEY="x")
+    assert "On server local:" in planned and "other: drain and stop 1 instance" in planned, planned
+    file.write_text(changed.replace("path: /other", "path: /other\n    git_ref: nowhere"))
+    for _ in range(2):
+        # Applied again, there is nothing to change, and still it does not run.
+        assert "has no branch or tag nowhere" in roost("apply", "-f", str(file), status=1, APP_KEY="x")
     file.write_text(text[: text.index("  other:")])
     assert "--yes" in roost("apply", "-f", str(file), "--prune", status=1, APP_KEY="x")
     roost("apply", "-f", str(file), "--prune", "--yes", APP_KEY="x")
@@ -178,7 +186,10 @@ def observe():
     """status, events, logs, audit and search show what happened"""
     assert "local" in roost("status") and "app" in roost("status", "--json")
     assert "is live" in roost("events", "--limit", "200")
-    assert "version four starts" in roost("logs", "app")
+    assert [one["kind"] for one in json.loads(roost("event", "list", "--limit", "3", "--json"))]
+    assert "version four starts" in roost("logs", "app") and "version four starts" in roost("service", "logs", "app")
+    newest = json.loads(roost("deployment", "list", "--json"))[0]["id"]
+    roost("deployment", "logs", newest)
     assert "key:" in roost("audit", "--limit", "5")
     assert "service" in roost("search", "app")
     line = roost("server", "add")

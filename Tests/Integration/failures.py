@@ -1,6 +1,7 @@
 """What goes wrong with builds, applications and repositories: each ends in a stated status, and nobody else suffers."""
 
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -148,6 +149,27 @@ def crash_loop(world):
         up.hub.ok("POST", f"/services/{service['id']}/restart")
         up.hub.active(service["id"])
         expect(up.serves("/app", "version=1"), "it does not serve after the restart")
+
+
+@scenario("failures.edge")
+def edge(world):
+    """An edge that is killed again and again is soon back each time, with all its routes, and the end is told."""
+    up = Up(world)
+    up.live("app", world.repository())
+    longest = 0.0
+    for _ in range(7):
+        for pid in [pid for pid, line in world.folder_processes().items() if " edge --config " in line]:
+            os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        # An application would be left alone for 30 s after so many ends.
+        wait_for("the edge is back", lambda: up.serves("/app", "version=1"), 10, pause=0.01)
+        longest = max(longest, time.monotonic() - began)
+    wait_for(
+        "the end is told",
+        lambda: any(one["kind"] == "crash" and "edge" in one["message"] for one in up.hub.events()),
+        15,
+    )
+    world.note(f"away for {longest * 1000:.0f} ms at most")
 
 
 @scenario("failures.deaf", quick=True)

@@ -238,16 +238,18 @@ struct GitTests {
         #expect(try await LiveFiles().list("\(bench.path)/data/git/keys") == [], "no key stays on disk")
         #expect(try await bench.read("\(bench.path)/data/git/known_hosts").contains("127.0.0.1"))
         // Without the key nothing is offered, not even our own account's keys.
-        #expect(
-            await problemCode {
-                _ = try await git.resolve(url: url, ref: nil, credentials: none, timeout: .seconds(20))
-            } == .gitUnreachable)
+        let denied = await problem {
+            _ = try await git.resolve(url: url, ref: nil, credentials: none, timeout: .seconds(20))
+        }
+        #expect(denied?.code == .gitUnreachable)
+        #expect(denied?.hint?.contains("Permission denied") == true, "the reason is told, not git's general advice")
         // Another host key than the one first seen is refused.
         try await bench.run(["sed", "-i", "s/AAAA[^ ]*$/\(Self.otherHostKey)/", "\(bench.path)/data/git/known_hosts"])
-        #expect(
-            await problemCode {
-                _ = try await git.resolve(url: url, ref: nil, credentials: key, timeout: .seconds(20))
-            } == .gitUnreachable)
+        let doubted = await problem {
+            _ = try await git.resolve(url: url, ref: nil, credentials: key, timeout: .seconds(20))
+        }
+        #expect(doubted?.code == .gitUnreachable)
+        #expect(doubted?.hint?.contains("Host key verification failed") == true)
     }
 
     private static let otherHostKey = "AAAAC3NzaC1lZDI1NTE5AAAAIKvn0yGkMHrF1m3Fx4oVXN2S0p2bq1Y8yqYw3n0fF1aB"

@@ -87,11 +87,14 @@ func eventually(
 }
 
 /// The code of the problem that a call ends with.
-func problemCode(_ body: () async throws -> Void) async -> Problem.Code? {
+func problemCode(_ body: () async throws -> Void) async -> Problem.Code? { await problem(body)?.code }
+
+/// What a call fails with.
+func problem(_ body: () async throws -> Void) async -> Problem? {
     do {
         try await body()
         return nil
     } catch {
-        return (error as? Problem)?.code ?? .internalError
+        return Problem(wrapping: error, doing: "The call")
     }
 }

@@ -71,6 +71,24 @@ import Testing
         #expect(!steps.contains(.drainAndStop(unit: Self.unit(old))))
     }
 
+    @Test func `an old instance whose unit is gone is forgotten`() {
+        let service = Self.service()
+        var (memory, observed) = Self.serving(service)
+        func record(_ unit: String) -> InstanceRecord {
+            InstanceRecord(
+                unitId: unit, deploymentId: "d0", release: "r", runKey: "k", index: 0, port: 9000, engineLabel: nil)
+        }
+        memory.instances = [record(Self.unit(service)), record("app.web.old.0")]
+        #expect(
+            ServicePlan.steps(desired: service, memory: memory, observed: observed) == [.stop(unit: "app.web.old.0")])
+        // One that should run is started again instead.
+        observed.units = [:]
+        memory.instances.removeLast()
+        #expect(
+            ServicePlan.steps(desired: service, memory: memory, observed: observed)
+                == [.start(unit: Self.unit(service))])
+    }
+
     @Test func `a fixed port changes hands behind held requests`() {
         let old = Self.service { $0.port = 9000 }
         var (memory, observed) = Self.serving(old)

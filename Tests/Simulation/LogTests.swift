@@ -51,6 +51,27 @@ import Testing
         #expect(isActive)
     }
 
+    @Test func `the last words of a replaced instance reach the hub, though it was away`() throws {
+        let log = try Simulation.withService(seed: 11) { world, machine, _, service in
+            let old = try #require(machine.unitIds.first { $0.hasPrefix("app.web.") })
+            func isLogKept() -> Bool { machine.paths(below: "/roost/logs").contains { $0.contains(old) } }
+            let slow = SimulatedApplication(buildTime: .seconds(5))
+            world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), slow)
+            try await world.deploy(service)
+            try await world.clock.sleep(for: .seconds(2))
+            world.setCable(machine, isIn: false)
+            try await machine.print("the last words\n", unit: old)
+            try await world.clock.sleep(for: .seconds(30))
+            #expect(!machine.unitIds.contains(old) && isLogKept())
+            world.setCable(machine, isIn: true)
+            try await world.clock.sleep(for: .seconds(60))
+            #expect(!isLogKept(), "what is sent goes")
+            let node = try await world.nodes()[0]["id"]?.stringValue ?? ""
+            return try await world.log("service", service, of: node)
+        }
+        #expect(log.contains("the last words\n"))
+    }
+
     @Test func `a deployment says how large its release is`() throws {
         let deployment = try Simulation.withService(seed: 4) { world, _, _, service in
             try await world.deployments(of: service)[0]

@@ -41,13 +41,46 @@ enum ApplyCommand {
             let names = changes.extra.map { printable($0) }.joined(separator: ", ")
             terminal.note("Not in the file and left alone (--prune deletes): \(names).")
         }
-        guard !isPlan, !changes.planned.isEmpty else { return }
+        if isPlan { return try await showServers(changes, stack, invocation, directory) }
+        guard !changes.planned.isEmpty else {
+            guard !invocation.arguments.has("no-wait") else { return }
+            // Declared is not running: what the file names and has failed, or is still under way, is no success.
+            let named = services.filter { one in one.name.map { file.services[$0] != nil } == true }
+            return try await follow(named.filter { !isServedAsDeclared($0) }, serviceKind, invocation, directory)
+        }
         let doomed = changes.services.filter { $0.plan.change == .delete }.map { printable($0.plan.title) }
         if !doomed.isEmpty {
             try invocation.questions.confirm(
                 "Delete \(doomed.joined(separator: ", "))?", isConfirmed: invocation.isConfirmed)
         }
         try await carryOut(changes, stack, invocation, directory)
+    }
+
+    /// Whether the newest deployment is the one that serves; one that failed leaves a service active.
+    private static func isServedAsDeclared(_ service: Resource) -> Bool {
+        service.status == "active" && service.value["deployment_id"] == service.value["serving_deployment_id"]
+    }
+
+    /// What the servers would do, as the hub plans each change by itself.
+    private static func showServers(
+        _ changes: StackChanges, _ stack: Resource?, _ invocation: Invocation, _ directory: Directory
+    ) async throws {
+        // Without a stack there is nothing yet that a server could run.
+        guard let stack else { return }
+        let (stackKind, serviceKind) = (try directory.named("stack"), try directory.named("service"))
+        var nodes: [NodeSteps] = []
+        let steps = changes.services.map { ($0, serviceKind) } + (changes.stack.map { [($0, stackKind)] } ?? [])
+        for (step, kind) in steps {
+            let answer = try await send(step, kind, parentId: stack.id, isPlan: true, directory)
+            for node in NodeSteps.read(answer) {
+                if let index = nodes.firstIndex(where: { $0.name == node.name }) {
+                    nodes[index].steps += node.steps.filter { !nodes[index].steps.contains($0) }
+                } else {
+                    nodes.append(node)
+                }
+            }
+        }
+        for line in NodeSteps.lines(nodes) { invocation.terminal.line(line) }
     }
 
     private static func carryOut(
@@ -71,17 +104,22 @@ enum ApplyCommand {
     }
 
     private static func send(
-        _ step: StackChanges.Step, _ kind: ResourceKind, parentId: String?, _ directory: Directory
+        _ step: StackChanges.Step, _ kind: ResourceKind, parentId: String?, isPlan: Bool = false,
+        _ directory: Directory
     ) async throws -> JSONValue {
         let client = directory.client
+        let query = isPlan ? [("plan", "true")] : []
         do {
             switch (step.plan.change, step.id) {
-            case (.delete, let id?): return try await client.send("DELETE", directory.itemPath(kind, id)).body
+            case (.delete, let id?):
+                return try await client.send("DELETE", directory.itemPath(kind, id), query: query).body
             case (.update, let id?):
-                return try await client.send("PUT", directory.itemPath(kind, id), body: .object(step.body)).body
+                return try await client.send(
+                    "PUT", directory.itemPath(kind, id), query: query, body: .object(step.body)
+                ).body
             default:
                 let path = try directory.collectionPath(kind, parentId: kind.parent == nil ? nil : parentId)
-                return try await client.send("POST", path, body: .object(step.body)).body
+                return try await client.send("POST", path, query: query, body: .object(step.body)).body
             }
         } catch var problem as Problem where problem.code == .invalid || problem.code == .conflict {
             problem.message = "\(kind.name) \(step.plan.title): \(problem.message)"
@@ -97,6 +135,10 @@ enum ApplyCommand {
         var failures: [String] = []
         for service in services {
             do {
+                if let id = service.value["deployment_id"]?.stringValue, !isServedAsDeclared(service) {
+                    let kind = try directory.named("deployment")
+                    _ = try await follower.follow(kind, try await directory.get(kind, id), title: service.title)
+                }
                 let done = try await follower.follow(kind, service)
                 invocation.terminal.note("service \(printable(done.title)): \(invocation.terminal.status(done.status))")
             } catch let problem as Problem where problem.code == .workFailed {

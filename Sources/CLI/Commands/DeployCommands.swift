@@ -35,6 +35,15 @@ enum DeployCommands {
                 stack,
             ], .connection), run: logs)
 
+    /// The generic commands of a kind, and shortcuts in the place where they are looked for as well.
+    static func command(
+        for kind: ResourceKind, in kinds: [ResourceKind], adding shortcuts: [CommandDeclaration]
+    ) -> CommandDeclaration {
+        var command = KindCommands.command(for: kind, in: kinds)
+        command.subcommands += shortcuts
+        return command
+    }
+
     private static func run(_ invocation: Invocation, action name: String) async throws {
         let kind = try invocation.kind("service")
         guard let action = kind.actions.first(where: { $0.name == name }) else {

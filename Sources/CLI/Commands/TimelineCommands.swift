@@ -57,8 +57,12 @@ enum TimelineCommands {
         let limit = try invocation.count("limit", in: 1...10_000) ?? countStandard
         let names = try await titles(directory)
         let newest = try await directory.client.list(path, query: query, limit: limit)
-        show(Array(newest.reversed()), names, invocation)
-        guard invocation.arguments.has("follow") else { return }
+        let follows = invocation.arguments.has("follow")
+        if invocation.wantsJSON, !follows {
+            return invocation.terminal.line(JSONValue.array(newest.reversed()).prettyText())
+        }
+        show(newest.reversed(), names, invocation)
+        guard follows else { return }
         var last = newest.first?["id"]?.intValue ?? 0
         while true {
             do {

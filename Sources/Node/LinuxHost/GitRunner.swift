@@ -65,6 +65,8 @@ struct GitRunner: Sendable {
             "-o", "IdentityFile=\"\(identity)\"", "-o", "StrictHostKeyChecking=accept-new",
             "-o", "UserKnownHostsFile=\"\(folder)/known_hosts\"", "-o", "ConnectTimeout=10",
             "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", "-o", "ForwardAgent=no",
+            // What is only worth knowing would be taken for the reason of a failure.
+            "-o", "LogLevel=ERROR",
         ]
         return words.map(Self.quotedForShell).joined(separator: " ")
     }
@@ -143,10 +145,13 @@ enum GitProblems {
     /// The URL without what may be a password.
     static func shown(_ url: String) -> String { withoutCredentials(url) }
 
-    /// The last line that git wrote, for people; never looked into by us.
+    /// The end of the first paragraph that git wrote, for people; never looked into by us. Behind it comes general
+    /// advice, and before its end what ssh draws around a warning.
     private static func reason(_ result: CommandResult) -> String? {
-        let lines = result.errorText.split(whereSeparator: \.isNewline)
-        return lines.last { !$0.isEmpty }.map { String(withoutCredentials(String($0)).prefix(300)) }
+        let lines = result.errorText.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        let paragraph = lines.drop { $0.isEmpty }.prefix { !$0.isEmpty }
+        guard !paragraph.isEmpty else { return nil }
+        return String(withoutCredentials(paragraph.suffix(3).joined(separator: " ")).prefix(500))
     }
 
     /// Cuts `user:password@` and `token@` out of every URL in a text, but leaves the user of ssh URLs.

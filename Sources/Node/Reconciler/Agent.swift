@@ -29,6 +29,7 @@ public final class Agent: Sendable {
     let hindrance = Mutex<String?>(nil)
     /// The edge that is to run.
     let edgeUnit = Mutex(EdgeUnit(generation: 1))
+    let edgeRestarts = Mutex<EdgeRestarts?>(nil)
     /// The one whose trouble was told.
     let toldEdge = Mutex<EdgeUnit?>(nil)
 
@@ -181,7 +182,7 @@ public final class Agent: Sendable {
             [
                 // Also those of earlier builds, until they are sent to their end.
                 LogSource(source: "build", id: nil, unitPrefix: AgentPaths.buildLogPrefix(report.name)),
-                LogSource(source: "service", id: report.serviceId, unitPrefix: "app.\(report.name)."),
+                LogSource(source: "service", id: report.serviceId, unitPrefix: AgentPaths.instancePrefix(report.name)),
             ]
         }
     }

@@ -125,6 +125,7 @@ extension Agent {
         while !Task.isCancelled {
             do {
                 try await host.clock.sleep(for: .seconds(5))
+                try await tellEdgeEnds()
                 try await edge.heal()
                 try await retireFormerEdges()
             } catch is CancellationError {
@@ -191,9 +192,11 @@ extension Agent {
         // A process that was handed over finishes what it has, before it is killed.
         let spec = UnitSpec(
             id: unit.id, argv: [options.program, "edge", "--config", path],
-            environment: ["PATH": "/usr/bin:/bin"], stopGraceMs: 40_000, logFolder: paths.unitLog(unit.id))
+            environment: ["PATH": "/usr/bin:/bin"], backoffFirstMs: EdgeUnit.backoffFirstMs,
+            backoffMaxMs: EdgeUnit.backoffMaxMs, stopGraceMs: 40_000, logFolder: paths.unitLog(unit.id))
         try await host.effect("edge.start") { [host] in try await host.supervisor.start(spec) }
         edgeUnit.withLock { $0 = unit }
+        try await tellEdgeEnds()
         await edge.setUnit(unit.id, logFolder: paths.unitLog(unit.id))
     }
 
@@ -219,25 +222,6 @@ extension Agent {
         }
         if isNews { await tell("config", "The edge could not be changed and serves as before: \(reason)") }
     }
-}
-
-/// The unit of one generation of the edge.
-struct EdgeUnit: Equatable, Sendable {
-    var generation: Int
-
-    init(generation: Int) { self.generation = generation }
-
-    /// - Returns: nil when the unit is something else.
-    init?(_ id: String) {
-        if id == "edge" {
-            self.init(generation: 1)
-            return
-        }
-        guard id.hasPrefix("edge."), let generation = Int(id.dropFirst("edge.".count)) else { return nil }
-        self.init(generation: generation)
-    }
-
-    var id: String { generation == 1 ? "edge" : "edge.\(generation)" }
 }
 
 /// Numbers heartbeats so that a later agent's are always greater, with one write per start.

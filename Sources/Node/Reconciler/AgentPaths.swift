@@ -33,6 +33,8 @@ public struct AgentPaths: Sendable, Equatable {
         "\(logs)/\(Self.buildLogPrefix(name))\(deploymentId)"
     }
     static func buildLogPrefix(_ name: String) -> String { "build.\(name)." }
+    /// How the units of a service's instances begin, and so their logs.
+    static func instancePrefix(_ name: String) -> String { "app.\(name)." }
 }
 
 /// Where one service lives.

@@ -113,8 +113,10 @@ actor LogShipper {
     /// Whether the hub has all of a log, or all that can be had of it.
     func hasShipped(_ unit: String) async throws -> Bool {
         let size = try await host.files.size("\(logFolder)/\(unit)/current.log") ?? 0
-        // Less than a character is what is left of one that was never finished.
-        return (positions[unit]?.fileOffset ?? 0) + 3 >= size
+        guard let position = positions[unit] else { return size == 0 }
+        // Less than a character is what is left of one that was never finished. A place behind the end is one in the
+        // file before.
+        return position.fileOffset <= size && position.fileOffset + 3 >= size
     }
 
     private func chunk(of source: LogSource, unit: String, _ positions: inout [String: Position]) async throws

@@ -154,22 +154,6 @@ extension WorkerRun {
         return false
     }
 
-    /// Logs of earlier builds that the hub has not seen to their end; the hub may be away for long.
-    private static let unsentLogsMax = 5
-
-    /// Removes logs of earlier builds, but for the newest that still have to be sent.
-    func removeOldBuildLogs(except current: String?) async throws {
-        let (host, folder, prefix) = (host, worker.parts.paths.logs, AgentPaths.buildLogPrefix(memory.name))
-        var unsent = 0
-        for name in try await host.files.list(folder) where name.hasPrefix(prefix) && "\(folder)/\(name)" != current {
-            if current != nil, try await !worker.parts.shipper.hasShipped(name) {
-                unsent += 1
-                if unsent <= Self.unsentLogsMax { continue }
-            }
-            try await host.effect("build.log.remove.old") { try await host.files.remove("\(folder)/\(name)") }
-        }
-    }
-
     private func removeTree(_ release: String) async throws {
         let (host, tree) = (host, paths.release(release))
         try await host.effect("build.tree.remove") { try await host.files.remove(tree) }

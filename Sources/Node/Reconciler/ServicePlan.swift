@@ -113,7 +113,9 @@ enum ServicePlan {
         // Routes go first, so that no request finds a stopped instance.
         var steps: [ServiceStep] = memory.serving == nil ? [] : [.switchOver(release: "")]
         steps += observed.units.keys.sorted().map { .drainAndStop(unit: $0) }
-        steps += leftovers(kept: [], memory, observed).map { .stop(unit: $0) }
+        // What else they are remembered by goes with the service.
+        let inEngine = Set(memory.instances.filter { $0.engineLabel != nil }.map(\.unitId))
+        steps += leftovers(kept: [], memory, observed).filter(inEngine.contains).map { .stop(unit: $0) }
         return steps + [.forget]
     }
 
@@ -203,12 +205,12 @@ enum ServicePlan {
         return steps
     }
 
-    /// Units that are gone, though not what they may have left in the container engine.
+    /// Instances whose units are gone. They may have left something in the container engine, and their ports are taken
+    /// as long as they are remembered.
     private static func leftovers(
         kept: Set<String>, _ memory: ServiceMemory, _ observed: ServiceObservation
     ) -> [String] {
-        memory.instances.filter { $0.engineLabel != nil }.map(\.unitId)
-            .filter { observed.units[$0] == nil && !kept.contains($0) }.sorted()
+        memory.instances.map(\.unitId).filter { observed.units[$0] == nil && !kept.contains($0) }.sorted()
     }
 
     private static func verdict(_ unit: String, _ observed: ServiceObservation) -> HealthVerdict {

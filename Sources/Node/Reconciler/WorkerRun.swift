@@ -14,6 +14,8 @@ struct WorkerRun {
     var phaseBegan: Duration?
     var drainBegan: [String: Duration] = [:]
     var lastProblem: String?
+    /// There may be logs of stopped instances; an agent before this one may have left some.
+    var hasOldLogs = true
     /// Since when requests could reach it, as far as this agent knows; idleness counts from there on.
     var awakeSince: Duration
     private var planned: Planned?
@@ -51,6 +53,7 @@ struct WorkerRun {
         publish(observed, isConverged: steps.isEmpty)
         guard let step = steps.first else {
             try await refreshEdge(observed)
+            try await removeOldInstanceLogs(observed)
             // An agent that died right after the switch left the phase before it behind.
             if let target, memory.serving?.service.deploymentId == target.deploymentId { enter("active", target) }
             lastProblem = nil

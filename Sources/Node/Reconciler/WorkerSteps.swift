@@ -195,10 +195,8 @@ extension WorkerRun {
             try await clearEngine(label: label)
         }
         try await remember("instance.forget") { $0.instances.removeAll { $0.unitId == unit } }
-        // The log of a build outlives its unit.
-        guard unit.hasPrefix("app.") else { return }
-        let logs = worker.parts.paths.unitLog(unit)
-        try await host.effect("unit.log.remove") { try await host.files.remove(logs) }
+        // What it said last is often the most interesting: its log goes when the hub has it.
+        hasOldLogs = true
     }
 
     private mutating func removeRelease(_ release: String) async throws {
@@ -214,7 +212,7 @@ extension WorkerRun {
         if let account = memory.account {
             try await host.effect("account.remove") { try await host.accounts.remove(account) }
         }
-        try await removeOldBuildLogs(except: nil)
+        try await removeAllLogs()
         if memory.usesContainers == true {
             try await clearEngine(label: "\(DockerCommands.serviceLabel)=\(memory.serviceId)")
             try await clearImages()
