@@ -10,7 +10,8 @@ struct StackFileTests {
     private func parse(_ text: String, environment: [String: String]? = nil) throws -> StackFile {
         try StackFile.parse(
             text, name: "stack.yaml", stackKind: try #require(Catalog.kind(named: "stack")),
-            serviceKind: try #require(Catalog.kind(named: "service")), environment: environment)
+            serviceKind: try #require(Catalog.kind(named: "service")),
+            siteKind: try #require(Catalog.kind(named: "site")), environment: environment)
     }
 
     private let web = """
@@ -90,17 +91,21 @@ struct StackFileTests {
     }
 
     private func changes(
-        _ file: StackFile, services: [JSONValue], prunes: Bool = false, refreshesSecrets: Bool = false
+        _ file: StackFile, services: [JSONValue], sites: [JSONValue] = [], prunes: Bool = false,
+        refreshesSecrets: Bool = false
     ) throws -> StackChanges {
         let stack: JSONValue = [
-            "id": "s1", "name": "shop", "poll_interval": 5, "proxy": ["bind": "0.0.0.0", "port": 80],
+            "id": "s1", "name": "shop", "poll_interval": 5, "proxy": ["bind": "0.0.0.0", "port": 80, "tls_port": 443],
+            "acme": ["contacts": []],
             "dns": ["suffix": "svc.internal"], "security_mode": "open", "ssh_allow": [], "status": "active",
         ]
         return StackChanges.compute(
             file: file, stack: Resource(kind: "stack", value: stack),
             services: services.map { Resource(kind: "service", value: $0) },
+            sites: sites.map { Resource(kind: "site", value: $0) },
             stackKind: try #require(Catalog.kind(named: "stack")),
-            serviceKind: try #require(Catalog.kind(named: "service")), prunes: prunes,
+            serviceKind: try #require(Catalog.kind(named: "service")),
+            siteKind: try #require(Catalog.kind(named: "site")), prunes: prunes,
             refreshesSecrets: refreshesSecrets)
     }
 
