@@ -45,7 +45,8 @@ enum SiteCompilation {
                 mode: mode, redirectsClearText: mode != .off && spec["https_redirect"]?.boolValue ?? true,
                 certificatePem: isUpload ? spec["certificate_pem"]?.stringValue : nil,
                 keyPem: isUpload ? try spec["key_pem"]?.stringValue.map(open) : nil),
-            access: try access(records, forward, open), limits: limits(spec["rate_limit"]), headers: headers(spec, mode),
+            access: try access(records, forward, open), limits: limits(spec["rate_limit"]),
+            headers: headers(spec, mode),
             logsQuery: spec["logs_query"] == true ? true : nil)
     }
 
