@@ -45,7 +45,8 @@ enum SiteCompilation {
                 mode: mode, redirectsClearText: mode != .off && spec["https_redirect"]?.boolValue ?? true,
                 certificatePem: isUpload ? spec["certificate_pem"]?.stringValue : nil,
                 keyPem: isUpload ? try spec["key_pem"]?.stringValue.map(open) : nil),
-            access: access(records, forward), limits: limits(spec["rate_limit"]), headers: headers(spec, mode),
+            access: try access(records, forward, open), limits: limits(spec["rate_limit"]),
+            headers: headers(spec, mode),
             logsQuery: spec["logs_query"] == true ? true : nil)
     }
 
@@ -62,16 +63,18 @@ enum SiteCompilation {
         }
     }
 
-    private static func access(_ records: SiteRecords, _ forward: String?) -> EdgeAccess? {
+    private static func access(
+        _ records: SiteRecords, _ forward: String?, _ open: (String) throws -> String
+    ) throws -> EdgeAccess? {
         let spec = records.site.spec
         var access = EdgeAccess(
             networks: networks(spec), passesCredentials: spec["passes_credentials"]?.boolValue ?? false)
         switch spec["auth"]?.stringValue ?? "allow" {
         case "basic":
-            let users = records.users.filter { $0.status != .deleting }.compactMap { user -> EdgeUser? in
+            let users = try records.users.filter { $0.status != .deleting }.compactMap { user -> EdgeUser? in
                 guard let name = user.spec["username"]?.stringValue, let hash = user.spec["password"]?.stringValue
                 else { return nil }
-                return EdgeUser(name: name, passwordHash: hash)
+                return EdgeUser(name: name, passwordHash: try open(hash))
             }.sorted { $0.name < $1.name }
             // Without a user there is nobody whom a password could let in.
             access.isDenied = users.isEmpty

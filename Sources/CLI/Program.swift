@@ -35,6 +35,7 @@ public enum Program {
             case "service":
                 DeployCommands.command(for: kind, in: kinds, adding: [DeployCommands.rollback, DeployCommands.logs])
             case "deployment": DeployCommands.command(for: kind, in: kinds, adding: [DeployCommands.logs])
+            case "site": SiteCommands.command(for: kind, in: kinds)
             default: KindCommands.command(for: kind, in: kinds)
             }
         }

@@ -10,7 +10,8 @@ struct StackFileTests {
     private func parse(_ text: String, environment: [String: String]? = nil) throws -> StackFile {
         try StackFile.parse(
             text, name: "stack.yaml", stackKind: try #require(Catalog.kind(named: "stack")),
-            serviceKind: try #require(Catalog.kind(named: "service")), environment: environment)
+            serviceKind: try #require(Catalog.kind(named: "service")),
+            siteKind: try #require(Catalog.kind(named: "site")), environment: environment)
     }
 
     private let web = """
@@ -90,17 +91,21 @@ struct StackFileTests {
     }
 
     private func changes(
-        _ file: StackFile, services: [JSONValue], prunes: Bool = false, refreshesSecrets: Bool = false
+        _ file: StackFile, services: [JSONValue], sites: [JSONValue] = [], prunes: Bool = false,
+        refreshesSecrets: Bool = false
     ) throws -> StackChanges {
         let stack: JSONValue = [
-            "id": "s1", "name": "shop", "poll_interval": 5, "proxy": ["bind": "0.0.0.0", "port": 80],
+            "id": "s1", "name": "shop", "poll_interval": 5, "proxy": ["bind": "0.0.0.0", "port": 80, "tls_port": 443],
+            "acme": ["contacts": []],
             "dns": ["suffix": "svc.internal"], "security_mode": "open", "ssh_allow": [], "status": "active",
         ]
         return StackChanges.compute(
             file: file, stack: Resource(kind: "stack", value: stack),
             services: services.map { Resource(kind: "service", value: $0) },
+            sites: sites.map { Resource(kind: "site", value: $0) },
             stackKind: try #require(Catalog.kind(named: "stack")),
-            serviceKind: try #require(Catalog.kind(named: "service")), prunes: prunes,
+            serviceKind: try #require(Catalog.kind(named: "service")),
+            siteKind: try #require(Catalog.kind(named: "site")), prunes: prunes,
             refreshesSecrets: refreshesSecrets)
     }
 
@@ -140,5 +145,85 @@ struct StackFileTests {
         #expect(pruned.services.last?.id == "o1")
         let created = try changes(file, services: [])
         #expect(created.planned.map(\.change) == [.create])
+    }
+
+    private let shop = """
+        name: shop
+        sites:
+          shop.example.org:
+            upstream: web
+            tls: upload
+            certificate_pem: C
+            key_pem: {from_env: SHOP_TLS_KEY}
+            hsts: {max_age: 30d}
+          intra.example.org:
+            upstream: 10.0.0.5:80
+            auth: token
+            tokens: {from_env: TOKENS}
+
+        """
+
+    @Test("secrets of sites come from the environment, and are shown in no plan")
+    func siteSecrets() throws {
+        let tokens = "0123456789abcdef, fedcba9876543210"
+        let file = try parse(shop, environment: ["SHOP_TLS_KEY": "K", "TOKENS": tokens])
+        #expect(file.sites["shop.example.org"]?["key_pem"] == "K")
+        #expect(file.sites["intra.example.org"]?["tokens"] == ["0123456789abcdef", "fedcba9876543210"])
+        let created = try changes(file, services: [])
+        #expect(created.sites.map(\.body).count == 2)
+        #expect(created.planned.allSatisfy { !"\($0)".contains("fedcba9876543210") })
+        let unset = #expect(throws: Problem.self) { try parse(shop, environment: ["TOKENS": tokens]) }
+        #expect(
+            unset?.message
+                == "stack.yaml:7: sites.shop.example.org.key_pem: the environment variable SHOP_TLS_KEY is not set.")
+        let short = #expect(throws: Problem.self) {
+            try parse(shop, environment: ["SHOP_TLS_KEY": "K", "TOKENS": "short"])
+        }
+        #expect(short?.message.contains("sites.intra.example.org.tokens[0]") == true)
+        // Without an environment the file is only checked.
+        _ = try parse(shop)
+    }
+
+    @Test(
+        "a flaw of a site is named with line, path and reason",
+        arguments: [
+            ("upstream: x, tls: maybe", "sites.a.example.org.tls must be one of acme, upload, self-signed, off."),
+            ("upstream: 'http://x'", "sites.a.example.org.upstream must be no URL; write HOST:PORT."),
+            ("tls: off", "sites.a.example.org.upstream is required."),
+            (
+                "upstream: x, hsts: {max_age: 1h}", "sites.a.example.org.hsts.max_age needs tls."
+            ),
+            ("upstream: x, upstreem: y", "sites.a.example.org.upstreem is not a known field. Did you mean upstream?"),
+        ])
+    func siteFlaws(fields: String, message: String) throws {
+        let error = #expect(throws: Problem.self) { try parse("name: a\nsites:\n  a.example.org: {\(fields)}\n") }
+        #expect(error?.message == "stack.yaml:3: \(message)")
+    }
+
+    @Test("sites go before the services that they need, and come after them")
+    func siteOrder() throws {
+        let text = """
+            name: shop
+            services:
+              new: {git_url: "https://a.example/b", run_command: x}
+            sites:
+              a.example.org: {upstream: new}
+
+            """
+        let kind = try #require(Catalog.kind(named: "site"))
+        func site(_ id: String, _ domain: String) -> JSONValue {
+            .object(
+                kind.fields.withDefaults([
+                    "id": .string(id), "domain": .string(domain), "upstream": "web", "status": "active",
+                ]))
+        }
+        let present = [site("1", "A.example.org."), site("2", "b.example.org")]
+        let pruned = try changes(try parse(text), services: [stored], sites: present, prunes: true)
+        #expect(
+            pruned.ordered.map { "\($0.plan.change) \($0.plan.title)" } == [
+                "delete b.example.org", "create new", "update a.example.org", "delete web",
+            ])
+        #expect(pruned.sites.first { $0.id == "1" }?.body == ["upstream": "new"])
+        #expect(try changes(try parse(text), services: [stored], sites: present).extra == ["web", "b.example.org"])
     }
 }

@@ -182,6 +182,43 @@ services:
     assert [one["name"] for one in json.loads(roost("service", "list", "--json"))] == ["app"]
 
 
+def sites():
+    """a domain is put up whole and taken down whole, and its secrets are on no command line"""
+    assert "--upstream" in roost("site", "provision", "a.example.org", status=64)
+    refused = roost("site", "provision", "a.example.org", "--upstream", "app", "--user", "ada:pl4in", status=64)
+    assert "command line" in refused and "pl4in" not in refused
+    assert "no service of the stack (app)" in roost("site", "provision", "a.example.org", "--upstream", "ap", status=1)
+    plan = roost("site", "provision", "a.example.org", "--upstream", "app", "--plan")
+    assert "+ site a.example.org" in plan and "route a.example.org" in plan, plan
+    secret = FOLDER / "password"
+    secret.write_text("battery staple\n")
+    roost("site", "provision", "a.example.org", "--upstream", "app", "--user", "ada", "--user", f"eve:@{secret}",
+          "--no-wait", given="correct horse\n")
+    users = json.loads(roost("site-user", "list", "--site", "a.example.org", "--json"))
+    assert sorted(one["username"] for one in users) == ["ada", "eve"]
+    assert "horse" not in json.dumps(users) and "$2b$" not in json.dumps(users)
+    assert "taken already" in roost("site", "provision", "A.example.org.", "--upstream", "app", status=1)
+    roost("site", "provision", "b.example.org", "--upstream", "app", "--token", "-", "--no-wait", given="t0ken" * 4)
+    listed = json.loads(roost("site", "list", "--json"))
+    assert {one["domain"]: one["auth"] for one in listed} == {"a.example.org": "basic", "b.example.org": "token"}
+    assert "b.example.org" in roost("service", "delete", "app", "--yes", status=1)
+    assert "--yes" in roost("site", "unprovision", "a.example.org", status=1)
+    assert roost("site", "unprovision", "a.example.org", "--yes") == "Removed site a.example.org.\n"
+    roost("site", "unprovision", "b.example.org", "--yes")
+    assert json.loads(roost("site-user", "list", "--json")) == []
+    file = FOLDER / "stack.yaml"
+    text = file.read_text() + "sites:\n  c.example.org: {upstream: app, rate_limit: {concurrent: 5}, hsts: {}}\n"
+    file.write_text(text)
+    roost("apply", "-f", str(file), "--no-wait", APP_KEY="x")
+    assert roost("apply", "-f", str(file), APP_KEY="x") == "No changes.\n"
+    file.write_text(text.replace("upstream: app", "upstream: nobody"))
+    assert "site c.example.org: upstream" in roost("apply", "-f", str(file), status=1, APP_KEY="x")
+    file.write_text(text[: text.index("sites:")])
+    assert "- site c.example.org" in roost("plan", "-f", str(file), "--prune", APP_KEY="x")
+    roost("apply", "-f", str(file), "--prune", "--yes", APP_KEY="x")
+    assert json.loads(roost("site", "list", "--json", "--status", "active")) == []
+
+
 def observe():
     """status, events, logs, audit and search show what happened"""
     assert "local" in roost("status") and "app" in roost("status", "--json")
@@ -217,7 +254,7 @@ def main():
         while not (FOLDER / "data" / "admin.key").exists() or not listens(HUB) or not listens(EDGE):
             assert hub.poll() is None and time.monotonic() < deadline, (FOLDER / "up.log").read_text()
             time.sleep(0.05)
-        for function in (errors, login, create, deploy, failure, update, apply, observe, delete):
+        for function in (errors, login, create, deploy, failure, update, apply, sites, observe, delete):
             check(function)
     finally:
         hub.send_signal(signal.SIGTERM)

@@ -18,6 +18,7 @@ SCRIPTS = FOLDER / "scripts"
 CASES = [
     ("roost ser", {"server", "service"}),
     ("roost deployment rol", {"rollback"}),
+    ("roost site pro", {"provision"}),
     ("roost service create --memory", {"--memory-max"}),
 ]
 

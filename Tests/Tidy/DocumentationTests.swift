@@ -40,14 +40,15 @@ struct DocumentationTests {
     func stackFiles() throws {
         let stack = try #require(Catalog.kind(named: "stack"))
         let service = try #require(Catalog.kind(named: "service"))
+        let site = try #require(Catalog.kind(named: "site"))
         var texts: [(String, String)] = try pages().flatMap(blocks).filter { $0.language == "yaml" }
             .map { ("\($0.page):\($0.line)", $0.text.joined(separator: "\n")) }
-        texts = texts.filter { $0.1.contains("services:") }
+        texts = texts.filter { $0.1.contains("services:") || $0.1.contains("sites:") }
         for file in try SourceTree.files(below: "examples", ending: [".yaml"]) { texts.append((file.path, file.text)) }
         #expect(!texts.isEmpty)
         for (name, text) in texts {
             #expect(throws: Never.self) {
-                _ = try StackFile.parse(text, name: name, stackKind: stack, serviceKind: service)
+                _ = try StackFile.parse(text, name: name, stackKind: stack, serviceKind: service, siteKind: site)
             }
         }
     }
@@ -55,8 +56,9 @@ struct DocumentationTests {
     @Test("examples/stack.yaml names every field")
     func annotatedStack() throws {
         let text = try SourceTree.file("examples/stack.yaml").text
-        for kind in ["stack", "service"] {
-            for field in try #require(Catalog.kind(named: kind)).fields where field.name != "name" {
+        for kind in ["stack", "service", "site"] {
+            for field in try #require(Catalog.kind(named: kind)).fields
+            where !["name", "domain"].contains(field.name) {
                 #expect(text.contains("\(field.name):"), "\(kind) has a field \(field.name)")
             }
         }

@@ -5,7 +5,7 @@ import ResourceKit
 enum ApplyCommand {
     private static let options: [OptionDeclaration] = [
         OptionDeclaration("file", short: "f", placeholder: "FILE", "The stack as YAML; - reads standard input."),
-        .flag("prune", "Delete the services of the stack that the file does not name."),
+        .flag("prune", "Delete the services and sites of the stack that the file does not name."),
         .flag("refresh-secrets", "Send secrets again that the hub has already; nobody can compare them."),
     ]
 
@@ -25,16 +25,22 @@ enum ApplyCommand {
         }
         let directory = try invocation.directory()
         let (stackKind, serviceKind) = (try invocation.kind("stack"), try invocation.kind("service"))
+        let siteKind = try invocation.kind("site")
         let file = try StackFile.parse(
             try LocalFiles.read(path, bytesMax: DeclaredYAML.bytesMax), name: path == "-" ? "standard input" : path,
-            stackKind: stackKind, serviceKind: serviceKind, environment: invocation.environment)
+            stackKind: stackKind, serviceKind: serviceKind, siteKind: siteKind, environment: invocation.environment)
         let name = file.stack["name"]?.stringValue
         let stack = try await directory.all(stackKind, scope: [:]).first { $0.name == name }
         var services: [Resource] = []
-        if let stack { services = try await directory.list(serviceKind, parentId: stack.id) }
+        var sites: [Resource] = []
+        if let stack {
+            services = try await directory.list(serviceKind, parentId: stack.id)
+            sites = try await directory.list(siteKind, parentId: stack.id)
+        }
         let changes = StackChanges.compute(
-            file: file, stack: stack, services: services, stackKind: stackKind, serviceKind: serviceKind,
-            prunes: invocation.arguments.has("prune"), refreshesSecrets: invocation.arguments.has("refresh-secrets"))
+            file: file, stack: stack, services: services, sites: sites, stackKind: stackKind,
+            serviceKind: serviceKind, siteKind: siteKind, prunes: invocation.arguments.has("prune"),
+            refreshesSecrets: invocation.arguments.has("refresh-secrets"))
         let terminal = invocation.terminal
         for line in PlanRendering.lines(changes.planned, terminal) { terminal.line(line) }
         if !changes.extra.isEmpty {
@@ -45,10 +51,14 @@ enum ApplyCommand {
         guard !changes.planned.isEmpty else {
             guard !invocation.arguments.has("no-wait") else { return }
             // Declared is not running: what the file names and has failed, or is still under way, is no success.
-            let named = services.filter { one in one.name.map { file.services[$0] != nil } == true }
-            return try await follow(named.filter { !isServedAsDeclared($0) }, serviceKind, invocation, directory)
+            let named =
+                services.filter { one in one.name.map { file.services[$0] != nil } == true && !isServedAsDeclared(one) }
+                + sites.filter { one in
+                    one.value["domain"]?.stringValue.map { file.sites[$0] != nil } == true && one.status != "active"
+                }
+            return try await follow(named, invocation, directory)
         }
-        let doomed = changes.services.filter { $0.plan.change == .delete }.map { printable($0.plan.title) }
+        let doomed = changes.ordered.filter { $0.plan.change == .delete }.map { printable($0.plan.title) }
         if !doomed.isEmpty {
             try invocation.questions.confirm(
                 "Delete \(doomed.joined(separator: ", "))?", isConfirmed: invocation.isConfirmed)
@@ -67,10 +77,9 @@ enum ApplyCommand {
     ) async throws {
         // Without a stack there is nothing yet that a server could run.
         guard let stack else { return }
-        let (stackKind, serviceKind) = (try directory.named("stack"), try directory.named("service"))
         var nodes: [NodeSteps] = []
-        let steps = changes.services.map { ($0, serviceKind) } + (changes.stack.map { [($0, stackKind)] } ?? [])
-        for (step, kind) in steps {
+        for step in changes.ordered + (changes.stack.map { [$0] } ?? []) {
+            let kind = try directory.named(step.plan.kind)
             let answer = try await send(step, kind, parentId: stack.id, isPlan: true, directory)
             for node in NodeSteps.read(answer) {
                 if let index = nodes.firstIndex(where: { $0.name == node.name }) {
@@ -86,7 +95,7 @@ enum ApplyCommand {
     private static func carryOut(
         _ changes: StackChanges, _ stack: Resource?, _ invocation: Invocation, _ directory: Directory
     ) async throws {
-        let (stackKind, serviceKind) = (try directory.named("stack"), try directory.named("service"))
+        let stackKind = try directory.named("stack")
         var stack = stack
         if let step = changes.stack {
             let body = try await send(step, stackKind, parentId: nil, directory)
@@ -94,12 +103,12 @@ enum ApplyCommand {
         }
         guard let stackId = stack?.id else { throw Problem(.internalError, "The hub answered without the stack.") }
         var changed: [Resource] = []
-        for step in changes.services {
-            let body = try await send(step, serviceKind, parentId: stackId, directory)
-            if step.plan.change != .delete { changed.append(Resource(kind: "service", value: body)) }
+        for step in changes.ordered {
+            let body = try await send(step, try directory.named(step.plan.kind), parentId: stackId, directory)
+            if step.plan.change != .delete { changed.append(Resource(kind: step.plan.kind, value: body)) }
         }
         guard !invocation.arguments.has("no-wait") else { return invocation.terminal.line("Accepted.") }
-        try await follow(changed, serviceKind, invocation, directory)
+        try await follow(changed, invocation, directory)
         invocation.terminal.line("Applied.")
     }
 
@@ -127,29 +136,30 @@ enum ApplyCommand {
         }
     }
 
-    /// Every service is followed to its end, so that one failure does not hide another.
+    /// Each is followed to its end, so that one failure does not hide another.
     private static func follow(
-        _ services: [Resource], _ kind: ResourceKind, _ invocation: Invocation, _ directory: Directory
+        _ changed: [Resource], _ invocation: Invocation, _ directory: Directory
     ) async throws {
         let follower = try WorkFollower(invocation: invocation, directory: directory)
         var failures: [String] = []
-        for service in services {
+        for one in changed {
+            let title = "\(one.kind) \(printable(one.title))"
             do {
-                if let id = service.value["deployment_id"]?.stringValue, !isServedAsDeclared(service) {
+                if one.kind == "service", let id = one.value["deployment_id"]?.stringValue, !isServedAsDeclared(one) {
                     let kind = try directory.named("deployment")
-                    _ = try await follower.follow(kind, try await directory.get(kind, id), title: service.title)
+                    _ = try await follower.follow(kind, try await directory.get(kind, id), title: one.title)
                 }
-                let done = try await follower.follow(kind, service)
-                invocation.terminal.note("service \(printable(done.title)): \(invocation.terminal.status(done.status))")
+                let done = try await follower.follow(try directory.named(one.kind), one)
+                invocation.terminal.note("\(title): \(invocation.terminal.status(done.status))")
             } catch let problem as Problem where problem.code == .workFailed {
-                invocation.terminal.note("service \(printable(service.title)): \(printableLines(problem.message))")
-                failures.append(printable(service.title))
+                invocation.terminal.note("\(title): \(printableLines(problem.message))")
+                failures.append(printable(one.title))
             }
         }
         guard failures.isEmpty else {
             throw Problem(
                 .workFailed, "Not everything became active: \(failures.joined(separator: ", ")).",
-                hint: "See roost logs SERVICE --build.")
+                hint: "See roost logs SERVICE --build, and roost site show DOMAIN.")
         }
     }
 }

@@ -30,6 +30,9 @@ struct FieldOption: Sendable {
         }
     }
 
+    /// Whether `@FILE` and `-` stand for what is in them: what is secret, and what comes in files anyway.
+    var readsFiles: Bool { field.isSecret || field.name.hasSuffix("_pem") }
+
     /// The options for a kind's fields, objects flattened.
     static func options(for fields: [Field], below path: [String] = []) -> [FieldOption] {
         fields.flatMap { field -> [FieldOption] in
@@ -56,7 +59,7 @@ struct FieldOption: Sendable {
         if let value = field.defaultValue, value != [:], value != [] { about += " Default: \(value.shortText)." }
         if let value = field.example { about += " Example: \(value.shortText)." }
         if field.isRequired { about += " Required." }
-        if field.isSecret { about += " Read from a file with @FILE, from standard input with -." }
+        if readsFiles { about += " Read from a file with @FILE, from standard input with -." }
         let placeholder = Self.placeholder(field.kind)
         switch form {
         case .scalar, .json: return [OptionDeclaration(name, placeholder: placeholder, about, section: section)]

@@ -43,7 +43,7 @@ struct FieldValues {
             return arguments.has(name) ? true : arguments.has("no-\(name)") ? false : nil
         case .scalar:
             guard let text = arguments.value(name) else { return nil }
-            return try scalar(try self.text(text, isReference: option.field.isSecret), option.field.kind, name)
+            return try scalar(try self.text(text, isReference: option.readsFiles), option.field.kind, name)
         case .json:
             guard let text = arguments.value(name) else { return nil }
             do {
@@ -53,7 +53,10 @@ struct FieldValues {
             }
         case .list(let element):
             guard arguments.has(name) else { return nil }
-            return .array(try arguments.values(name).map { try scalar($0, element, name) })
+            return .array(
+                try arguments.values(name).map {
+                    try scalar(try text($0, isReference: option.readsFiles), element, name)
+                })
         case .map(let element):
             guard arguments.has(name) else { return nil }
             return .object(try pairs(arguments.values(name), name) { try scalar($0, element, name) })

@@ -14,17 +14,26 @@ struct StackChanges: Equatable {
 
     var stack: Step?
     var services: [Step] = []
-    /// Services of the hub that the file does not name and that stay.
+    var sites: [Step] = []
+    /// Services and sites of the hub that the file does not name and that stay.
     var extra: [String] = []
 
-    var planned: [PlannedChange] { (stack.map { [$0.plan] } ?? []) + services.map(\.plan) }
+    var planned: [PlannedChange] { (stack.map { [$0.plan] } ?? []) + ordered.map(\.plan) }
+
+    /// In the order in which the hub takes them: a site needs its service, and may need another one's domain.
+    var ordered: [Step] {
+        func isDeletion(_ step: Step) -> Bool { step.plan.change == .delete }
+        return sites.filter(isDeletion) + services.filter { !isDeletion($0) } + sites.filter { !isDeletion($0) }
+            + services.filter(isDeletion)
+    }
 
     /// - Parameters:
-    ///   - prunes: whether services that the file does not name are deleted.
+    ///   - sites: those of the stack on the hub.
+    ///   - prunes: whether services and sites that the file does not name are deleted.
     ///   - refreshesSecrets: whether secrets that the hub has already are sent again; nobody can compare them.
     static func compute(
-        file: StackFile, stack: Resource?, services: [Resource], stackKind: ResourceKind, serviceKind: ResourceKind,
-        prunes: Bool, refreshesSecrets: Bool
+        file: StackFile, stack: Resource?, services: [Resource], sites: [Resource] = [], stackKind: ResourceKind,
+        serviceKind: ResourceKind, siteKind: ResourceKind, prunes: Bool, refreshesSecrets: Bool
     ) -> StackChanges {
         var changes = StackChanges()
         let title = file.stack["name"]?.stringValue ?? ""
@@ -45,7 +54,31 @@ struct StackChanges: Equatable {
             let plan = PlannedChange(change: .delete, kind: serviceKind.name, title: name)
             changes.services.append(Step(plan: plan, id: service.id))
         }
+        changes.compare(file.sites, with: sites, siteKind, prunes, refreshesSecrets)
         return changes
+    }
+
+    private mutating func compare(
+        _ wanted: [String: [String: JSONValue]], with present: [Resource], _ kind: ResourceKind, _ prunes: Bool,
+        _ refreshesSecrets: Bool
+    ) {
+        let present = present.filter { $0.status != "deleting" }
+        let byDomain = Dictionary(
+            present.compactMap { one in one.name.map { (Names.normalizedHost($0), one) } }, uniquingKeysWith: { $1 })
+        for (domain, spec) in wanted.sorted(by: { $0.key < $1.key }) {
+            var whole = spec
+            whole["domain"] = .string(domain)
+            let current = byDomain[Names.normalizedHost(domain)]
+            if let step = Self.step(whole, current, domain, kind, refreshesSecrets) { sites.append(step) }
+        }
+        let named = Set(wanted.keys.map(Names.normalizedHost))
+        for (domain, site) in byDomain.sorted(by: { $0.key < $1.key }) where !named.contains(domain) {
+            guard prunes else {
+                extra.append(domain)
+                continue
+            }
+            sites.append(Step(plan: PlannedChange(change: .delete, kind: kind.name, title: domain), id: site.id))
+        }
     }
 
     private static func step(
@@ -54,12 +87,18 @@ struct StackChanges: Equatable {
     ) -> Step? {
         guard let current else {
             let body = wanted.filter { !$0.value.isNull }
-            let fields = body.mapValues { PlannedChange.FieldChange(from: .null, to: $0) }
+            let secrets = Set(kind.fields.filter(\.isSecret).map(\.name))
+            let fields = Dictionary(
+                uniqueKeysWithValues: body.map { name, value in
+                    let shown: JSONValue = secrets.contains(name) ? "[redacted]" : value
+                    return (name, PlannedChange.FieldChange(from: .null, to: shown))
+                })
             return Step(plan: PlannedChange(change: .create, kind: kind.name, title: title, fields: fields), body: body)
         }
         var body: [String: JSONValue] = [:]
         var fields: [String: PlannedChange.FieldChange] = [:]
-        for field in kind.fields where field.name != "name" {
+        let titles: Set<String> = ["name", "domain"]
+        for field in kind.fields where !titles.contains(field.name) && !field.isSecret {
             let from = current.value[field.name] ?? .null
             let keeps =
                 refreshesSecrets
@@ -68,6 +107,11 @@ struct StackChanges: Equatable {
             // Null puts the default back: what the file does not name is as if it had never been named.
             body[field.name] = keeps
             fields[field.name] = .init(from: from, to: keeps.isNull ? field.defaultValue ?? .null : keeps)
+        }
+        // Nobody can compare them; they go along with what else changes.
+        for field in kind.fields where field.isSecret && (refreshesSecrets || !body.isEmpty) {
+            guard let value = wanted[field.name], !value.isNull else { continue }
+            body[field.name] = value
         }
         guard !body.isEmpty else { return nil }
         let plan = PlannedChange(change: .update, kind: kind.name, title: title, fields: fields)

@@ -1,14 +1,17 @@
 public import Model
 public import ResourceKit
 
-/// A whole stack as a file: the fields of the stack, and its services by name.
+/// A whole stack as a file: the fields of the stack, its services by name, and its sites by domain.
 public struct StackFile: Sendable, Equatable {
     private static let servicesMax = 1000
+    private static let sitesMax = 5000
 
     /// The stack's fields, `name` among them.
     public var stack: [String: JSONValue]
     /// Name of a service → its fields, without the name.
     public var services: [String: [String: JSONValue]]
+    /// Domain of a site → its fields, without the domain.
+    public var sites: [String: [String: JSONValue]] = [:]
 
     /// Reads and checks a file against the declared fields.
     ///
@@ -17,7 +20,7 @@ public struct StackFile: Sendable, Equatable {
     ///   - environment: where `from_env` of a secret looks; nil leaves the reference unread, for a check alone.
     /// - Throws: `invalid` with the file, the line, the path and the reason.
     public static func parse(
-        _ text: String, name: String, stackKind: ResourceKind, serviceKind: ResourceKind,
+        _ text: String, name: String, stackKind: ResourceKind, serviceKind: ResourceKind, siteKind: ResourceKind,
         environment: [String: String]? = nil
     ) throws(Problem) -> StackFile {
         var reader = DeclaredYAML()
@@ -30,10 +33,14 @@ public struct StackFile: Sendable, Equatable {
                         let value = try reader.value(inner, .object(fields), path: "services.\(service)")
                         file.services[service] = value.objectValue ?? [:]
                     }
+                } else if key == "sites" {
+                    for (domain, inner) in try reader.members(of: node, path: "sites") {
+                        file.sites[domain] = try SiteSection.read(inner, domain, siteKind, environment, &reader)
+                    }
                 } else if let field = stackKind.fields.first(where: { $0.name == key }) {
                     file.stack[key] = try reader.value(node, field.kind, path: key)
                 } else {
-                    let known = stackKind.fields.map(\.name) + ["services"]
+                    let known = stackKind.fields.map(\.name) + ["services", "sites"]
                     let hint = Spelling.nearest(to: key, in: known).map { " Did you mean \($0)?" } ?? ""
                     throw DeclaredYAML.Flaw(
                         line: reader.lines[key], message: "\(printable(key)) is not a known field.\(hint)")
@@ -42,8 +49,11 @@ public struct StackFile: Sendable, Equatable {
             guard file.services.count <= servicesMax else {
                 throw DeclaredYAML.Flaw(line: nil, message: "The file has more than \(servicesMax) services.")
             }
+            guard file.sites.count <= sitesMax else {
+                throw DeclaredYAML.Flaw(line: nil, message: "The file has more than \(sitesMax) sites.")
+            }
             try file.fillSecrets(environment, reader.lines)
-            try file.check(stackKind, serviceKind, reader.lines)
+            try file.check(stackKind, serviceKind, siteKind, reader.lines)
             return file
         } catch let flaw as DeclaredYAML.Flaw {
             throw Problem(.invalid, "\(name)\(flaw.line.map { ":\($0)" } ?? ""): \(flaw.message)")
@@ -81,7 +91,7 @@ public struct StackFile: Sendable, Equatable {
     }
 
     private func check(
-        _ stackKind: ResourceKind, _ serviceKind: ResourceKind, _ lines: [String: Int]
+        _ stackKind: ResourceKind, _ serviceKind: ResourceKind, _ siteKind: ResourceKind, _ lines: [String: Int]
     ) throws(DeclaredYAML.Flaw) {
         var flaws: [(path: String, why: String)] = []
         var stackFlaws = FieldFlaws()
@@ -101,6 +111,9 @@ public struct StackFile: Sendable, Equatable {
             flaws += serviceFlaws.reasons.map {
                 ("services.\(name)" + ($0.key == "name" ? "" : ".\($0.key)"), $0.value)
             }
+        }
+        for (domain, spec) in sites {
+            flaws += SiteSection.flaws(spec, domain, siteKind).map { ("sites.\(domain)\($0.path)", $0.why) }
         }
         guard let first = flaws.min(by: { (Self.line($0.path, lines), $0.path) < (Self.line($1.path, lines), $1.path) })
         else { return }

@@ -185,7 +185,7 @@ extension Hub {
             for stackId in await dirtyStacks.next() {
                 let began = world.clock.monotonic()
                 do {
-                    try await write { try Settling.settle(stackId: stackId, $0) }
+                    try await settle(stackId: stackId)
                 } catch {
                     logger.warning(
                         "statuses could not be settled", metadata: ["stack": "\(stackId)", "error": "\(error)"])
@@ -198,6 +198,11 @@ extension Hub {
                 try? await world.clock.sleep(for: min(spent * 4, .seconds(3)))
             }
         }
+    }
+
+    /// Brings the statuses of a stack and what is in it up to what its servers last said.
+    package func settle(stackId: String) async throws {
+        try await write { try Settling.settle(stackId: stackId, $0) }
     }
 
     private func markChangedStacks() async {

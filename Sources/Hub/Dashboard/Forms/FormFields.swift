@@ -101,7 +101,7 @@ struct FormFields {
             if case .list(let element, _) = field.kind, element.isLineValue { hint += " One per line." }
             return [
                 "is_text": true, "value": value, "rows": .int(Int64(min(max(lines + 1, 2), 16))), "hint": .string(hint),
-                "placeholder": "",
+                "placeholder": .string(field.isSecret && isEdit ? "leave empty to keep it" : ""),
             ]
         default: return line(field, value)
         }

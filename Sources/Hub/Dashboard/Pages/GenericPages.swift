@@ -22,7 +22,9 @@ enum GenericPages {
 
     /// The cells of a list's row: name or id first, then the declared columns, status and age.
     static func columns(_ kind: ResourceKind) -> [String] {
-        ["label"] + kind.columns.filter { !["name", "email"].contains($0) } + ["status", "created_at"]
+        ["label"] + kind.columns.filter { !["name", "email", "domain", "username"].contains($0) } + [
+            "status", "created_at",
+        ]
     }
 
     static func columnModels(_ kind: ResourceKind) -> JSONValue {

@@ -24,7 +24,8 @@ extension DashboardSite {
         "service": [
             "stack_id", "name", "kind", "git_url", "git_ref", "build_command", "run_command", "public_folder", "path",
             "hostnames", "env",
-        ]
+        ],
+        "site": ["stack_id", "domain", "aliases", "upstream", "www_redirect", "tls", "auth"],
     ]
 
     /// All fields of a form, the parent first.

@@ -54,7 +54,7 @@ extension DashboardSite {
 
     private func primary(_ visit: Visit, _ section: String) -> [JSONValue] {
         var entries: [(String, String)] = [("", "Overview")]
-        for name in ["stack", "service", "node"] {
+        for name in ["stack", "service", "site", "node"] {
             if let kind = hub.kind(name), maySee(kind, visit) {
                 entries.append(
                     (
@@ -75,7 +75,7 @@ extension DashboardSite {
 
     /// Every other kind that stands on its own, so that a new one appears by itself.
     private func managed(_ visit: Visit, _ section: String) -> [JSONValue] {
-        let shown: Set<String> = ["stack", "service", "node", "deployment"]
+        let shown: Set<String> = ["stack", "service", "site", "node", "deployment"]
         var entries = hub.kinds
             .filter { !shown.contains($0.name) && ($0.verbs.contains(.list) || $0.singletonPath != nil) }
             .filter { maySee($0, visit) }

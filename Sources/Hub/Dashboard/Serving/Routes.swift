@@ -61,6 +61,7 @@ extension DashboardSite {
         case "service": try await service(kind, id, visit)
         case "deployment": try await deployment(kind, id, visit)
         case "node": try await node(kind, id, visit)
+        case "site": try await site(kind, id, visit)
         default: try await genericShow(kind, id, visit)
         }
     }

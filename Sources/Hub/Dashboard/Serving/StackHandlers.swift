@@ -127,6 +127,7 @@ extension DashboardSite {
         let names = names([service], nodes)
         let logs = try await logModels("service", id: id, label: service.label, names: names)
         let mayRollBack = can("roll back", "deployment", visit)
+        let sites = try await siteLinks(serviceId: id, stackId: stack.id, visit)
         var model = ServicePages.page(service, around, isFailing: deployments.first?.text("status") == "failed")
         model.merge(try await eventModels(EventFilter(serviceId: id, limit: 20), names: names, visit)) { $1 }
         model.merge([
@@ -139,7 +140,8 @@ extension DashboardSite {
             "rotate_path": actionPath("rotate-webhook-secret", kind, id, visit),
             "edit_path": editPath(kind, id, visit).json, "delete_path": deletePath(kind, id, visit).json,
             "add_server_path": .string("/install-tokens/new?stack_id=\(percentEncoded(stack.id))"),
-            "logs": .array(logs), "has_logs": .bool(!logs.isEmpty),
+            "logs": .array(logs), "has_logs": .bool(!logs.isEmpty), "sites": .array(sites),
+            "has_sites": .bool(!sites.isEmpty),
             "deployments": .array(
                 deployments.map {
                     DeploymentPages.row(

@@ -135,6 +135,9 @@ let stackTemplates: [String: String] = [
     {{/reports}}</tbody></table></div>{{/has_reports}}
     {{^has_reports}}<div class="empty"><h3>On no server yet</h3><p>A server of the stack takes it up within \#
     seconds. If the stack has none, <a href="{{add_server_path}}">add one</a>.</p></div>{{/has_reports}}</div></section>
+    {{#has_sites}}<section class="section" aria-labelledby="sites"><h2 id="sites">Sites in front of it</h2>\#
+    <ul class="wire" id="live-sites" data-live="site">{{#sites}}<li><a href="{{.path}}">{{.label}}</a> {{#.state}}\#
+    {{>state}}{{/.state}}</li>{{/sites}}</ul></section>{{/has_sites}}
     {{#has_logs}}<section class="section" aria-labelledby="logs"><h2 id="logs">Output</h2>{{>log}}</section>\#
     {{/has_logs}}
     <section class="section" aria-labelledby="deployments"><h2 id="deployments">Deployments</h2>\#
