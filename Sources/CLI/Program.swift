@@ -30,8 +30,11 @@ public enum Program {
             DeployCommands.logs, TimelineCommands.events, ApplyCommand.apply, ApplyCommand.plan,
         ]
         let resources = kinds.map { kind in
-            kind.name == "node"
-                ? ServerCommands.command(for: kind, in: kinds) : KindCommands.command(for: kind, in: kinds)
+            switch kind.name {
+            case "node": ServerCommands.command(for: kind, in: kinds)
+            case "service": CanaryCommand.added(to: KindCommands.command(for: kind, in: kinds))
+            default: KindCommands.command(for: kind, in: kinds)
+            }
         }
         let rest = [
             TimelineCommands.search, TimelineCommands.audit, LoginCommand.command, LoginCommand.logout,

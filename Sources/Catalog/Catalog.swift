@@ -8,7 +8,8 @@ public enum Catalog {
     /// Every kind, in the order of help texts and pages.
     public static let kinds: [ResourceKind] =
         AccessResources.kinds + [
-            stackKind, serviceKind, deploymentKind, previewKind, siteKind, siteUserKind, nodeKind, installTokenKind,
+            stackKind, serviceKind, deploymentKind, previewKind, canaryKind, siteKind, siteUserKind, nodeKind,
+            installTokenKind,
         ]
 
     /// The kind of this name; nil for none.
