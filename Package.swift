@@ -139,7 +139,7 @@ let package = Package(
         library(
             "Node", "Sources/Node/Reconciler",
             [
-                "Model", "Host", "AgentProtocol", crypto, logging, httpClient,
+                "Model", "Host", "AgentProtocol", "Certificates", crypto, logging, httpClient,
                 nioCore, nioHTTP1,
             ]),
 
@@ -156,7 +156,8 @@ let package = Package(
             dependencies: [
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
                 "CertificateReading",
-                "NameResponder", "Supervisor", "LinuxHost", "Node", "CLI", "Example", crypto, logging, hummingbird,
+                "NameResponder", "Supervisor", "LinuxHost", "Node", "Certificates", "CLI", "Example", crypto, logging,
+                hummingbird,
                 httpClient,
                 nioCore, nioPosix, nioSSL, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
@@ -168,8 +169,8 @@ let package = Package(
         library(
             "TestSupport", "Sources/TestSupport",
             [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node", "CRoost",
-                "CertificateReading", crypto, logging,
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node",
+                "CertificateReading", "Certificates", "CRoost", crypto, logging,
             ]),
         .executableTarget(
             name: "workflow-bench",
@@ -193,10 +194,14 @@ let package = Package(
             "WorkflowTests", "Tests/Workflow",
             ["Model", "Host", "Workflow", "ResourceKit", "HubStore", "HubWorkflows", logging]),
         tests("ModelTests", "Tests/Model", ["Model"]),
-        tests("NodeTests", "Tests/Node", ["Model", "Host", "AgentProtocol", "Node", crypto]),
+        tests("NodeTests", "Tests/Node", ["Model", "Host", "AgentProtocol", "Certificates", "Node", crypto]),
         tests("FirewallTests", "Tests/Firewall", ["Model", "NodeFirewall"]),
         tests(
-            "SimulationTests", "Tests/Simulation", ["Model", "Host", "ResourceKit", "HubStore", "HubCore", "Node"]),
+            "SimulationTests", "Tests/Simulation",
+            [
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Certificates", "HubStore", "HubCore", "Node",
+                logging,
+            ]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
         tests("CertificatesTests", "Tests/Certificates", ["Model", "Certificates"]),

@@ -79,6 +79,8 @@ public enum StackCompilation {
             idleTimeoutMs: service.spec["idle_timeout"].flatMap { Duration(json: $0) }.map { Int($0.milliseconds) })
         desired.dockerfile = text(snapshot["dockerfile"])
         desired.composeFile = text(snapshot["compose_file"])
+        desired.canaryOf = service.state["canary_of"]?.stringValue
+        desired.canaryPercent = service.state["canary_percent"]?.intValue.map { Int($0) }
         return desired
     }
 

@@ -12,7 +12,7 @@ public let deploymentKind = ResourceKind(
         Field("git_ref", .line, "What was asked for."),
         Field("commit", .line, "What it was resolved to."),
         Field("upload", .line, "SHA-256 of the archive that it was made from, when it was not made from git."),
-        Field("reason", .line, "Why: created, changed settings, deploy, push, rollback, restart, retry."),
+        Field("reason", .line, "Why: created, changed settings, deploy, push, rollback, restart, retry, canary."),
         Field("actor", .line, "Who."),
         Field("finished_at", .line, "When it became active or failed."),
         Field(
@@ -170,7 +170,9 @@ public enum Deployments {
         service.status = isServing ? .active : .failed
         let outcome = "The latest deployment failed: \(message)"
         service.statusMessage = isServing ? "\(outcome) The release before it goes on serving." : outcome
-        try Previews.follow(try transaction.put(service), transaction)
+        let stored = try transaction.put(service)
+        try Previews.follow(stored, transaction)
+        try Canaries.follow(stored, transaction)
         try transaction.emit(
             HubEvent(
                 time: transaction.now, kind: "build", stackId: service.parentId, serviceId: service.id,

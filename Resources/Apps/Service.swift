@@ -13,6 +13,10 @@ public let serviceKind = ResourceKind(
         Field("deploy_key", .line, "Public half of the deploy key; add it to the repository to let Roost read it."),
         Field("webhook_path", .line, "Path of the push webhook."),
         Field("preview_id", .reference("preview"), "The preview that this service runs, if it runs one."),
+        Field("canary_id", .reference("canary"), "The canary that this service runs, if it runs one."),
+        Field(
+            "traffic", .object(trafficFields),
+            "What the edges of its servers did for it in the last minute; absent while none of them says."),
         Field("restart_generation", .integer(0...Int64.max), "How often a restart was asked for."),
     ],
     claims: { ["service/\($0.parentId ?? "")/\($0.spec["name"]?.stringValue ?? "")"] },
@@ -101,6 +105,14 @@ private let serviceFields: [Field] = [
         "auto_preview", .boolean,
         "Whether each pull request that a webhook tells of gets a preview until it is closed.",
         default: false),
+]
+
+private let trafficFields: [Field] = [
+    Field("requests_per_second", .number(0...1_000_000_000), "Requests answered."),
+    Field("errors_per_second", .number(0...1_000_000_000), "Of them, answers of class 5xx."),
+    Field("p50_ms", .number(0...1_000_000_000), "Half of the answers took no longer; of the slowest server."),
+    Field("p95_ms", .number(0...1_000_000_000), "95 of 100 took no longer."),
+    Field("p99_ms", .number(0...1_000_000_000), "99 of 100 took no longer."),
 ]
 
 private let healthFields: [Field] = [

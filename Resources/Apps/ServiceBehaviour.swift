@@ -59,6 +59,7 @@ struct ServiceBehaviour: KindBehaviour {
         try Sites.requireNoneOn(record, transaction)
         try Self.leaveStack(record, transaction)
         if let id = record.state["preview_id"]?.stringValue { try transaction.remove("preview", id) }
+        if let id = record.state["canary_id"]?.stringValue { try transaction.remove("canary", id) }
         return true
     }
 

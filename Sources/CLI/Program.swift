@@ -33,7 +33,9 @@ public enum Program {
             switch kind.name {
             case "node": ServerCommands.command(for: kind, in: kinds)
             case "service":
-                DeployCommands.command(for: kind, in: kinds, adding: [DeployCommands.rollback, DeployCommands.logs])
+                CanaryCommand.added(
+                    to: DeployCommands.command(
+                        for: kind, in: kinds, adding: [DeployCommands.rollback, DeployCommands.logs]))
             case "deployment": DeployCommands.command(for: kind, in: kinds, adding: [DeployCommands.logs])
             case "site": SiteCommands.command(for: kind, in: kinds)
             default: KindCommands.command(for: kind, in: kinds)

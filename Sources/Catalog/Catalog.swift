@@ -10,7 +10,10 @@ public enum Catalog {
     /// Every kind, in the order of help texts and pages.
     public static let kinds: [ResourceKind] =
         AccessResources.kinds + PlatformResources.kinds + TenantsResources.kinds
-        + [stackKind, serviceKind, deploymentKind, previewKind, siteKind, siteUserKind, nodeKind, installTokenKind]
+        + [
+            stackKind, serviceKind, deploymentKind, previewKind, canaryKind, siteKind, siteUserKind, nodeKind,
+            installTokenKind,
+        ]
 
     /// The kind of this name; nil for none.
     public static func kind(named name: String) -> ResourceKind? { kinds.first { $0.name == name } }

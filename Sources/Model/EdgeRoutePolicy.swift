@@ -159,6 +159,8 @@ public struct EdgeRedirect: Codable, Sendable, Equatable {
     public var host: Host?
     /// Send `http` on to `https`.
     public var https: Bool
+    /// Port of the `https` that clients are sent on to; nil for 443.
+    public var httpsPort: Int?
     /// Send everything to this `http` or `https` URL; the others are then not looked at.
     public var url: String?
     /// Whether path and query are added to `url`.
@@ -167,8 +169,10 @@ public struct EdgeRedirect: Codable, Sendable, Equatable {
     public var status: Int
 
     public init(
-        host: Host? = nil, https: Bool = false, url: String? = nil, keepsPath: Bool = true, status: Int = 308
+        host: Host? = nil, https: Bool = false, url: String? = nil, keepsPath: Bool = true, status: Int = 308,
+        httpsPort: Int? = nil
     ) {
+        self.httpsPort = httpsPort
         self.host = host
         self.https = https
         self.url = url
@@ -181,7 +185,8 @@ public struct EdgeRedirect: Codable, Sendable, Equatable {
         self.init(
             host: try values.decodeIfPresent(Host.self, forKey: .host), https: try values.decode(.https, or: false),
             url: try values.decodeIfPresent(String.self, forKey: .url),
-            keepsPath: try values.decode(.keepsPath, or: true), status: try values.decode(.status, or: 308))
+            keepsPath: try values.decode(.keepsPath, or: true), status: try values.decode(.status, or: 308),
+            httpsPort: try values.decodeIfPresent(Int.self, forKey: .httpsPort))
     }
 }
 

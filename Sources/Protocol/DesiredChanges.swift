@@ -61,6 +61,7 @@ public enum DesiredChanges {
     private static func added(_ service: DesiredService) -> [String] {
         build(service) + (isProcess(service) ? ["start \(instances(service.instances))"] : [])
             + routes(service).map { "route \($0)" }
+            + (service.canaryPercent.map { ["give it \($0) % of the requests when healthy"] } ?? [])
     }
 
     private static func removed(_ service: DesiredService) -> [String] {
@@ -86,6 +87,9 @@ public enum DesiredChanges {
         if old.idleTimeoutMs != new.idleTimeoutMs {
             let after = new.idleTimeoutMs.map { "stop after \(Duration.milliseconds($0).shortText) without a request" }
             steps.append(after ?? "run also without requests")
+        }
+        if old.canaryPercent != new.canaryPercent, let percent = new.canaryPercent {
+            steps.append("give it \(percent) % of the requests")
         }
         if old.retain != new.retain { steps.append("keep \(new.retain) releases") }
         return steps

@@ -27,6 +27,10 @@ struct AgentCommand: AsyncParsableCommand {
         @OptionGroup var shared: Shared
         @Option(help: "Public front door as HOST:PORT; without it, as the stack says.")
         var edge: SocketAddressText?
+        @Option(
+            name: .customLong("edge-tls"),
+            help: "Front door for TLS as HOST:PORT, bound while a site wants TLS; without it, as the stack says.")
+        var edgeTLS: SocketAddressText?
         @Option(help: ArgumentHelp("Loopback address of internal proxy and DNS.", visibility: .hidden))
         var internalHost = "127.53.0.1"
         @Option(
@@ -39,7 +43,7 @@ struct AgentCommand: AsyncParsableCommand {
         func run() async throws {
             let logger = log.makeLogger("agent")
             var options = try AgentOptions.forThisMachine(
-                dataFolder: shared.data, edge: edge, internalHost: internalHost)
+                dataFolder: shared.data, edge: edge, edgeTLS: edgeTLS, internalHost: internalHost)
             if !dnsResolver.isEmpty { options.dnsResolvers = dnsResolver }
             let agent = try await AgentProcess.open(options, logger: logger)
             logger.info(

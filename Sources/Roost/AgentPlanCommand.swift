@@ -12,11 +12,13 @@ extension AgentCommand {
             abstract: "Show what the agent of this machine still has to do.",
             discussion: """
                 Reads what the agent keeps and looks at units, releases, routes and firewall; nothing is changed, and \
-                an agent that runs is not disturbed. Give it the same --data and --edge as the agent.
+                an agent that runs is not disturbed. Give it the same --data, --edge and --edge-tls as the agent.
                 """)
         @OptionGroup var shared: Shared
         @Option(help: "Public front door as HOST:PORT; without it, as the stack says.")
         var edge: SocketAddressText?
+        @Option(name: .customLong("edge-tls"), help: "Front door for TLS as HOST:PORT; without it, as the stack says.")
+        var edgeTLS: SocketAddressText?
         @Option(help: ArgumentHelp("Loopback address of internal proxy and DNS.", visibility: .hidden))
         var internalHost = "127.53.0.1"
         @Flag(help: "Print JSON.")
@@ -24,7 +26,7 @@ extension AgentCommand {
 
         func run() async throws {
             let options = try AgentOptions.forThisMachine(
-                dataFolder: shared.data, edge: edge, internalHost: internalHost)
+                dataFolder: shared.data, edge: edge, edgeTLS: edgeTLS, internalHost: internalHost)
             var logger = Logger(label: "plan")
             logger.logLevel = .critical
             let process = try await AgentProcess.open(options, logger: logger)

@@ -1,5 +1,6 @@
 import AgentProtocol
 import AsyncHTTPClient
+import Certificates
 import Edge
 import Glibc
 import Host
@@ -15,6 +16,7 @@ struct AgentProcess: Sendable {
     let host: Host
     let identity: AgentIdentity
     let client: HTTPClient
+    let transports = HTTPACMETransports()
     let logger: Logger
 
     /// - Throws: `not_found` when this machine has not joined a hub.
@@ -50,32 +52,43 @@ struct AgentProcess: Sendable {
 
     /// Runs until cancelled. Applications and edge go on.
     func run() async throws {
-        let agent = Agent(
-            options: options, identity: identity, host: host,
-            link: HTTPHubLink(client: client, base: identity.hubUrl), logger: logger)
         do {
-            try await agent.run()
+            try await agent(host).run()
         } catch {
-            try await client.shutdown()
+            try await shutDown()
             throw error
         }
+        try await shutDown()
+    }
+
+    private func shutDown() async throws {
         try await client.shutdown()
+        try await transports.shutdown()
+    }
+
+    private func agent(_ host: Host) -> Agent {
+        // A program that the operator has put there; see docs/edge.md.
+        let hook = "\(options.dataFolder)/dns-hook"
+        let dns =
+            access(hook, X_OK) == 0 ? CommandDNSChallenges(argv: [hook], commands: LiveCommands()) : nil
+        return Agent(
+            options: options, identity: identity, host: host,
+            link: HTTPHubLink(client: client, base: identity.hubUrl),
+            authorities: AuthorityAccess(transports: transports, dns: dns), logger: logger)
     }
 
     /// What the agent still has to do; changes nothing.
     func plan() async throws -> AgentPlan {
         var host = host
         host.effects = LookOnlyGate()
-        let agent = Agent(
-            options: options, identity: identity, host: host,
-            link: HTTPHubLink(client: client, base: identity.hubUrl), logger: logger)
+        let agent = agent(host)
         let outcome: Result<AgentPlan, any Error>
         do {
             outcome = .success(try await agent.plan())
         } catch {
             outcome = .failure(error)
         }
-        try await client.shutdown()
+        try await shutDown()
         return try outcome.get()
     }
 
@@ -96,12 +109,13 @@ struct AgentProcess: Sendable {
 extension AgentOptions {
     /// Options with what this machine allows: low ports need root.
     static func forThisMachine(
-        dataFolder: String, edge: SocketAddressText?, internalHost: String
+        dataFolder: String, edge: SocketAddressText?, edgeTLS: SocketAddressText? = nil, internalHost: String
     ) throws -> AgentOptions {
         let isRoot = geteuid() == 0
         return AgentOptions(
             dataFolder: dataFolder, program: try FilePaths.ownProgram(), edgeAddress: edge?.description,
-            internalHost: internalHost, internalPort: isRoot ? 80 : 8053, dnsPort: isRoot ? 53 : 8054,
+            edgeTLSAddress: edgeTLS?.description, internalHost: internalHost, internalPort: isRoot ? 80 : 8053,
+            dnsPort: isRoot ? 53 : 8054,
             agentVersion: Roost.version)
     }
 }

@@ -71,6 +71,10 @@ struct UpCommand: AsyncParsableCommand {
     var listen = SocketAddressText(host: "127.0.0.1", port: 7600)
     @Option(help: "Public front door of the applications, HOST:PORT.")
     var edge = SocketAddressText(host: "127.0.0.1", port: 8080)
+    @Option(
+        name: .customLong("edge-tls"),
+        help: "Front door for TLS, HOST:PORT, bound while a site wants TLS; without it, as the stack says.")
+    var edgeTLS: SocketAddressText?
     @Option(help: ArgumentHelp("Loopback address of internal proxy and DNS.", visibility: .hidden))
     var internalHost = "127.53.0.1"
     @Flag(help: "Add a sample stack of three services out of git repositories that are made for it.")
@@ -87,7 +91,7 @@ struct UpCommand: AsyncParsableCommand {
         let folder = absolutePath(data)
         let hub = try await HubProcess.open(dataFolder: folder, address: listen, logger: logger)
         let options = try AgentOptions.forThisMachine(
-            dataFolder: "\(folder)/agent", edge: edge, internalHost: internalHost)
+            dataFolder: "\(folder)/agent", edge: edge, edgeTLS: edgeTLS, internalHost: internalHost)
         let local = LocalServer(hub: hub, options: options, logger: logger)
         let sample = example ? SampleStack(hub: hub.hub, folder: "\(folder)/example", edge: edge) : nil
         let listen = listen

@@ -1,6 +1,7 @@
 import AgentProtocol
 import Catalog
 import CertificateReading
+import Certificates
 public import Host
 public import HubCore
 import HubStore
@@ -177,7 +178,7 @@ public final class World: Sendable {
             options: AgentOptions(
                 dataFolder: "/roost", program: "/usr/bin/roost", edgeAddress: nil, agentVersion: "1"),
             identity: identity, host: host, link: SimulatedLink(network: network, machine: machine.name),
-            logger: Self.silent)
+            authorities: AuthorityAccess(transports: NoAuthority()), logger: Self.silent)
     }
 
     /// What `roost agent plan` says on a machine: a second agent looks, beside the one that may run.
@@ -249,6 +250,14 @@ public final class World: Sendable {
     }
 
     private static let silent = Logger(label: "simulation", factory: { _ in SwiftLogNoOpLogHandler() })
+}
+
+/// A network without certificate authorities.
+private struct NoAuthority: ACMETransports, ACMETransport {
+    func transport(rootsPEM: String?) async throws -> any ACMETransport { self }
+    func send(_ url: String, body: [UInt8]?) async throws -> ACMEReply {
+        throw Problem(.unavailable, "The certificate authority cannot be reached.")
+    }
 }
 
 extension SimulatedMachine {

@@ -222,7 +222,8 @@ struct AccessTests {
             table.upstreams.append(
                 EdgeUpstream(id: "judge", name: "judge", endpoints: [EdgeEndpoint(host: "127.0.0.1", port: port)]))
             try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
-                #expect(try await edge.get("/").status == 503)
+                let refusal = try await edge.get("/")
+                #expect(refusal.status == 503 && refusal.text.contains("whether you may see this"))
                 #expect(upstream.requests.isEmpty)
             }
         }

@@ -1,5 +1,6 @@
 """Deploys under load: settings, fixed ports, concurrent ones, instances."""
 
+import http.client
 import threading
 import time
 
@@ -179,3 +180,50 @@ services:
     names = [service["name"] for service in up.hub.items("/services")]
     equal(names, [two], "services after --prune")
     wait_for("the change is live", lambda: up.fetch("/two/plain?name=COLOR").text == "blue", 20)
+
+
+def shares(up, count):
+    """How many of so many requests over kept connections each version answered."""
+    found = {}
+    connection = http.client.HTTPConnection("127.0.0.1", up.edge_port, timeout=20)
+    for _ in range(count):
+        connection.request("GET", "/app")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        equal(answer.status, 200, "an answer")
+        version = text.split("version=")[1].split()[0]
+        found[version] = found.get(version, 0) + 1
+    connection.close()
+    return found
+
+
+@scenario("deploys.canary", quick=True)
+def canary(world):
+    """A canary gets its share of requests; taking it away and promoting it lose none."""
+    up = Up(world)
+    repository = world.repository()
+    service = up.live("app", repository, instances=2)
+    repository.git("checkout", "-q", "-b", "next")
+    commit = repository.commit({"version.txt": "2\n"}, push=False)
+    repository.push("next")
+    name = service["name"]
+    up.cli("service", "canary", name, "--ref", "next", "--percent", "20")
+    wait_for("the canary is asked", lambda: "2" in shares(up, 10), 10)
+    found = shares(up, 1000)
+    expect(150 <= found["2"] <= 250, f"shares at 20 %: {found}")
+    world.note(f"{found['2']} of 1000 requests at 20 %")
+    with Load(f"{up.edge_url}/app", 100, "version=") as load:
+        up.cli("service", "canary", name, "--percent", "60")
+        wait_for("the share grows", lambda: shares(up, 100).get("2", 0) >= 50, 10)
+        up.cli("service", "canary", name, "--abort")
+        wait_for("only the service answers", lambda: shares(up, 50) == {"1": 50}, 10)
+        equal(len(up.hub.items("/services")), 1, "services after the canary was taken away")
+        up.cli("service", "canary", name, "--ref", commit)
+        up.cli("service", "canary", name, "--promote")
+        wait_for("only the new version answers", lambda: shares(up, 50) == {"2": 50}, 10)
+        result = load.end_without_failure()
+    equal(up.hub.service(service["id"])["commit"], commit, "commit of the service")
+    equal(up.hub.items("/canaries"), [], "canaries after the promotion")
+    traffic = wait_for("traffic is told", lambda: up.hub.service(service["id"]).get("traffic"), 20)
+    expect(traffic["requests_per_second"] > 1 and traffic["p50_ms"] <= traffic["p99_ms"], f"traffic: {traffic}")
+    world.note(f"{result['sent']} requests meanwhile")

@@ -17,7 +17,7 @@ extension Hub {
             problem: beat.problem.map { .string(String($0.prefix(500))) })
         let sighting = NodeContacts.Sighting(
             sequence: beat.sequence, time: world.clock.now(), machine: beat.machine,
-            requests: .object(beat.requests.mapValues { .int(Int64($0)) }))
+            requests: .object(beat.requests.mapValues { .int(Int64($0)) }), traffic: beat.traffic ?? [:])
         switch contacts.take(sighting, report, nodeId: nodeId, at: world.clock.monotonic()) {
         case .late: return
         case .known: changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
@@ -116,12 +116,27 @@ extension Hub {
 
     /// A record with what is known better in memory: when a server was heard of, and how its machine did then.
     func current(_ record: ResourceRecord) -> ResourceRecord {
+        if record.kind == "service" { return withTraffic(record) }
         guard record.kind == "node", let sighting = contacts.sighting(record.id) else { return record }
         var record = record
         guard sighting.sequence > record.state["heartbeat_sequence"]?.intValue ?? 0 else { return record }
         Self.note(sighting, in: &record)
         return record
     }
+
+    private func withTraffic(_ service: ResourceRecord) -> ResourceRecord {
+        guard let traffic = traffic(service.id) else { return service }
+        var service = service
+        service.state["traffic"] = .object(
+            [
+                "requests_per_second": traffic.requestsPerSecond, "errors_per_second": traffic.errorsPerSecond,
+                "p50_ms": traffic.p50Ms, "p95_ms": traffic.p95Ms, "p99_ms": traffic.p99Ms,
+            ].compactMapValues { $0.map { .double($0) } })
+        return service
+    }
+
+    /// What the edges of all servers did for a service in the last minute; nil when none of them says.
+    public func traffic(_ serviceId: String) -> TrafficReport? { contacts.traffic(serviceId) }
 
     /// Marks servers that missed three heartbeats. Those that other hubs hear of, and all when this one starts, get a
     /// minute more, since that is how late the store may know of a heartbeat.

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Host
 import Model
 import Synchronization
@@ -30,6 +31,8 @@ final class NodeContacts: Sendable {
         var machine: JSONValue
         /// Requests that its edge answered, by service id.
         var requests: JSONValue
+        /// What its edge did lately, by service id. Never stored: it is old when it is read again.
+        var traffic: [String: TrafficReport] = [:]
     }
 
     enum Verdict {
@@ -58,6 +61,8 @@ final class NodeContacts: Sendable {
 
     private struct State {
         var contacts: [String: Contact] = [:]
+        /// Servers whose edges said something of a service, by its id.
+        var serving: [String: Set<String>] = [:]
         var listedAt: Duration?
     }
 
@@ -71,12 +76,17 @@ final class NodeContacts: Sendable {
     /// each further heartbeat of the server is news as well, and the store decides which is the later.
     func take(_ sighting: Sighting, _ report: Report, nodeId: String, at now: Duration) -> Verdict {
         state.withLock { state in
+            for id in sighting.traffic.keys { state.serving[id, default: []].insert(nodeId) }
             guard var contact = state.contacts[nodeId] else {
                 state.contacts[nodeId] = Contact(
                     stackId: "", heardAt: now, sighting: sighting, sequence: sighting.sequence)
                 return .news
             }
             guard sighting.sequence > contact.sequence else { return .late }
+            for id in (contact.sighting?.traffic ?? [:]).keys where sighting.traffic[id] == nil {
+                state.serving[id]?.remove(nodeId)
+                if state.serving[id]?.isEmpty == true { state.serving[id] = nil }
+            }
             contact.sighting = sighting
             contact.sequence = sighting.sequence
             contact.heardAt = now
@@ -183,6 +193,25 @@ final class NodeContacts: Sendable {
     func unmarkSilent(_ nodeId: String) { state.withLock { $0.contacts[nodeId]?.isSilent = false } }
 
     func forget(_ nodeId: String) { _ = state.withLock { $0.contacts.removeValue(forKey: nodeId) } }
+
+    /// What the edges of all servers did lately for a service; nil when none of them says.
+    func traffic(_ serviceId: String) -> TrafficReport? {
+        let all = state.withLock { state in
+            (state.serving[serviceId] ?? []).compactMap { nodeId -> TrafficReport? in
+                guard let contact = state.contacts[nodeId], !contact.isSilent else { return nil }
+                return contact.sighting?.traffic[serviceId]
+            }
+        }
+        guard var sum = all.first else { return nil }
+        for report in all.dropFirst() {
+            sum.requestsPerSecond += report.requestsPerSecond
+            sum.errorsPerSecond += report.errorsPerSecond
+            sum.p50Ms = [sum.p50Ms, report.p50Ms].compactMap { $0 }.max()
+            sum.p95Ms = [sum.p95Ms, report.p95Ms].compactMap { $0 }.max()
+            sum.p99Ms = [sum.p99Ms, report.p99Ms].compactMap { $0 }.max()
+        }
+        return sum
+    }
 
     /// The last heartbeat in the life of this hub.
     func sighting(_ nodeId: String) -> Sighting? { state.withLock { $0.contacts[nodeId]?.sighting } }

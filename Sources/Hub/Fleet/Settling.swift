@@ -38,6 +38,10 @@ enum Settling {
             }
         }
         for site in try transaction.all("site", parentId: stackId) { try SiteSettling.settle(site, nodes, transaction) }
+        // After all services: a canary goes once the service that it was tried for serves its commit.
+        for service in try transaction.all("service", parentId: stackId) where service.state["canary_id"] != nil {
+            try Canaries.follow(service, transaction)
+        }
         let version = stack.state["version"]?.intValue ?? 0
         try put(stack, transaction) { stack in
             let late = nodes.filter { $0.generation < version }

@@ -2,6 +2,7 @@ public import AsyncHTTPClient
 import Model
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// What an authority answered.
 public struct ACMEReply: Sendable {
@@ -70,5 +71,45 @@ public struct HTTPACMETransport: ACMETransport {
                 .unavailable, "The certificate authority cannot be reached.",
                 hint: "The server must be able to open connections to it.", context: "\(url): \(error)")
         }
+    }
+}
+
+/// Opens ways to certificate authorities.
+public protocol ACMETransports: Sendable {
+    /// - Parameter rootsPEM: roots that the authority's own TLS may be checked against, beside the system's.
+    /// - Throws: `invalid` for roots that cannot be read.
+    func transport(rootsPEM: String?) async throws -> any ACMETransport
+}
+
+/// Over HTTPS, to one authority at a time.
+public actor HTTPACMETransports: ACMETransports {
+    private var client: HTTPClient?
+
+    public init() {}
+
+    public func transport(rootsPEM: String?) async throws -> any ACMETransport {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = .seconds(10)
+        var tls = TLSConfiguration.makeClientConfiguration()
+        if let rootsPEM {
+            do {
+                tls.additionalTrustRoots = [.certificates(try NIOSSLCertificate.fromPEMBytes(Array(rootsPEM.utf8)))]
+            } catch {
+                throw Problem(.invalid, "The roots of the certificate authority cannot be read.")
+            }
+        }
+        configuration.tlsConfiguration = tls
+        let former = client
+        let next = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        client = next
+        try await former?.shutdown()
+        return HTTPACMETransport(client: next)
+    }
+
+    /// Closes what is open.
+    public func shutdown() async throws {
+        let last = client
+        client = nil
+        try await last?.shutdown()
     }
 }

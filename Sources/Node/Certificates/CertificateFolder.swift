@@ -12,7 +12,12 @@ struct CertificateFolder {
 
     /// The same names from the same kind of source are the same certificate.
     static func id(_ wanted: WantedCertificate) -> String {
-        let kind = if case .acme = wanted.source { "acme" } else { "upload" }
+        let kind =
+            switch wanted.source {
+            case .acme: "acme"
+            case .upload: "upload"
+            case .selfSigned: "self-signed"
+            }
         return SHA256.hash(data: Array("\(kind) \(wanted.names.joined(separator: " "))".utf8)).prefix(16).hexadecimal
     }
 

@@ -1,3 +1,4 @@
+import CertificateEncoding
 import Crypto
 public import Host
 public import Logging
@@ -31,15 +32,16 @@ public actor CertificateKeeper {
 
     private let folder: CertificateFolder
     private let host: CertificateHost
-    private let authority: CertificateAuthority?
+    private var authority: CertificateAuthority?
     private let challengeFolder: String
     private let logger: Logger
     private var client: ACMEClient?
     private var wanted: [String: WantedCertificate] = [:]
     private var records: [String: CertificateRecord] = [:]
+    /// No longer wanted as they are, but they serve names that have no certificate yet.
+    private var standIns: [String: CertificateRecord] = [:]
     private var busy: Set<String> = []
-    private var sleeper: Task<Void, Never>?
-    private var isWoken = false
+    private let woken = Signal()
 
     /// - Parameters:
     ///   - folder: of the certificates; made when it is missing.
@@ -58,10 +60,33 @@ public actor CertificateKeeper {
 
     // MARK: what is wanted
 
-    /// Replaces what is wanted. Names that are no longer in it are forgotten, with their keys; what is new is there
-    /// after the next ``step()``.
+    /// Replaces where certificates are ordered; nil orders nothing.
+    public func use(_ authority: CertificateAuthority?) {
+        self.authority = authority
+        client = nil
+        woken.notify()
+    }
+
+    /// Replaces what is wanted; what is new is there after the next ``step()``.
+    /// - Parameter forgetting: whether names that are no longer wanted are forgotten at once, with their keys.
     /// - Throws: `storage_failed`; `invalid` for a name that is none.
-    public func want(_ certificates: [WantedCertificate]) async throws {
+    public func want(_ certificates: [WantedCertificate], forgetting: Bool = true) async throws {
+        try await load(certificates)
+        if forgetting { try await forgetUnwanted() }
+        for (id, certificate) in wanted {
+            if case .upload(let chain, let key) = certificate.source { try await keep(id, chain, key) }
+        }
+        woken.notify()
+    }
+
+    /// What there is for these names; changes nothing but what ``report()`` tells of.
+    /// - Throws: as ``want(_:forgetting:)``.
+    public func look(_ certificates: [WantedCertificate]) async throws -> CertificateReport {
+        try await load(certificates)
+        return report()
+    }
+
+    private func load(_ certificates: [WantedCertificate]) async throws {
         var next: [String: WantedCertificate] = [:]
         for certificate in certificates where !certificate.names.isEmpty {
             for name in certificate.names {
@@ -76,13 +101,35 @@ public actor CertificateKeeper {
             records[id] = try await folder.record(id) ?? CertificateRecord(names: certificate.names)
         }
         wanted = next
-        for id in try await folder.ids() where wanted[id] == nil && !busy.contains(id) { try await folder.forget(id) }
         records = records.filter { wanted[$0.key] != nil || busy.contains($0.key) }
-        for (id, certificate) in next {
-            if case .upload(let chain, let key) = certificate.source { try await keep(id, chain, key) }
+        standIns = [:]
+        for id in try await folder.ids() where wanted[id] == nil {
+            guard let record = try await folder.record(id), isStandIn(record) else { continue }
+            standIns[id] = record
         }
-        isWoken = true
-        sleeper?.cancel()
+    }
+
+    /// Whether a certificate has names for which one is wanted that is not there yet.
+    private func isStandIn(_ record: CertificateRecord) -> Bool {
+        guard let current = record.current, current.notAfter > host.clock.now() else { return false }
+        return wanted.contains { id, certificate in
+            records[id]?.current == nil && !Set(certificate.names).isDisjoint(with: record.names)
+        }
+    }
+
+    /// Removes whatever is kept of names that are no longer wanted. For the time when no table shows them any more.
+    /// - Throws: `storage_failed`.
+    public func forgetUnwanted() async throws {
+        standIns = standIns.filter { isStandIn($0.value) }
+        for id in try await folder.ids() where wanted[id] == nil && standIns[id] == nil && !busy.contains(id) {
+            try await folder.forget(id)
+        }
+        // Of attempts that a power cut ended: each file belongs to an order, and there is none.
+        guard busy.isEmpty, records.values.allSatisfy({ $0.order == nil }) else { return }
+        for token in try await host.files.list(challengeFolder) {
+            let path = "\(challengeFolder)/\(token)"
+            try await host.effect("certificate-challenge.forget") { try await host.files.remove(path) }
+        }
     }
 
     /// What there is, and how it stands.
@@ -90,14 +137,33 @@ public actor CertificateKeeper {
         let now = host.clock.now()
         let sorted = wanted.sorted { $0.value.names.lexicographicallyPrecedes($1.value.names) }
         return CertificateReport(
-            entries: sorted.compactMap { id, certificate in
-                records[id]?.current.map {
-                    EdgeCertificate(
-                        names: certificate.names, certificatePath: folder.certificatePath(id, $0.file),
-                        keyPath: folder.keyPath(id, $0.file))
-                }
-            },
-            statuses: sorted.compactMap { id, _ in records[id].map { CertificateSchedule.status($0, now: now) } })
+            // The edge shows the first of those for a name.
+            entries: sorted.compactMap { id, _ in records[id].flatMap { entry(id, $0) } }
+                + standIns.filter { isStandIn($0.value) }.sorted { $0.key < $1.key }.compactMap {
+                    entry($0.key, $0.value)
+                },
+            statuses: sorted.compactMap { id, certificate in
+                records[id].map { status($0, of: certificate, now) }
+            })
+    }
+
+    private func entry(_ id: String, _ record: CertificateRecord) -> EdgeCertificate? {
+        record.current.map {
+            EdgeCertificate(
+                names: record.names, certificatePath: folder.certificatePath(id, $0.file),
+                keyPath: folder.keyPath(id, $0.file))
+        }
+    }
+
+    private func status(
+        _ record: CertificateRecord, of certificate: WantedCertificate, _ now: Timestamp
+    ) -> CertificateStatus {
+        var status = CertificateSchedule.status(record, now: now)
+        if case .acme = certificate.source, authority == nil, status.state != .active {
+            status.state = .failed
+            status.message = "No certificate authority is set."
+        }
+        return status
     }
 
     // MARK: the work
@@ -121,26 +187,8 @@ public actor CertificateKeeper {
                     pause = min(pause, .seconds(60))
                 }
             }
-            await wait(pause)
+            await woken.wait(atMost: pause, host.clock)
         }
-    }
-
-    private func wait(_ pause: Duration) async {
-        guard !isWoken else {
-            isWoken = false
-            return
-        }
-        let clock = host.clock
-        // The sleep ends early only when it is cancelled, to wake us.
-        let sleep = Task<Void, Never> { try? await clock.sleep(for: pause) }
-        sleeper = sleep
-        await withTaskCancellationHandler {
-            await sleep.value
-        } onCancel: {
-            sleep.cancel()
-        }
-        sleeper = nil
-        isWoken = false
     }
 
     /// Does what is due now, a few orders at a time.
@@ -148,10 +196,12 @@ public actor CertificateKeeper {
     public func step() async -> Timestamp {
         let now = host.clock.now()
         var due: [String] = []
-        for (id, certificate) in wanted where !busy.contains(id) {
-            guard case .acme = certificate.source, let record = records[id] else { continue }
-            if case .wait = CertificateSchedule.step(record, now: now) { continue }
-            due.append(id)
+        adoptAuthority(now)
+        for id in wanted.keys where !busy.contains(id) {
+            switch nextStep(id, now) {
+            case nil, .wait: continue
+            case .begin, .resume: due.append(id)
+            }
         }
         busy.formUnion(due)
         await withTaskGroup(of: Void.self) { group in
@@ -162,22 +212,42 @@ public actor CertificateKeeper {
         }
         let after = host.clock.now()
         return wanted.keys.compactMap { id -> Timestamp? in
-            guard case .acme = wanted[id]?.source, let record = records[id] else { return nil }
-            if case .wait(let until) = CertificateSchedule.step(record, now: after) { return until }
-            return after
+            switch nextStep(id, after) {
+            case nil: nil
+            case .wait(let until): until
+            case .begin, .resume: after
+            }
         }.min() ?? after.advanced(by: .seconds(86_400))
+    }
+
+    /// Nil where there is never anything to do.
+    private func nextStep(_ id: String, _ now: Timestamp) -> CertificateSchedule.Step? {
+        guard let source = wanted[id]?.source, let record = records[id] else { return nil }
+        switch source {
+        case .upload: return nil
+        case .acme where authority == nil: return nil
+        case .acme, .selfSigned: return CertificateSchedule.step(record, now: now)
+        }
+    }
+
+    private func adoptAuthority(_ now: Timestamp) {
+        guard let directory = authority?.directoryURL else { return }
+        for (id, certificate) in wanted where !busy.contains(id) {
+            guard case .acme = certificate.source, let record = records[id] else { continue }
+            records[id] = CertificateSchedule.adopted(record, directory: directory, now: now)
+        }
     }
 
     private func work(_ id: String) async {
         do {
-            try await order(id)
+            if case .selfSigned = wanted[id]?.source { try await make(id) } else { try await order(id) }
         } catch is CancellationError {
             // What was begun is on disk and is taken up again.
         } catch {
             await note(error, id)
         }
         busy.remove(id)
-        guard wanted[id] == nil else { return }
+        guard wanted[id] == nil, standIns[id] == nil else { return }
         records[id] = nil
         do {
             try await folder.forget(id)
@@ -263,6 +333,23 @@ public actor CertificateKeeper {
         }
         try await client.register(contacts: authority.contacts)
         return client
+    }
+
+    // MARK: certificates of our own
+
+    private func make(_ id: String) async throws {
+        guard var record = records[id] else { return }
+        let now = host.clock.now()
+        let file = "\(now.millisecondsSinceEpoch)-\(host.random.hex(4))"
+        let key = P256.Signing.PrivateKey()
+        let end = now.advanced(by: .seconds(365 * 86_400))
+        let der = try SelfSignedCertificate.der(
+            names: record.names, addresses: [], key: key, from: now.advanced(by: .seconds(-3600)), to: end)
+        try await folder.writeKey(key.pemRepresentation + "\n", id, file)
+        try await folder.writeChain(Array(PEM.encode("CERTIFICATE", der).utf8), id, file)
+        record = CertificateSchedule.made(record, file: file, notAfter: end)
+        try await set(record, id)
+        try await folder.tidy(id, keeping: record)
     }
 
     // MARK: uploads

@@ -27,6 +27,8 @@ struct CertificateRecord: Codable, Sendable, Equatable {
     var lastError: String?
     /// No attempt before then.
     var nextTry: Timestamp?
+    /// Directory of the authority that all of this is about; nil before it is known.
+    var directory: String?
 
     init(names: [String]) { self.names = names }
 }
@@ -61,6 +63,29 @@ enum CertificateSchedule {
         return .begin
     }
 
+    /// At another authority than before, what was begun, put off and refused counts for nothing, and what was issued is
+    /// replaced; it serves until then.
+    static func adopted(_ record: CertificateRecord, directory: String, now: Timestamp) -> CertificateRecord {
+        guard record.directory != directory else { return record }
+        var next = record
+        next.directory = directory
+        guard record.directory != nil else { return next }
+        next.order = nil
+        next.failures = 0
+        next.lastError = nil
+        next.nextTry = nil
+        next.current?.renewAt = now
+        return next
+    }
+
+    /// A certificate that was made here.
+    static func made(_ record: CertificateRecord, file: String, notAfter: Timestamp) -> CertificateRecord {
+        var next = CertificateRecord(names: record.names)
+        next.current = CertificateRecord.Kept(
+            file: file, notAfter: notAfter, renewAt: notAfter.advanced(by: .seconds(-30 * 86_400)))
+        return next
+    }
+
     /// Noted before an order is sent. Whatever cuts the attempt short, the next one waits: a program that dies over and
     /// over must not order over and over.
     static func begun(
@@ -85,6 +110,7 @@ enum CertificateSchedule {
     ) -> CertificateRecord {
         guard let order = record.order else { return record }
         var next = CertificateRecord(names: record.names)
+        next.directory = record.directory
         next.current = CertificateRecord.Kept(
             file: order.file, notAfter: notAfter, renewAt: renewal(notBefore, notAfter, jitter))
         return next

@@ -8,6 +8,8 @@ public struct WantedCertificate: Sendable, Equatable {
         case acme
         /// Given by its owner, both in PEM form.
         case upload(certificatePEM: String, keyPEM: String)
+        /// Made here, and trusted by nobody who was not told to.
+        case selfSigned
     }
 
     /// Host names, `*.suffix` among them; their order says nothing.

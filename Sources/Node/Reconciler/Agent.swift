@@ -1,4 +1,5 @@
 import AgentProtocol
+import Certificates
 public import Host
 public import Logging
 import Model
@@ -17,9 +18,11 @@ public final class Agent: Sendable {
     let edge: EdgeDirector
     let shipper: LogShipper
     let firewall: FirewallDirector
+    let sites: SiteDirector
     let changed = Signal()
     private let documentChanged = Signal()
     let firewallChanged = Signal()
+    let sitesChanged = Signal()
     let logger: Logger
     let traffic = TrafficWatch()
     let parts: WorkerParts
@@ -33,7 +36,10 @@ public final class Agent: Sendable {
     /// The one whose trouble was told.
     let toldEdge = Mutex<EdgeUnit?>(nil)
 
-    public init(options: AgentOptions, identity: AgentIdentity, host: Host, link: any HubLink, logger: Logger) {
+    public init(
+        options: AgentOptions, identity: AgentIdentity, host: Host, link: any HubLink, authorities: AuthorityAccess,
+        logger: Logger
+    ) {
         self.host = host
         self.options = options
         self.identity = identity
@@ -45,6 +51,7 @@ public final class Agent: Sendable {
         edge = EdgeDirector(host: host, suffix: "svc.internal", logFolder: paths.unitLog("edge"))
         shipper = LogShipper(host: host, hub: hub, logFolder: paths.logs, memory: paths.logPositions)
         firewall = FirewallDirector(host: host, path: paths.firewall, logger: logger)
+        sites = SiteDirector(host: host, paths: paths, edge: edge, access: authorities, logger: logger)
         parts = WorkerParts(
             host: host, paths: paths, edge: edge, outbox: outbox,
             uploads: UploadFetch(host: host, hub: hub, folder: paths.uploads), units: UnitWatch(host: host),
@@ -63,12 +70,15 @@ public final class Agent: Sendable {
         let memories = try await loadMemories()
         if options.edgeAddress != nil || memories.contains(where: { $0.serving != nil }) { try await startEdge() }
         for memory in memories { await noteEdge(memory) }
+        await noteSites()
         let heartbeats = try await HeartbeatSequence.begin(host: host, path: paths.epoch)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.supervise(memories) }
             group.addTask { await self.healEdge() }
             group.addTask { await self.watchTraffic() }
             group.addTask { await self.watchFirewall() }
+            group.addTask { await self.keepSites() }
+            group.addTask { await self.keepCertificates() }
             group.addTask { await self.poll() }
             group.addTask { await self.beat(heartbeats) }
             group.addTask { await self.deliverEvents() }
@@ -143,12 +153,14 @@ public final class Agent: Sendable {
     /// Listeners and names follow the document. An edge that cannot be set up is tried again with the next look; names
     /// that cannot be made to resolve (not root) are said once, and the rest goes on.
     private func refreshEdgeAndNames(_ document: DesiredState) async {
-        let wish = NodeWish(proxy: document.proxy, suffix: document.dns.suffix, names: document.peers)
+        let wish = NodeWish(
+            front: edgeListeners(document).addresses, suffix: document.dns.suffix, names: document.peers)
         do {
             // Also when only the edge is gone, e.g. because its shim was killed.
             let isThere = try await parts.units.all()[edgeUnit.withLock { $0.id }] != nil
             guard !isThere || applied.withLock({ $0 != wish }) else { return }
             try await startEdge()
+            sitesChanged.notify()
         } catch {
             return logger.warning("the edge could not be set up", metadata: ["error": "\(error)"])
         }
@@ -196,12 +208,14 @@ public final class Agent: Sendable {
     func redistribute() {
         documentChanged.notify()
         firewallChanged.notify()
+        sitesChanged.notify()
     }
 }
 
 /// What a document asks of the machine as a whole.
 private struct NodeWish: Equatable {
-    var proxy: DesiredProxy
+    /// Addresses that the edge listens on.
+    var front: [String]
     var suffix: String
     var names: [String]
 }

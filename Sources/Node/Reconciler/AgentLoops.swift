@@ -81,7 +81,8 @@ extension Agent {
                     generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
                     converged: isConverged(document), services: reports, machine: machine,
                     eventsPending: await outbox.pending, requests: await edge.requests,
-                    security: try await securityReport(), problem: hindrance.withLock { $0 })
+                    security: try await securityReport(), problem: hindrance.withLock { $0 },
+                    sites: await sites.reports, traffic: await edge.traffic)
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)
@@ -148,11 +149,23 @@ extension Agent {
         options.edgeAddress ?? "\(document?.proxy.bind ?? "0.0.0.0"):\(document?.proxy.port ?? 80)"
     }
 
+    /// Nil while no site of the document wants TLS: nothing listens unasked.
+    private func tlsDoor(_ document: DesiredState?) -> String? {
+        guard document?.sites?.contains(where: { $0.tls.mode != .off }) == true else { return nil }
+        if let address = options.edgeTLSAddress { return address }
+        guard let port = document?.proxy.tlsPort else { return nil }
+        // Beside the front door in clear text.
+        let front = frontDoor(document)
+        return front.lastIndex(of: ":").map { "\(front[..<$0]):\(port)" }
+    }
+
     func edgeListeners(_ document: DesiredState?) -> EdgeListeners {
         EdgeListeners(
-            publicAddress: frontDoor(document), internalAddress: "\(options.internalHost):\(options.internalPort)",
+            publicAddress: frontDoor(document), tlsAddress: tlsDoor(document),
+            internalAddress: "\(options.internalHost):\(options.internalPort)",
             dnsAddress: "\(options.internalHost):\(options.dnsPort)", controlSocket: paths.edgeSocket,
-            tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"), dnsResolvers: options.dnsResolvers,
+            tablePath: paths.edgeTable, logFolder: paths.unitLog("edge.access"), challengeFolder: paths.challenges,
+            dnsResolvers: options.dnsResolvers,
             program: options.agentVersion)
     }
 
@@ -222,6 +235,11 @@ extension Agent {
         }
         if isNews { await tell("config", "The edge could not be changed and serves as before: \(reason)") }
     }
+}
+
+extension EdgeListeners {
+    /// Where strangers reach it.
+    var addresses: [String] { [publicAddress, tlsAddress].compactMap { $0 } }
 }
 
 /// Numbers heartbeats so that a later agent's are always greater, with one write per start.

@@ -6,6 +6,8 @@ public struct AgentOptions: Sendable, Equatable {
     public var program: String
     /// Front door, `host:port`; nil: as the stack says.
     public var edgeAddress: String?
+    /// Front door for TLS, `host:port`; nil: as the stack says. Bound only while a site wants TLS.
+    public var edgeTLSAddress: String?
     /// Internal proxy, loopback only.
     public var internalHost: String
     public var internalPort: Int
@@ -15,12 +17,14 @@ public struct AgentOptions: Sendable, Equatable {
     public var agentVersion: String
 
     public init(
-        dataFolder: String, program: String, edgeAddress: String?, internalHost: String = "127.53.0.1",
+        dataFolder: String, program: String, edgeAddress: String?, edgeTLSAddress: String? = nil,
+        internalHost: String = "127.53.0.1",
         internalPort: Int = 80, dnsPort: Int = 53, dnsResolvers: [String]? = nil, agentVersion: String
     ) {
         self.dataFolder = dataFolder
         self.program = program
         self.edgeAddress = edgeAddress
+        self.edgeTLSAddress = edgeTLSAddress
         self.internalHost = internalHost
         self.internalPort = internalPort
         self.dnsPort = dnsPort

@@ -15,6 +15,10 @@ public struct AgentPaths: Sendable, Equatable {
     func edgeConfiguration(_ unit: EdgeUnit) -> String { "\(root)/edge/\(unit.id).json" }
     public var edgeSocket: String { "\(root)/edge/control.sock" }
     public var edgeTable: String { "\(root)/edge/table.json" }
+    /// Certificates with their keys, and the orders under way; mode 0700.
+    public var certificates: String { "\(root)/certificates" }
+    /// Answers to the certificate authority's questions; mode 0700.
+    public var challenges: String { "\(root)/challenges" }
     /// The firewall rules that were put in force last.
     var firewall: String { "\(root)/firewall.json" }
     public var logs: String { "\(root)/logs" }

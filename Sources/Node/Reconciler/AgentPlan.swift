@@ -7,7 +7,7 @@ public import Model
 public struct AgentPlan: Codable, Sendable, Equatable {
     /// What is left of one service, or of the machine itself.
     public struct Part: Codable, Sendable, Equatable {
-        /// A service's name, `edge` or `firewall`.
+        /// A service's name, a site's domain, `edge` or `firewall`.
         public var name: String
         public var steps: [String]
     }
@@ -51,6 +51,10 @@ extension Agent {
             let steps = try await steps(of: memory, document)
             if !steps.isEmpty { plan.parts.append(.init(name: memory.name, steps: steps)) }
         }
+        if let document {
+            try await sites.note(document, tlsAddress: edgeListeners(document).tlsAddress)
+            plan.parts += await sites.steps(document).map { .init(name: $0.domain, steps: $0.steps) }
+        }
         let edgeSteps = try await edgeSteps(document)
         if !edgeSteps.isEmpty { plan.parts.append(.init(name: "edge", steps: edgeSteps)) }
         if let document {
@@ -78,7 +82,7 @@ extension Agent {
         var steps: [String] = []
         let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
         let listeners = edgeListeners(document, after: before)
-        if before != listeners { steps.append("listen on \(listeners.publicAddress)") }
+        if before != listeners { steps.append("listen on \(listeners.addresses.joined(separator: " and "))") }
         let unit = EdgeUnit(generation: listeners.generation ?? 1)
         guard try await parts.units.all()[unit.id] != nil else { return steps + ["start"] }
         let table = await edge.table

@@ -25,10 +25,9 @@ extension Agent {
 
     func firewallRules(_ document: DesiredState) async throws -> FirewallRules {
         let listeners = edgeListeners(document)
-        let addresses = [listeners.publicAddress, listeners.tlsAddress].compactMap { $0 }
         return try FirewallRules(
             document, sshPorts: try await host.firewall.sshPorts(),
-            publicPorts: addresses.compactMap(FirewallRules.reachablePort), hubUrl: identity.hubUrl)
+            publicPorts: listeners.addresses.compactMap(FirewallRules.reachablePort), hubUrl: identity.hubUrl)
     }
 
     func watchFirewall() async {

@@ -7,9 +7,12 @@ struct EdgeContribution: Sendable, Equatable {
     var name: String
     var upstream: EdgeUpstream
     var routes: [EdgeRoute]
+    /// The service whose requests it gets a share of, and the share in percent.
+    var canaryOf: String?
+    var canaryPercent = 0
 }
 
-/// Owns the edge's table: puts the wishes of all services together and applies the whole.
+/// Owns the edge's table: puts the wishes of all services and sites together and applies the whole.
 actor EdgeDirector {
     private let host: Host
     /// The edge's own unit, and its log.
@@ -17,11 +20,25 @@ actor EdgeDirector {
     private var logFolder: String
     private let gate = SerialGate()
     private var contributions: [String: EdgeContribution] = [:]
+    private var sites = SiteParts()
+    /// Sites that the edge did not take, as they were, and why.
+    private var refused: [String: (part: SitePart, problem: Problem)] = [:]
     private var suffix: String
     private var applied: EdgeTable?
     private var appliedHash = ""
+    /// What the edge said of itself last.
+    private(set) var status = EdgeStatus()
     /// Requests answered per service, as the edge last said.
-    private(set) var requests: [String: Int] = [:]
+    var requests: [String: Int] { status.requestsTotal }
+
+    /// What the services did in the last minute, as the edge last said.
+    var traffic: [String: TrafficReport] {
+        status.upstreams.mapValues {
+            TrafficReport(
+                requestsPerSecond: $0.requestsPerSecond, errorsPerSecond: $0.errorsPerSecond, p50Ms: $0.p50Milliseconds,
+                p95Ms: $0.p95Milliseconds, p99Ms: $0.p99Milliseconds)
+        }
+    }
 
     init(host: Host, suffix: String, logFolder: String) {
         self.host = host
@@ -39,11 +56,26 @@ actor EdgeDirector {
     /// Notes a wish without applying it; for the start, when one table must hold all services at once.
     func note(_ contribution: EdgeContribution, for service: String) { contributions[service] = contribution }
 
+    /// As ``note(_:for:)``, of all sites.
+    func note(_ sites: SiteParts) { self.sites = sites }
+
     /// Notes a wish and returns when the edge serves by it.
     func set(_ contribution: EdgeContribution?, for service: String) async throws {
         contributions[service] = contribution
         try await apply()
     }
+
+    /// As ``set(_:for:)``, of all sites. One that the edge does not take is left out, so that it keeps no other from
+    /// being served; see ``refusal(_:)``.
+    func set(_ sites: SiteParts) async throws {
+        self.sites = sites
+        let now = Dictionary(sites.sites.map { ($0.siteId, $0) }, uniquingKeysWith: { $1 })
+        refused = refused.filter { now[$0.key] == $0.value.part }
+        try await apply()
+    }
+
+    /// Why the edge did not take a site as it is now.
+    func refusal(_ siteId: String) -> Problem? { refused[siteId]?.problem }
 
     /// Brings the edge to the current table; does nothing when it is in force.
     func apply() async throws {
@@ -53,26 +85,57 @@ actor EdgeDirector {
     /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
     func heal() async throws {
         guard applied != nil else { return }
-        let status = try await host.edge.status()
-        requests = status.requestsTotal
+        status = try await host.edge.status()
         guard status.tableHash != appliedHash else { return }
         applied = nil
         try await apply()
     }
 
+    /// Whether the edge serves by another table than it should.
+    /// - Throws: `unavailable` when it does not answer.
+    func isServingOther() async throws -> Bool {
+        let status = try await host.edge.status()
+        return try !status.tableHash.isEmpty
+            && status.tableHash != sha256Hex(WireCoding.encode(table).canonicalBytes)
+    }
+
     private func applyOnce() async throws {
-        let table = self.table
-        guard table != applied else { return }
-        let host = host
-        let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
-        do {
-            try await host.effect("edge.apply") { try await host.edge.apply(table) }
-        } catch let problem as Problem where problem.code == .unavailable {
-            guard let reason = await endReason() else { throw problem }
-            throw Problem(.unavailable, "\(problem.message) \(reason)", hint: problem.hint, context: problem.context)
+        while true {
+            let table = self.table
+            guard table != applied else { return }
+            let host = host
+            let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
+            do {
+                try await host.effect("edge.apply") { try await host.edge.apply(table) }
+            } catch let problem as Problem where problem.code == .unavailable {
+                guard let reason = await endReason() else { throw problem }
+                throw Problem(
+                    .unavailable, "\(problem.message) \(reason)", hint: problem.hint, context: problem.context)
+            } catch let problem as Problem where problem.code == .invalid {
+                guard refuse(problem, table) else { throw problem }
+                continue
+            }
+            applied = table
+            appliedHash = hash
+            return
         }
-        applied = table
-        appliedHash = hash
+    }
+
+    /// Leaves the site out that the edge complains of.
+    /// - Returns: false when it is none of them.
+    private func refuse(_ problem: Problem, _ table: EdgeTable) -> Bool {
+        for field in problem.fields.keys {
+            let path = field.split(separator: "/")
+            guard path.count > 1, let index = Int(path[1]) else { continue }
+            for part in included {
+                let isRoute = path[0] == "routes" && part.routes.contains { table.routes.at(index) == $0 }
+                let isUpstream = path[0] == "upstreams" && part.upstream == table.upstreams.at(index)
+                guard isRoute || (isUpstream && part.upstream != nil) else { continue }
+                refused[part.siteId] = (part, problem)
+                return true
+            }
+        }
+        return false
     }
 
     /// What an edge that keeps ending said last, such as that its port is taken.
@@ -85,11 +148,37 @@ actor EdgeDirector {
         return await LogTail.lastLines(logFolder, host.files).split(separator: "\n").last.map(String.init)
     }
 
+    private var included: [SitePart] { sites.sites.filter { refused[$0.siteId] == nil } }
+
     var table: EdgeTable {
         let sorted = contributions.sorted { $0.value.name < $1.value.name }.map(\.value)
+        let included = included
+        var upstreams = sorted.map { upstream(of: $0, included) } + included.compactMap(\.upstream)
+        // Sites come first: of two routes for the same place the edge takes the first.
+        let routes = included.flatMap(\.routes) + sorted.flatMap(\.routes)
+        let known = Set(upstreams.map(\.id))
+        let named = Set(routes.flatMap { [$0.upstreamId, $0.access?.forward?.upstreamId].compactMap { $0 } })
+        upstreams += named.subtracting(known).sorted().map {
+            EdgeUpstream(id: $0, name: sites.serviceNames[$0] ?? "service", mode: .down)
+        }
         return EdgeTable(
-            routes: sorted.flatMap(\.routes),
+            routes: routes,
             internalNames: Dictionary(sorted.map { ($0.name, $0.upstream.id) }, uniquingKeysWith: { $1 }),
-            internalSuffix: suffix, upstreams: sorted.map(\.upstream))
+            internalSuffix: suffix, upstreams: upstreams,
+            certificates: sites.certificates.isEmpty ? nil : sites.certificates)
     }
+
+    private func upstream(of service: EdgeContribution, _ sites: [SitePart]) -> EdgeUpstream {
+        let id = service.upstream.id
+        var upstream = Canary.joined(
+            service.upstream, by: contributions.values.filter { $0.canaryOf == id }.sorted { $0.name < $1.name })
+        if let spoken = sites.lazy.compactMap({ $0.serviceId == id ? $0.serviceProtocol : nil }).first {
+            upstream.protocol = spoken
+        }
+        return upstream
+    }
+}
+
+extension Array {
+    fileprivate func at(_ index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }

@@ -4,7 +4,8 @@ import Model
 /// Undoes what an agent did to its machine.
 public enum Leaving {
     /// Stops every application and the edge, takes names and firewall back, removes the accounts and releases of
-    /// services, and forgets the hub. The agent itself must not run any more: it would start again what is stopped.
+    /// services and the certificates of sites, and forgets the hub. The agent itself must not run any more: it would start
+    /// again what is stopped.
     ///
     /// The identity goes last, so that what was interrupted can be done once more. Logs and repositories stay.
     public static func leave(dataFolder: String, host: Host) async throws {
@@ -24,6 +25,8 @@ public enum Leaving {
             let root = paths.service(name).root
             try await host.effect("leave.service") { try await host.files.remove(root) }
         }
+        let folders = ["\(paths.root)/edge", paths.certificates, paths.challenges]
+        for folder in folders { try await host.effect("leave.edge") { try await host.files.remove(folder) } }
         for path in [paths.firewall, paths.outbox, paths.desired, paths.identity] {
             try await host.effect("leave.forget") { try await host.files.remove(path) }
         }

@@ -21,7 +21,9 @@ extension WorkerRun {
             upstream.mode = memory.isHolding ? .hold : .serve
             let records = memory.instances.filter { serving.unitIds.contains($0.unitId) }
             let well = records.filter { if case .unhealthy = health[$0.unitId] { false } else { true } }
-            upstream.endpoints = (well.isEmpty ? records : well).map { EdgeEndpoint(host: "127.0.0.1", port: $0.port) }
+            // A canary that is not well gets no requests; of a service, those that are not are better than none.
+            let chosen = well.isEmpty && service.canaryOf == nil ? records : well
+            upstream.endpoints = chosen.map { EdgeEndpoint(host: "127.0.0.1", port: $0.port) }
             if memory.sleep != nil {
                 upstream.mode = .wake
                 upstream.endpoints = []
@@ -38,7 +40,12 @@ extension WorkerRun {
         let strip = service.stripPath || service.kind == "static"
         let route = EdgeRoute(
             hosts: service.hostnames, pathPrefix: prefix, stripPrefix: strip, upstreamId: memory.serviceId)
-        return EdgeContribution(name: service.name, upstream: upstream, routes: isPublic ? [route] : [])
+        guard let base = service.canaryOf else {
+            return EdgeContribution(name: service.name, upstream: upstream, routes: isPublic ? [route] : [])
+        }
+        return EdgeContribution(
+            name: service.name, upstream: upstream, routes: [], canaryOf: base,
+            canaryPercent: service.canaryPercent ?? 0)
     }
 
     /// Makes the report of this service for the next heartbeat.

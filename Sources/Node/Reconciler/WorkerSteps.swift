@@ -209,6 +209,8 @@ extension WorkerRun {
 
     private mutating func forget() async throws {
         let (host, root, name) = (host, paths.root, memory.name)
+        // One that never served has an upstream all the same, and maybe routes, which say that it is down.
+        try await worker.parts.edge.set(nil, for: memory.serviceId)
         if let account = memory.account {
             try await host.effect("account.remove") { try await host.accounts.remove(account) }
         }

@@ -115,7 +115,7 @@ class Agent:
         with open(self.path("identity.json")) as file:
             return json.load(file)
 
-    def start(self, environment=None):
+    def start(self, environment=None, more=()):
         self.process = self.world.spawn(
             f"agent-{self.name}.log",
             "agent",
@@ -128,6 +128,7 @@ class Agent:
             self.internal,
             "--log-level",
             "debug",
+            *more,
             environment=environment,
         )
 

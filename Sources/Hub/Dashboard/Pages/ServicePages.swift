@@ -66,11 +66,30 @@ enum ServicePages {
             "id": .string(service.id), "name": .string(service.label), "path": .string("/services/\(service.id)"),
             "kind": service.text("kind").json, "state": PageParts.state(state),
             "tone": .string(PageParts.tone(state)), "glyph": .string(PageParts.glyph(PageParts.tone(state))),
-            "state_label": .string(state), "note": .string(note),
+            "state_label": .string(state), "note": .string(note), "traffic": traffic(of: service).json,
             "commit_short": .string(PageParts.short(service.text("commit"))),
             "urls": .array(urls.map { .string($0) }), "has_urls": .bool(!urls.isEmpty),
             "deployed": PageParts.time(deployed, now: around.now),
         ]
+    }
+
+    /// What the edges did for it in the last minute, in words; nil while it was not asked for.
+    static func traffic(of service: JSONValue) -> String? {
+        guard let traffic = service["traffic"], let rate = traffic["requests_per_second"]?.doubleValue else {
+            return nil
+        }
+        let errors = traffic["errors_per_second"]?.doubleValue ?? 0
+        let times = [("half", "p50_ms"), ("95 %", "p95_ms"), ("99 %", "p99_ms")].compactMap { word, field in
+            traffic[field]?.doubleValue.map { "\(word) within \(number($0)) ms" }
+        }
+        guard !times.isEmpty else { return nil }
+        return (["\(number(rate)) requests/s", "\(number(errors)) errors/s"] + times).joined(separator: " · ")
+    }
+
+    /// With one digit after the point where that says something.
+    private static func number(_ value: Double) -> String {
+        let tenths = (value * 10).rounded() / 10
+        return tenths == tenths.rounded() ? String(Int64(tenths)) : String(tenths)
     }
 
     /// State on each server.
@@ -112,7 +131,7 @@ enum ServicePages {
             "name": .string(service.label), "kind": service.text("kind").json, "state": PageParts.state(state),
             "commit": service.text("commit").json, "commit_short": .string(PageParts.short(service.text("commit"))),
             "urls": .array(urls.map { .string($0) }), "internal_url": .string("http://\(service.label).\(suffix)"),
-            "message": message.json,
+            "message": message.json, "traffic": traffic(of: service).json,
             "message_tone": .string(isFailing ? "bad" : PageParts.tone(service.text("status") ?? "")),
             "message_link": service.text("deployment_id").map { .string("/deployments/\($0)") } ?? .null,
             "reports": .array(reports), "has_reports": .bool(!reports.isEmpty),

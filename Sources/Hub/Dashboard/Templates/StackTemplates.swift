@@ -52,7 +52,7 @@ let stackTemplates: [String: String] = [
     <td data-label="Service"><div><a class="main" href="{{.path}}">{{.name}}</a> <span class="tag">{{.kind}}</span>\#
     </div></td>
     <td data-label="State"><div>{{#.state}}{{>state}}{{/.state}}{{#.note}}<div class="small muted">{{.note}}</div>\#
-    {{/.note}}</div></td>
+    {{/.note}}{{#.traffic}}<div class="small muted">{{.traffic}}</div>{{/.traffic}}</div></td>
     <td data-label="Commit">{{#.commit_short}}<code>{{.commit_short}}</code>{{/.commit_short}}{{^.commit_short}}\#
     <span class="muted">none yet</span>{{/.commit_short}}</td>
     <td data-label="Reachable at"><div>{{#.urls}}<div><a href="{{.}}" rel="noreferrer">{{.}}</a></div>{{/.urls}}\#
@@ -119,6 +119,9 @@ let stackTemplates: [String: String] = [
     <div id="live-notice" data-live="service deployment" aria-live="polite">{{#message}}\#
     <div class="notice tone-{{message_tone}}"><p class="clamp">{{message}}</p>{{#message_link}}<p>\#
     <a href="{{message_link}}">Look at the deployment</a></p>{{/message_link}}</div>{{/message}}</div>
+    <section class="section" aria-labelledby="traffic"><h2 id="traffic">Traffic</h2>\#
+    <div id="live-traffic" data-live="heartbeat service">{{#traffic}}<p>{{traffic}}</p>{{/traffic}}{{^traffic}}\#
+    <p class="muted">Nobody asked for it since its servers were heard of.</p>{{/traffic}}</div></section>
     <section class="section" aria-labelledby="on-servers"><h2 id="on-servers">On servers</h2>\#
     <div id="live-reports" data-live="node heartbeat service">
     {{#has_reports}}<div class="table"><table><caption class="visually-hidden">State on each server</caption>

@@ -52,10 +52,13 @@ extension ClientConnection {
 
     // MARK: answers
 
-    private func refuse(_ status: UInt16, retryAfterSeconds: Int? = nil, fields: String = "") -> Bool {
+    private func refuse(
+        _ status: UInt16, retryAfterSeconds: Int? = nil, fields: String = "", isUndecided: Bool = false
+    ) -> Bool {
         series.add(.refused)
         var page = AnswerPage(status: status, retryAfterSeconds: retryAfterSeconds)
-        page.isPolicy = true
+        page.isPolicy = !isUndecided
+        page.isUndecided = isUndecided
         answerAndConsume(page, fields: fields)
         return false
     }
@@ -183,7 +186,7 @@ extension ClientConnection {
             series.add(.refused)
             relay(answer)
             return false
-        case .failed: return refuse(503, retryAfterSeconds: 5)
+        case .failed: return refuse(503, retryAfterSeconds: 5, isUndecided: true)
         case nil:
             ask(forward, progress)
             return false

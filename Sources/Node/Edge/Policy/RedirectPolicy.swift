@@ -26,7 +26,9 @@ struct RedirectPolicy: Sendable {
         guard upgrades || other != nil else { return nil }
         let name = other ?? host
         // A port belongs to the scheme that it was asked by.
-        let port = upgrades ? "" : String(authority.dropFirst(host.count).drop { $0 != ":" })
+        let port =
+            upgrades
+            ? source.httpsPort.map { ":\($0)" } ?? "" : String(authority.dropFirst(host.count).drop { $0 != ":" })
         return "\(isSecure || upgrades ? "https" : "http")://\(name)\(port)"
             + (target.hasPrefix("/") ? target : "/" + target)
     }

@@ -12,6 +12,8 @@ struct AnswerPage {
     var isWaiting = false
     /// A limit or rule of the route, not a failure of the service.
     var isPolicy = false
+    /// Who decides whether the request may pass did not answer.
+    var isUndecided = false
     /// The circuit breaker refuses requests.
     var isResting = false
     var retryAfterSeconds: Int?
@@ -85,6 +87,7 @@ struct AnswerPage {
     private func unavailableSentence(_ name: String) -> String {
         if isWaiting { return "\(name) is starting." }
         if isHeld { return "\(name) is being switched over. Try again in a moment." }
+        if isUndecided { return "Nobody answers who could say whether you may see this. Try again in a moment." }
         if isPolicy { return "There is too much to do right now. Try again in a moment." }
         if isResting { return "\(name) failed too often and is given a rest. Try again in a moment." }
         return "\(name) is down."
@@ -97,6 +100,7 @@ struct AnswerPage {
         case 403: "forbidden"
         case 429: "rate_limited"
         case 503 where isPolicy: "overloaded"
+        case 503 where isUndecided: "access_undecided"
         case 503 where isWaiting: "starting"
         case 404: "not_found"
         case 405: "method_not_allowed"

@@ -93,6 +93,7 @@ extension TableRules {
         guard [301, 302, 303, 307, 308].contains(redirect.status) else {
             throw .invalid("\(path)/status", "must be 301, 302, 303, 307 or 308")
         }
+        if let port = redirect.httpsPort { try require(port, in: 1...65535, at: "\(path)/https_port") }
         guard let url = redirect.url else { return }
         let host = url.hasPrefix("https://") ? url.dropFirst(8) : url.hasPrefix("http://") ? url.dropFirst(7) : ""
         guard !host.isEmpty, !host.hasPrefix("/"), url.utf8.count <= 2048,

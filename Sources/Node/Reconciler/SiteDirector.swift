@@ -1,0 +1,226 @@
+import AgentProtocol
+public import Certificates
+import Host
+import Logging
+import Model
+
+/// How an agent reaches certificate authorities.
+public struct AuthorityAccess: Sendable {
+    public var transports: any ACMETransports
+    /// Proves names by DNS-01 in place of HTTP-01, as wildcards need; nil where nobody can change the zone.
+    public var dns: (any DNSChallenges)?
+
+    public init(transports: any ACMETransports, dns: (any DNSChallenges)? = nil) {
+        self.transports = transports
+        self.dns = dns
+    }
+}
+
+/// Brings the sites of a document into the edge's table, with their certificates, and says how each stands.
+actor SiteDirector {
+    private let host: Host
+    private let paths: AgentPaths
+    private let edge: EdgeDirector
+    private let access: AuthorityAccess
+    let certificates: CertificateKeeper
+    private let gate = SerialGate()
+    private var authority: DesiredAuthority?
+    private var isAuthoritySet = false
+    /// What the keeper was told of.
+    private var wanted: [WantedCertificate]?
+    private var isForgetting = true
+    /// The edge was told of some site.
+    private var isShowing = false
+    private var report = CertificateReport(entries: [], statuses: [])
+    private var places: [String: ContainerPlace] = [:]
+    private var downSince: [String: Timestamp] = [:]
+    /// How it stands with each site, in the order of the document.
+    private(set) var reports: [SiteReport] = []
+
+    init(host: Host, paths: AgentPaths, edge: EdgeDirector, access: AuthorityAccess, logger: Logger) {
+        self.host = host
+        self.paths = paths
+        self.edge = edge
+        self.access = access
+        certificates = CertificateKeeper(
+            folder: paths.certificates, challengeFolder: paths.challenges, host: CertificateHost(host), authority: nil,
+            logger: logger)
+    }
+
+    /// Notes what sites the edge shall have, without changing anything; for the start, when one table must hold all of
+    /// them at once, and for plans.
+    func note(_ document: DesiredState, tlsAddress: String?) async throws {
+        let sites = document.sites ?? []
+        report = try await certificates.look(sites.compactMap(SiteRouting.wanted))
+        await findContainers(sites, before: try await placesInForce(sites))
+        isShowing = !sites.isEmpty
+        await edge.note(parts(document, tlsAddress))
+    }
+
+    /// Takes a document's sites up, as far as that goes now: records and uploads first, then the table; what no table
+    /// shows any more is forgotten last.
+    /// - Returns: whether a report changed.
+    func keep(_ document: DesiredState, tlsAddress: String?, generation: Int) async throws -> Bool {
+        try await gate.run { try await self.keepOnce(document, tlsAddress, generation) }
+    }
+
+    private func keepOnce(_ document: DesiredState, _ tlsAddress: String?, _ generation: Int) async throws -> Bool {
+        let sites = document.sites ?? []
+        guard !sites.isEmpty || isShowing || isForgetting else { return false }
+        var obstacle: Problem?
+        do {
+            try await takeUp(document)
+            await findContainers(sites, before: places)
+            // An edge may still show what an agent before this one was told to take away.
+            var isOther = isShowing || !sites.isEmpty
+            if !isOther { isOther = try await edge.isServingOther() }
+            if isOther { try await edge.set(parts(document, tlsAddress)) }
+            isShowing = !sites.isEmpty
+            if isForgetting {
+                try await certificates.forgetUnwanted()
+                isForgetting = false
+            }
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            obstacle = Problem(wrapping: error, doing: "Setting up sites")
+        }
+        // An edge that has just been started has no reason to tell.
+        let isStarting = obstacle?.code == .unavailable ? await edge.endReason() == nil : false
+        let listener = tlsAddress == nil ? nil : await listenerObstacle(generation)
+        var next: [SiteReport] = []
+        for site in sites {
+            let refusal = await edge.refusal(site.id)
+            var answer = report(site, refusal ?? obstacle, listener, hasListener: tlsAddress != nil)
+            if isStarting { answer.state = "provisioning" }
+            next.append(answer)
+        }
+        defer { reports = next }
+        return next != reports
+    }
+
+    func note(_ report: CertificateReport) {
+        // What is new takes the place of something.
+        if report != self.report { isForgetting = true }
+        self.report = report
+    }
+
+    private func takeUp(_ document: DesiredState) async throws {
+        let needed = document.sites?.contains { $0.tls.mode == .acme } == true ? document.authority : nil
+        if !isAuthoritySet || authority != needed {
+            await certificates.use(try await opened(needed))
+            authority = needed
+            isAuthoritySet = true
+        }
+        let next = (document.sites ?? []).compactMap(SiteRouting.wanted)
+        if next != wanted {
+            if !next.isEmpty {
+                let (host, folders) = (host, [paths.certificates, paths.challenges])
+                try await host.effect("certificate-folders.make") {
+                    for folder in folders { try await host.files.makeFolder(folder, mode: 0o700) }
+                }
+            }
+            isForgetting = true
+            try await certificates.want(next, forgetting: false)
+            wanted = next
+        }
+        note(await certificates.report())
+    }
+
+    private func opened(_ authority: DesiredAuthority?) async throws -> CertificateAuthority? {
+        guard let authority else { return nil }
+        let scheme = "mailto:"
+        return CertificateAuthority(
+            directoryURL: authority.directoryUrl,
+            contacts: authority.contacts.map { $0.hasPrefix(scheme) ? String($0.dropFirst(scheme.count)) : $0 },
+            transport: try await access.transports.transport(rootsPEM: authority.rootsPem), dns: access.dns)
+    }
+
+    private func parts(_ document: DesiredState, _ tlsAddress: String?) -> SiteParts {
+        SiteRouting.parts(
+            document, certificates: report.entries, places: places, downSince: downSince, tlsAddress: tlsAddress)
+    }
+
+    // MARK: containers
+
+    private func findContainers(_ sites: [DesiredSite], before: [String: ContainerPlace]) async {
+        places = await ContainerPlaces(engine: host.containers).find(sites, before: before)
+        let now = host.clock.now()
+        downSince = places.compactMapValues { place in
+            guard case .absent = place else { return nil }
+            return now
+        }.merging(downSince) { $1 }.filter { if case .absent = places[$0.key] { true } else { false } }
+    }
+
+    /// Where the table in force has the containers of sites, for a start at which the engine does not answer.
+    private func placesInForce(_ sites: [DesiredSite]) async throws -> [String: ContainerPlace] {
+        guard sites.contains(where: { $0.target.container != nil }),
+            let table = try await JSONFile.read(EdgeTable.self, paths.edgeTable, host.files)
+        else { return [:] }
+        var places: [String: ContainerPlace] = [:]
+        for site in sites {
+            let upstream = table.upstreams.first { $0.id == SiteRouting.upstreamId(site) }
+            guard let endpoint = upstream?.endpoints.first else { continue }
+            places[site.id] = .at(host: endpoint.host, port: endpoint.port)
+        }
+        return places
+    }
+
+    // MARK: reports
+
+    /// Why the edge does not listen for TLS as it should; nil when it does.
+    private func listenerObstacle(_ generation: Int) async -> String? {
+        // An edge that does not answer has no generation, and the reason is told by the next line.
+        let status = try? await host.edge.status()
+        if status?.generation == generation { return nil }
+        return await edge.endReason() ?? ""
+    }
+
+    private func report(
+        _ site: DesiredSite, _ obstacle: Problem?, _ listener: String?, hasListener: Bool
+    ) -> SiteReport {
+        var answer = SiteReport(siteId: site.id, state: "active")
+        let status = status(of: site)
+        answer.certificateNotAfter = status?.notAfter
+        answer.message = status?.message
+        func say(_ state: String, _ message: String?) -> SiteReport {
+            answer.state = state
+            answer.message = message
+            return answer
+        }
+        if let obstacle { return say("failed", obstacle.description) }
+        if case .absent(let reason) = places[site.id] { return say("failed", reason) }
+        guard site.tls.mode != .off else { return answer }
+        guard hasListener else { return say("failed", "This server has no address to listen on for TLS.") }
+        if let listener, !listener.isEmpty { return say("failed", listener) }
+        switch status?.state {
+        case .failed: return say("failed", status?.message)
+        case nil, .pending: return say("provisioning", status?.message ?? "The certificate is being requested.")
+        case .active: break
+        }
+        if listener != nil { return say("provisioning", "The edge begins to listen for TLS.") }
+        return answer
+    }
+
+    private func status(of site: DesiredSite) -> CertificateStatus? {
+        guard let names = SiteRouting.wanted(site)?.names else { return nil }
+        return report.statuses.first { $0.names == names }
+    }
+
+    /// What is still to be done for the sites of a document that was noted, by domain.
+    func steps(_ document: DesiredState) -> [(domain: String, steps: [String])] {
+        (document.sites ?? []).compactMap { site in
+            var steps: [String] = []
+            if let wanted = SiteRouting.wanted(site), status(of: site)?.state != .active {
+                let names = wanted.names.joined(separator: ", ")
+                switch wanted.source {
+                case .acme: steps.append("order a certificate for \(names)")
+                case .upload: steps.append("keep the uploaded certificate for \(names)")
+                case .selfSigned: steps.append("make a self-signed certificate for \(names)")
+                }
+            }
+            if case .absent(let reason) = places[site.id] { steps.append("wait: \(reason)") }
+            return steps.isEmpty ? nil : (site.domain, steps)
+        }
+    }
+}

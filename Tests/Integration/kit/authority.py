@@ -1,0 +1,50 @@
+"""A certificate authority (Let's Encrypt's pebble) with its name server, which says 127.0.0.1 to all questions."""
+
+import json
+import subprocess
+
+from .check import free_port, wait_for
+
+
+class Authority:
+    def __init__(self, world, http_port):
+        self.world = world
+        port, management, names, names_management = (free_port() for _ in range(4))
+        self.certificate, key = world.path("pebble.crt"), world.path("pebble.key")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3",
+             "-keyout", key, "-out", self.certificate, "-subj", "/CN=localhost", "-addext",
+             "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        with open(world.path("pebble.json"), "w") as file:
+            json.dump(
+                {"pebble": {"listenAddress": f"127.0.0.1:{port}", "managementListenAddress": f"127.0.0.1:{management}",
+                            "certificate": self.certificate, "privateKey": key, "httpPort": http_port, "tlsPort": 1,
+                            "ocspResponderURL": "", "externalAccountBindingRequired": False}}, file,
+            )  # fmt: skip
+        self._spawn(
+            "names.log", ["pebble-challtestsrv", "-management", f"127.0.0.1:{names_management}", "-dns01",
+                          f"127.0.0.1:{names}", "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""],
+        )  # fmt: skip
+        self._spawn(
+            "pebble.log", ["env", "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0", "pebble", "-config",
+                           world.path("pebble.json"), "-dnsserver", f"127.0.0.1:{names}"],
+        )  # fmt: skip
+        self.directory = f"https://localhost:{port}/dir"
+        self.root = world.path("root.pem")
+        url = f"https://localhost:{management}/roots/0"
+        fetch = ["curl", "-fs", "--cacert", self.certificate, "-o", self.root, url]
+        wait_for("pebble answers", lambda: subprocess.run(fetch).returncode == 0, 30)
+
+    def _spawn(self, log, command):
+        with open(self.world.path(log), "ab") as out:
+            self.world.processes.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+            )
+
+    @property
+    def wire(self):
+        """As a document names it."""
+        with open(self.certificate) as file:
+            return {"directory_url": self.directory, "contacts": ["mailto:a@roost.test"], "roots_pem": file.read()}

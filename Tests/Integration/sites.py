@@ -1,0 +1,243 @@
+"""Sites: domains in front of addresses and services, with certificates, on a real agent and edge."""
+
+import http.server
+import json
+import os
+import subprocess
+import threading
+
+from kit.agent import Agent
+from kit.authority import Authority
+from kit.check import equal, expect, free_port, wait_for
+from kit.documents import Documents
+from kit.registry import scenario
+from kit.world import Load
+
+
+# bcrypt of "open sesame", of cost 4.
+OPEN_SESAME = "$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy"
+
+
+class Backend:
+    """What the sites are in front of."""
+
+    def __init__(self):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                body = f"backend proto={self.headers.get('X-Forwarded-Proto')}".encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Server:
+    """An agent that is told by a source of documents, with two front doors."""
+
+    def __init__(self, world):
+        self.world = world
+        self.documents = Documents(world)
+        self.agent = Agent(world, None, "one", url=self.documents.url)
+        self.tls_port = free_port()
+        self.backend = Backend()
+        os.mkdir(self.agent.data)
+        with open(self.agent.path("identity.json"), "w") as file:
+            json.dump(self.documents.identity(), file)
+        os.chmod(self.agent.path("identity.json"), 0o600)
+
+    def start(self, environment=None):
+        self.agent.start(environment=environment, more=["--edge-tls", f"127.0.0.1:{self.tls_port}"])
+
+    def site(self, domain, mode="off", redirect=True, **members):
+        tls = {"mode": mode, "redirects_clear_text": redirect, **members.pop("tls", {})}
+        target = {"host": "127.0.0.1", "port": self.backend.port}
+        return {"id": f"id-{domain}", "domain": domain, "aliases": [], "target": target, "tls": tls, **members}
+
+    def publish(self, *sites, authority=None, **members):
+        more = {"authority": authority.wire} if authority else {}
+        self.documents.publish(sites=list(sites), **more, **members)
+
+    def state(self, domain, state, seconds=30):
+        site_id = f"id-{domain}"
+        try:
+            return wait_for(
+                f"{domain} is {state}",
+                lambda: self.documents.site(site_id).get("state") == state and self.documents.site(site_id),
+                seconds,
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error} {self.documents.site(site_id)}") from None
+
+    def curl(self, url, *arguments, root=None):
+        """Body and status, as a client that resolves every name to this server."""
+        host = url.split("/")[2].split(":")[0]
+        command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code} %{redirect_url}"]
+        for port in (self.agent.edge_port, self.tls_port):
+            command += ["--resolve", f"{host}:{port}:127.0.0.1"]
+        done = subprocess.run(
+            [*command, *(["--cacert", root] if root else []), *arguments, url], capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            return f"curl {done.returncode}: {done.stderr.strip()}", ""
+        body, _, last = done.stdout.rpartition("\n")
+        return body, last.strip()
+
+    def plain(self, domain, *arguments, path="/"):
+        return self.curl(f"http://{domain}:{self.agent.edge_port}{path}", *arguments)
+
+    def secure(self, domain, *arguments, path="/", root=None):
+        return self.curl(f"https://{domain}:{self.tls_port}{path}", *arguments, root=root)
+
+    def traces(self, domain):
+        """Files of the agent that name the domain, but for logs."""
+        found = subprocess.run(["grep", "-rlF", domain, self.agent.data], capture_output=True, text=True).stdout
+        logs = self.agent.path("logs")
+        return [line for line in found.splitlines() if not line.startswith(logs)]
+
+    def keys(self):
+        folder = self.agent.path("certificates")
+        if not os.path.isdir(folder):
+            return []
+        return [os.path.join(path, name) for path, _, names in os.walk(folder) for name in names if name != "account.key"]
+
+
+@scenario("sites.acme", quick=True)
+def acme(world):
+    """A certificate from an authority; clear text is sent on; nothing is left after the end, and leave takes the rest."""
+    server = Server(world)
+    authority = Authority(world, server.agent.edge_port)
+    server.start()
+    server.publish(server.site("shop.test", "acme", aliases=["store.test"]), authority=authority)
+    report = server.state("shop.test", "active", 60)
+    expect(report.get("certificate_not_after"), f"no end of the certificate in {report}")
+    for name in ("shop.test", "store.test"):
+        equal(server.secure(name, root=authority.root)[0], "backend proto=https", f"https://{name}")
+    body, last = server.plain("shop.test", path="/a?b=c")
+    equal(last, f"308 https://shop.test:{server.tls_port}/a?b=c", f"clear text: {body}")
+    folder = server.agent.path("certificates")
+    equal(os.stat(folder).st_mode & 0o777, 0o700, "mode of the certificates' folder")
+    expect(server.keys(), "no certificate is kept")
+    for path in server.keys():
+        equal(os.stat(path).st_mode & 0o777, 0o600, f"mode of {path}")
+    # An agent that finds nobody to tell it anything serves as before.
+    server.agent.kill()
+    server.documents.close()
+    server.start()
+    wait_for("the agent is back", lambda: "agent runs" in world.log("agent-one.log"))
+    equal(server.secure("shop.test", root=authority.root)[0], "backend proto=https", "with its hub away")
+    equal(subprocess.run(["ls", server.agent.path("challenges")], capture_output=True, text=True).stdout, "", "challenges")
+    server.agent.kill()
+    done = world.run("agent", "leave", "--data", server.agent.data, "--yes")
+    expect("has left" in done.stdout, done.stdout + done.stderr)
+    equal(server.traces("shop.test"), [], "files that name the site after leaving")
+    equal(server.keys(), [], "certificates after leaving")
+
+
+@scenario("sites.life", quick=True)
+def life(world):
+    """Self-signed and uploaded certificates, passwords, www; the first TLS site drops no connection; no trace after."""
+    server = Server(world)
+    server.start()
+    server.publish(server.site("plain.test"))
+    server.state("plain.test", "active")
+    equal(server.plain("plain.test"), ("backend proto=http", "200"), "a site in clear text")
+    expect("curl 7" in server.secure("plain.test")[0], "TLS is listened for, and nobody asked for it")
+    users = {"basic": {"realm": "shop", "users": [{"name": "ada", "password_hash": OPEN_SESAME}]}}
+    url = f"http://plain.test:{server.agent.edge_port}/"
+    with Load(url, rate=150, expect_text="backend", connect="127.0.0.1") as load:
+        server.publish(
+            server.site("plain.test"),
+            server.site("own.test", "self-signed", redirect=False, www_redirect="apex", access=users),
+        )
+        server.state("own.test", "active")
+        load_result = load.end_without_failure()
+    world.note(f"{load_result['sent']} requests while TLS began")
+    equal(server.secure("own.test", "-k")[1].split()[0], "401", "without a password")
+    equal(server.secure("own.test", "-k", "-u", "ada:wrong")[1].split()[0], "401", "with another password")
+    equal(server.secure("own.test", "-k", "-u", "ada:open sesame"), ("backend proto=https", "200"), "with the password")
+    equal(server.plain("own.test", "-u", "ada:open sesame")[0], "backend proto=http", "in clear text")
+    own = served(server, "own.test")
+    expect("DNS:own.test" in own and "DNS:www.own.test" in own, f"names of the certificate: {own}")
+    equal(
+        server.secure("www.own.test", "-k", path="/x")[1], f"308 https://own.test:{server.tls_port}/x", "the other form"
+    )
+    chain, key = make_certificate(world, "own.test")
+    with open(chain) as one, open(key) as other:
+        upload = {"certificate_pem": one.read(), "key_pem": other.read()}
+    server.publish(server.site("plain.test"), server.site("own.test", "upload", redirect=False, tls=upload))
+    server.state("own.test", "active")
+    wait_for("the uploaded certificate", lambda: server.secure("own.test", root=chain)[0] == "backend proto=https")
+    bad = {"certificate_pem": upload["certificate_pem"], "key_pem": "none"}
+    server.publish(server.site("plain.test"), server.site("own.test", "upload", redirect=False, tls=bad))
+    wait_for("the refusal is told", lambda: "key" in (server.documents.site("id-own.test").get("message") or ""))
+    equal(server.secure("own.test", root=chain)[0], "backend proto=https", "after a bad upload")
+    # One that the edge refuses keeps no other from being served.
+    server.publish(
+        server.site("plain.test"), server.site("new.test"),
+        server.site("bad.test", access={"basic": {"users": [{"name": "a", "password_hash": "none"}]}}),
+    )  # fmt: skip
+    refused = server.state("bad.test", "failed")
+    expect("password_hash" in refused["message"], f"message of a refused site: {refused}")
+    server.state("new.test", "active")
+    equal(server.plain("new.test")[1], "200", "beside a refused site")
+    wait_for("no trace of own.test", lambda: not server.traces("own.test"))
+    equal(server.keys(), [], "certificates that are left")
+    equal(server.plain("own.test")[1], "404", "a site that is gone")
+    wait_for("TLS is no longer listened for", lambda: "curl 7" in server.secure("own.test")[0])
+
+
+@scenario("sites.killed")
+def killed(world):
+    """The agent is killed at each effect of getting a certificate, and ends with a site and no trace of it after."""
+    server = Server(world)
+    authority = Authority(world, server.agent.edge_port)
+    # A death in between leaves no trace at the authority; the next attempt waits for minutes, as after a failure.
+    late = ["certificate-record.write", "certificate-key.write", "certificate-order.create"]
+    labels = [
+        "certificate-account.write", "certificate-folders.make", *late, "certificate-challenge.write",
+        "certificate-challenge.respond", "certificate-order.finalize", "certificate-chain.write", "edge.apply",
+    ]  # fmt: skip
+    for number, label in enumerate(labels):
+        domain = f"cut{number}.test"
+        server.start({"ROOST_FAULT": f"{label}:1:after"})
+        server.publish(server.site(domain, "acme"), authority=authority)
+        wait_for(f"the agent dies at {label}", lambda: server.agent.process.poll() is not None, 20)
+        server.start()
+        if label in late:
+            server.state(domain, "provisioning")
+        else:
+            server.state(domain, "active", 60)
+            equal(server.secure(domain, root=authority.root)[0], "backend proto=https", f"after a death at {label}")
+        server.publish()
+        wait_for(f"no trace of {domain}", lambda: not server.traces(domain) and not server.keys())
+        server.agent.kill()
+
+
+def make_certificate(world, name):
+    chain, key = world.path(f"{name}.crt"), world.path(f"{name}.key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+         "-keyout", key, "-out", chain, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return chain, key
+
+
+def served(server, name):
+    """The certificate that is shown for a name, as text."""
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-servername", name],
+        input="", capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    read = subprocess.run(["openssl", "x509", "-noout", "-text"], input=shown.stdout, capture_output=True, text=True)
+    return read.stdout
