@@ -57,6 +57,8 @@ public struct ResourceKind: Sendable {
     public var searched: [String]
     /// Checks that need more than one field. Pure.
     public var validate: @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void
+    /// What its behaviour may start.
+    public var workflows: [KindWorkflow]
     public var behaviour: any KindBehaviour
 
     public init(
@@ -65,7 +67,7 @@ public struct ResourceKind: Sendable {
         reported: [Field] = [], claims: @escaping @Sendable (ResourceRecord) -> [String] = { _ in [] },
         actions: [ResourceAction] = [], columns: [String] = [], searched: [String] = [],
         validate: @escaping @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void = { _, _ in },
-        behaviour: any KindBehaviour = PlainBehaviour()
+        workflows: [KindWorkflow] = [], behaviour: any KindBehaviour = PlainBehaviour()
     ) {
         self.name = name
         self.plural = plural
@@ -82,6 +84,7 @@ public struct ResourceKind: Sendable {
         self.columns = columns
         self.searched = searched
         self.validate = validate
+        self.workflows = workflows
         self.behaviour = behaviour
     }
 }

@@ -84,7 +84,8 @@ enum OpenAPIDocument {
         return codes
     }
 
-    private static func schemas(_ kinds: [ResourceKind]) -> [String: JSONValue] {
+    /// What `#/components/schemas/` refers to.
+    static func schemas(_ kinds: [ResourceKind]) -> [String: JSONValue] {
         var result = shared
         for kind in kinds {
             result[kind.name] = Schema.resource(kind)
@@ -162,6 +163,7 @@ enum OpenAPIDocument {
         "log": members([
             "node_id": text, "offset": ["type": "integer"], "text": text, "end": ["type": "integer"],
         ]),
+        "workflow-run": Schema.workflowRun,
         "search-hit": members([
             "kind": text, "id": text, "name": textOrNull, "status": text, "parent_id": textOrNull,
         ]),

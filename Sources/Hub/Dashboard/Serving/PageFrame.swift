@@ -78,6 +78,7 @@ extension DashboardSite {
         let shown: Set<String> = ["stack", "service", "node", "deployment"]
         var entries = hub.kinds.filter { !shown.contains($0.name) && $0.verbs.contains(.list) && maySee($0, visit) }
             .map { ($0.plural, GenericPages.pluralTitle($0)) }
+        if mayReadRuns(visit) { entries.append((RunPages.section, "Runs")) }
         if visit.principal.may("read", "audit-logs"), visit.principal.brands == .all {
             entries.append(("audit-logs", "Audit log"))
         }
