@@ -15,7 +15,7 @@ RUN_PACKAGES := git make ca-certificates g++ zlib1g-dev libxml2 libcurl4 libsqli
 TEST_PACKAGES := $(RUN_PACKAGES) nginx wrk curl openssl openssh-client openssh-server bind9-dnsutils systemd-container \
 	mmdebstrap iproute2 nftables procps chromium python3-venv pebble nghttp2-client zsh fish postgresql
 # From PyPI, into .build/venv.
-TEST_PYTHON := playwright schemathesis h2 grpcio
+TEST_PYTHON := playwright schemathesis h2 grpcio mcp httpx authlib
 BENCH_PYTHON := cryptography dbos
 
 .PHONY: help run build release test bench lint format sim examples packages-run packages-test venv swift clean

@@ -33,7 +33,7 @@ func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency]
 func family(_ name: String) -> [Target] {
     [
         .target(
-            name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit"],
+            name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow"],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
             name: "\(name)ResourcesTests",
@@ -81,7 +81,7 @@ let package = Package(
         library("Host", "Sources/Host", ["Model"]),
         library("CertificateReading", "Sources/CertificateReading", ["Model", nioSSL]),
         library("Workflow", "Sources/Workflow", ["Model", "Host"]),
-        library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", crypto]),
+        library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", "Workflow", crypto]),
         library(
             "Catalog", "Sources/Catalog",
             ["Model", "ResourceKit"] + families.map { .init(stringLiteral: "\($0)Resources") }),
@@ -93,8 +93,8 @@ let package = Package(
         .target(
             name: "HubCore",
             dependencies: [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "Workflow", "CRoost", crypto,
-                logging,
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "Workflow", "HubWorkflows",
+                "CRoost", crypto, logging,
             ] + families.map { .init(stringLiteral: "\($0)Resources") },
             path: "Sources/Hub", exclude: ["Store", "API", "Dashboard", "Workflows"],
             sources: ["Engine", "Fleet", "Identity"],
@@ -102,16 +102,16 @@ let package = Package(
         library(
             "HubAPI", "Sources/Hub/API",
             [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-                hummingbird, product("HummingbirdCore", "hummingbird"),
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Workflow", crypto,
+                logging, hummingbird, product("HummingbirdCore", "hummingbird"),
                 product("HummingbirdTLS", "hummingbird"), nioSSL, httpClient, nioCore, nioPosix, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras"),
             ]),
         library(
             "Dashboard", "Sources/Hub/Dashboard",
             [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", crypto, logging,
-                hummingbird, nioCore, product("Mustache", "swift-mustache"),
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Workflow", crypto,
+                logging, hummingbird, nioCore, product("Mustache", "swift-mustache"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
             ]),
 
@@ -169,7 +169,7 @@ let package = Package(
         library(
             "TestSupport", "Sources/TestSupport",
             [
-                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Node",
+                "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "Workflow", "HubStore", "HubCore", "Node",
                 "CertificateReading", "Certificates", "CRoost", crypto, logging,
             ]),
         .executableTarget(

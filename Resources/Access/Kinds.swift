@@ -1,4 +1,4 @@
 public import ResourceKit
 
 /// The kinds of this family.
-public let kinds: [ResourceKind] = [apiKeyKind, userKind]
+public let kinds: [ResourceKind] = [apiKeyKind, userKind, oidcClientKind]

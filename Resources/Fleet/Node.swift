@@ -37,6 +37,7 @@ public let nodeKind = ResourceKind(
         Field("exposure", .json, "Ports that programs there listen on, but for loopback."),
         Field("services", .json, "State of each service there."),
         Field("sites", .json, "State of each site there."),
+        Field("run_id", .line, "The workflow run that retires it, or did so last."),
     ],
     claims: { record in
         let name = record.spec["name"]?.stringValue.map { "node/\($0)" }
@@ -49,8 +50,9 @@ public let nodeKind = ResourceKind(
         }
         return [name, key, host].compactMap { $0 }
     },
-    columns: ["name", "hostname", "address", "last_heartbeat_at", "is_silent"],
-    searched: ["name", "hostname", "ip_address", "ip6_address"], behaviour: NodeBehaviour())
+    actions: [Retirement.action], columns: ["name", "hostname", "address", "last_heartbeat_at", "is_silent"],
+    searched: ["name", "hostname", "ip_address", "ip6_address"], workflows: [Retirement.declaration],
+    behaviour: NodeBehaviour())
 
 /// The claim by which a server is found that asks a second time, because the answer to its registration got lost.
 public func nodeKeyClaim(tokenId: String, key: String) -> String { "node-key/\(tokenId)/\(key)" }
@@ -105,17 +107,18 @@ struct NodeBehaviour: KindBehaviour {
         try reconverge(record, transaction)
         guard record.state["public_key"] != nil else { return true }
         // Its key goes with the record, in the same transaction: the next request of the agent is refused.
-        let mode = record.state["security_mode"]?.stringValue ?? "open"
-        let firewall =
-            mode == "open" ? "" : " Its firewall stays \(mode) until `roost agent leave` is run on it."
-        try transaction.emit(
-            HubEvent(
-                time: transaction.now, kind: "security", nodeId: record.id,
-                stackId: record.spec["stack_id"]?.stringValue,
-                message:
-                    "Server \(record.spec["name"]?.stringValue ?? record.id) was removed; its credentials are void."
-                    + firewall))
+        try Retirement.emitRemoval(record, transaction)
         return true
+    }
+
+    func perform(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
+        _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        guard action.name == Retirement.action.name else {
+            throw Problem(.internalError, "A node has no action \(action.name).")
+        }
+        return try Retirement.begin(record, arguments, transaction)
     }
 }
 

@@ -45,7 +45,7 @@ public enum Program {
             TimelineCommands.search, TimelineCommands.audit, LoginCommand.command, LoginCommand.logout,
             CompletionCommand.command,
         ]
-        return work + resources + [TimelineCommands.event] + rest
+        return work + resources + [TimelineCommands.event, RunCommands.command] + rest
     }
 
     /// Runs the program and ends the process with its status.
@@ -153,7 +153,7 @@ public enum Program {
 
     private static func overview(local: [(String, String)], kinds: [ResourceKind]) -> String {
         let all = commands(for: kinds)
-        let resourceNames = Set(kinds.map(Directory.command) + ["event"])
+        let resourceNames = Set(kinds.map(Directory.command) + ["event", "run"])
         func rows(_ included: (CommandDeclaration) -> Bool) -> [(String, String)] {
             all.filter(included).map { ($0.name, $0.summary) }
         }

@@ -21,6 +21,19 @@ public enum Base64 {
         return String(decoding: out, as: UTF8.self)
     }
 
+    /// The text of some bytes for URLs: another alphabet, no padding (RFC 4648 section 5).
+    public static func encodeForURL(_ bytes: some Sequence<UInt8>) -> String {
+        let text = encode(Array(bytes)).utf8.compactMap { byte -> UInt8? in
+            switch byte {
+            case UInt8(ascii: "+"): UInt8(ascii: "-")
+            case UInt8(ascii: "/"): UInt8(ascii: "_")
+            case UInt8(ascii: "="): nil
+            default: byte
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// The bytes, or nil for anything that ``encode(_:)`` would not have written.
     public static func decode(_ text: String) -> [UInt8]? {
         let input = Array(text.utf8)

@@ -123,6 +123,10 @@ public protocol ResourceTransaction {
     func remove(_ kind: String, _ id: String) throws
     /// Adds to the event timeline.
     func emit(_ event: HubEvent) throws
+    /// Starts a run of a kind's workflow with this transaction, or not at all; see ``KindWorkflow``. The input is shown
+    /// to operators and holds no secrets.
+    /// - Returns: the id of the run.
+    func startRun(of workflow: String, input: JSONValue) throws -> String
 }
 
 /// An entry of the event timeline.

@@ -71,6 +71,8 @@ public struct ResourceKind: Sendable {
     public var views: [ResourceView]
     /// Checks that need more than one field. Pure.
     public var validate: @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void
+    /// What its behaviour may start.
+    public var workflows: [KindWorkflow]
     public var behaviour: any KindBehaviour
 
     public init(
@@ -81,7 +83,7 @@ public struct ResourceKind: Sendable {
         singletonPath: String? = nil, naturalKey: [String] = [], links: [ResourceLink] = [],
         views: [ResourceView] = [],
         validate: @escaping @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void = { _, _ in },
-        behaviour: any KindBehaviour = PlainBehaviour()
+        workflows: [KindWorkflow] = [], behaviour: any KindBehaviour = PlainBehaviour()
     ) {
         self.name = name
         self.plural = plural
@@ -103,6 +105,7 @@ public struct ResourceKind: Sendable {
         self.links = links
         self.views = views
         self.validate = validate
+        self.workflows = workflows
         self.behaviour = behaviour
     }
 }

@@ -3,6 +3,7 @@ import Catalog
 import CertificateReading
 import Dashboard
 import Glibc
+import Host
 import HubAPI
 import HubCore
 import HubStore
@@ -46,6 +47,7 @@ struct HubProcess: Sendable {
             secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random),
             certificates: PEMCertificateReader())
         let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
+        hub.openWorkflows(journal: store, name: try Self.name(in: folder, random))
         let publicKey = try await hub.ensureSigningKey()
         try await hub.ensureAdministratorKey(writeTo: "\(dataFolder)/admin.key")
         return HubProcess(hub: hub, publicKey: publicKey, address: address, logger: logger)
@@ -78,8 +80,27 @@ extension HubProcess {
         return [
             FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
             FunctionService { await hub.runFleet() }, FunctionService { await hub.runSettling() },
+            FunctionService { await hub.runWorkflows() },
             FunctionService { try await server.run() },
         ]
+    }
+}
+
+extension HubProcess {
+    /// The name of this hub in leases: made once for its folder, so that after a restart it takes up its own runs at
+    /// once. Not the machine's name alone, which several containers may share.
+    private static func name(in folder: String, _ random: any RandomSource) throws -> String {
+        let path = "\(folder)/name"
+        if let kept = try SecretFile.read(path)?.prefix(while: { !$0.isNewline }), !kept.isEmpty {
+            return String(kept.prefix(100))
+        }
+        var host = [CChar](repeating: 0, count: 65)
+        let isNamed = gethostname(&host, 64) == 0
+        let words =
+            isNamed ? String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) : "hub"
+        let name = "\(words.isEmpty ? "hub" : words)-\(random.hex(4))"
+        try SecretFile.write(path, name + "\n")
+        return name
     }
 }
 

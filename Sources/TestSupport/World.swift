@@ -37,8 +37,12 @@ public final class World: Sendable {
 
     private let state = Mutex(State())
 
-    public init(clock: VirtualTime, random: SeededRandom) throws {
+    /// Whether the hub works on runs of workflows; it looks for them twice a second.
+    private let runsWorkflows: Bool
+
+    public init(clock: VirtualTime, random: SeededRandom, runsWorkflows: Bool = false) throws {
         self.clock = clock
+        self.runsWorkflows = runsWorkflows
         self.random = random
         network = SimulatedNetwork(clock: clock, random: random.fork())
         let hubRandom = random.fork()
@@ -78,7 +82,15 @@ public final class World: Sendable {
         } catch is PowerCut {
             return
         }
-        let task = Task(executorPreference: clock) { await hub.runFleet() }
+        let runsWorkflows = runsWorkflows
+        if runsWorkflows { hub.openWorkflows(journal: CuttingJournal(inner: database, power: power), name: "hub") }
+        let task = Task(executorPreference: clock) {
+            guard runsWorkflows else { return await hub.runFleet() }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await hub.runFleet() }
+                group.addTask { await hub.runWorkflows() }
+            }
+        }
         state.withLock { $0.hubTask = task }
         network.setHub(hub)
     }

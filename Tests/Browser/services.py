@@ -302,7 +302,25 @@ def service_is_deleted(suite):
     assert page.goto(f"/services/{suite.kept['service']}").status == 404
 
 
+def server_is_retired(suite):
+    """A server is retired from its page, and its run is shown step by step without a reload."""
+    node = suite.hub.api("GET", "/nodes")[1]["items"][0]
+    page = suite.open(f"/nodes/{node['id']}")
+    page.get_by_role("link", name="Retire").click()
+    expect(page.get_by_text("Stop all that the server runs")).to_be_visible()
+    page.get_by_role("button", name="Retire").click()
+    wait_for("the run exists", lambda: suite.hub.api("GET", "/workflow-runs")[1]["items"], seconds=20)
+    page = suite.open("/workflow-runs")
+    page.get_by_role("link", name="retire-server").click()
+    expect(page.locator("#live-steps")).to_contain_text("take its services off it")
+    expect(page.locator("#live-status")).to_have_text("succeeded", timeout=60000)
+    expect(page.locator("#live-steps")).to_contain_text("remove it")
+    expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+    suite.shot("run")
+    wait_for("the server is gone", lambda: not suite.hub.api("GET", "/nodes")[1]["items"], seconds=20)
+
+
 CASES = [sample_becomes_live, service_is_made, archive_is_uploaded, log_is_live, deploy_brings_the_newest_commit, failing_build_says_why,
          rollback_is_confirmed, secret_survives_an_edit, two_editors_do_not_overwrite, restart_and_events_are_live,
          server_is_added, server_page_shows_the_machine, stack_with_servers_stays, stack_settings_are_kept]
-LAST_CASES = [service_is_deleted]
+LAST_CASES = [service_is_deleted, server_is_retired]

@@ -27,7 +27,8 @@ from kit.registry import SCENARIOS  # noqa: E402
 from kit.world import PROGRAM, World  # noqa: E402
 
 MODULES = [
-    "basics", "sources", "deploys", "failures", "storage", "joining", "distrust", "hostile", "faults", "containers", "sites", "hosts",
+    "basics", "sources", "deploys", "failures", "storage", "joining", "runs", "distrust", "hostile", "faults",
+    "containers", "sites", "hosts",
 ]
 
 

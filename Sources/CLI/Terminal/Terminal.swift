@@ -67,9 +67,10 @@ public struct Terminal: Sendable {
     /// A status in the colour of what it means.
     func status(_ text: String) -> String {
         switch text {
-        case "active", "running", "healthy", "yes": styled(text, .green)
+        case "active", "running", "healthy", "yes", "succeeded": styled(text, .green)
         case "failed", "crash_loop", "unhealthy", "silent": styled(text, .red)
-        case "pending", "provisioning", "deleting", "suspended": styled(text, .yellow)
+        case "pending", "provisioning", "deleting", "suspended", "waiting", "undoing", "retrying", "stalled":
+            styled(text, .yellow)
         default: text
         }
     }

@@ -37,6 +37,25 @@ struct Operation: Sendable {
     var isStream = false
     /// Left out of the document: not for clients.
     var isHidden = false
+    /// Whether it destroys something, besides what DELETE says by itself.
+    var isDestructive = false
+    /// What a caller needs for it; nil where the endpoint decides by other rules. The endpoint checks it itself: this
+    /// only tells what a caller need not be shown.
+    var scope: Scope?
+
+    /// A scope, and whether only callers of all brands have any use for it.
+    struct Scope: Sendable {
+        var plural: String
+        /// `read`, `write` or `delete`.
+        var action: String
+        var isPlatformOnly: Bool
+
+        init(_ plural: String, _ action: String, isPlatformOnly: Bool = false) {
+            self.plural = plural
+            self.action = action
+            self.isPlatformOnly = isPlatformOnly
+        }
+    }
 }
 
 /// Finds the endpoint of a path.

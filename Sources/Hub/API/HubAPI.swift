@@ -41,6 +41,7 @@ public struct HubAPI: Sendable {
     let metrics = RequestMetrics()
     let streams = StreamLimit()
     private(set) var table = EndpointTable()
+    private(set) var mcpCatalog = MCPCatalog([], schemas: [:])
 
     public init(hub: Hub, options: Options = Options(), logger: Logger) {
         self.hub = hub
@@ -50,11 +51,15 @@ public struct HubAPI: Sendable {
         table.add(sessionEndpoints())
         for kind in hub.kinds { table.add(endpoints(of: kind)) }
         table.add(uploadEndpoints() + previewEndpoints())
+        table.add(runEndpoints())
+        table.add(oidcAliases(table.endpoints) + oidcEndpoints())
         table.add(agentEndpoints())
         table.add(webhookEndpoints())
         table.add(installEndpoints())
         table.add(healthEndpoints())
         table.add(documentationEndpoints(describing: table.endpoints))
+        mcpCatalog = MCPCatalog(table.endpoints, schemas: OpenAPIDocument.schemas(hub.kinds, hub.nestable))
+        table.add(mcpEndpoints())
     }
 
     /// The OpenAPI 3.1 document of this API.

@@ -87,7 +87,8 @@ enum OpenAPIDocument {
         return codes
     }
 
-    private static func schemas(
+    /// What `#/components/schemas/` refers to.
+    static func schemas(
         _ kinds: [ResourceKind], _ nestable: (ResourceKind) -> [ResourceKind]
     ) -> [String: JSONValue] {
         var result = shared
@@ -176,6 +177,7 @@ enum OpenAPIDocument {
         "log": members([
             "node_id": text, "offset": ["type": "integer"], "text": text, "end": ["type": "integer"],
         ]),
+        "workflow-run": Schema.workflowRun,
         "search-hit": members([
             "kind": text, "id": text, "name": textOrNull, "status": text, "parent_id": textOrNull,
         ]),

@@ -24,6 +24,7 @@ extension HubAPI {
             Schema.parameter(
                 "q", ["type": "string", "minLength": 1, "maxLength": 255], "Text to find.", required: true)
         ]
+        operation.scope = .init("search", "read", isPlatformOnly: true)
         operation.answers = [(200, Schema.items(Schema.reference("search-hit")))]
         return Endpoint(method: .get, path: "\(Self.base)/search", access: .key, operation: operation) { request in
             Answers.json(["items": .array(try await hub.search(request.query["q"] ?? "", as: request.principal))])
@@ -33,6 +34,7 @@ extension HubAPI {
     private func statsEndpoint() -> Endpoint {
         var operation = Operation(
             id: "dashboard-stats", tag: "platform", summary: "Count resources per kind and status.")
+        operation.scope = .init("dashboard", "read", isPlatformOnly: true)
         operation.answers = [(200, Schema.reference("stats"))]
         return Endpoint(method: .get, path: "\(Self.base)/dashboard/stats", access: .key, operation: operation) {
             Answers.json(try await hub.stats(as: $0.principal))
@@ -48,6 +50,7 @@ extension HubAPI {
             + ["since", "until"].map {
                 Schema.parameter($0, ["type": "string", "format": "date-time", "pattern": "Z$"], "Time in UTC.")
             } + Schema.pageParameters
+        operation.scope = .init("audit-logs", "read", isPlatformOnly: true)
         operation.answers = [(200, Schema.page(of: Schema.reference("audit-entry")))]
         return Endpoint(method: .get, path: "\(Self.base)/audit-logs", access: .key, operation: operation) { request in
             let query = request.query

@@ -41,10 +41,15 @@ extension HubAPI {
         }
     }
 
+    private static func scope(_ kind: ResourceKind, _ action: String) -> Operation.Scope {
+        .init(kind.plural, action, isPlatformOnly: kind.isPlatformOnly)
+    }
+
     private func listing(_ kind: ResourceKind, _ path: String, isNested: Bool) -> Endpoint {
         var operation = Operation(
             id: "list-\(kind.plural)\(isNested ? "-below" : "")", tag: kind.plural,
             summary: "List \(kind.plural)\(isNested ? " of one \(kind.parent?.kind ?? "")" : "").")
+        operation.scope = Self.scope(kind, "read")
         operation.parameters = (isNested ? [Schema.idParameter] : []) + Schema.listParameters
         operation.answers = [(200, Schema.page(of: Schema.reference(kind.name)))]
         return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
@@ -73,6 +78,7 @@ extension HubAPI {
     private func creation(_ kind: ResourceKind, _ path: String, isNested: Bool) -> Endpoint {
         var operation = Operation(
             id: "create-\(kind.name)\(isNested ? "-below" : "")", tag: kind.plural, summary: "Create a \(kind.name).")
+        operation.scope = Self.scope(kind, "write")
         operation.parameters = (isNested ? [Schema.idParameter] : []) + Schema.mutationParameters(isPost: true)
         operation.body = Schema.reference("\(kind.name)-creation\(isNested || kind.parent == nil ? "" : "-flat")")
         operation.isBodyRequired = true
@@ -92,6 +98,7 @@ extension HubAPI {
 
     private func reading(_ kind: ResourceKind) -> Endpoint {
         var operation = Operation(id: "read-\(kind.name)", tag: kind.plural, summary: "Read a \(kind.name).")
+        operation.scope = Self.scope(kind, "read")
         operation.parameters = [Schema.idParameter]
         operation.answers = [(200, Schema.reference(kind.name))]
         return Endpoint(method: .get, path: "\(Self.base)/\(kind.plural)/{id}", access: .key, operation: operation) {
@@ -110,6 +117,7 @@ extension HubAPI {
         var operation = Operation(
             id: "update-\(kind.name)", tag: kind.plural,
             summary: "Change the named fields of a \(kind.name); null puts a default back.")
+        operation.scope = Self.scope(kind, "write")
         operation.parameters = [Schema.idParameter] + Schema.mutationParameters(isPost: false)
         operation.body = Schema.reference("\(kind.name)-update")
         operation.isBodyRequired = true
@@ -136,6 +144,7 @@ extension HubAPI {
     private func deletion(_ kind: ResourceKind) -> Endpoint {
         var operation = Operation(
             id: "delete-\(kind.name)", tag: kind.plural, summary: "Delete a \(kind.name) and all that is below it.")
+        operation.scope = Self.scope(kind, "delete")
         operation.parameters = [Schema.idParameter] + Schema.mutationParameters(isPost: false)
         operation.answers = [
             kind.isAsynchronous ? (202, Schema.reference(kind.name)) : (204, nil), (200, Schema.reference("plan")),
@@ -149,7 +158,9 @@ extension HubAPI {
 
     private func action(_ kind: ResourceKind, _ action: ResourceAction) -> Endpoint {
         var operation = Operation(id: "\(action.name)-\(kind.name)", tag: kind.plural, summary: action.summary)
+        operation.scope = Self.scope(kind, "write")
         operation.parameters = [Schema.idParameter] + Schema.mutationParameters(isPost: true)
+        operation.isDestructive = action.isDestructive
         operation.body =
             action.fields.isEmpty
             ? ["type": "object", "additionalProperties": false]

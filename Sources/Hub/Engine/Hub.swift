@@ -20,6 +20,7 @@ public final class Hub: Sendable {
     let documents = DocumentCache()
     let dirtyStacks = DirtyStacks()
     let contacts = NodeContacts()
+    let workflows = OpenedWorkflows()
 
     public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {
         self.store = store

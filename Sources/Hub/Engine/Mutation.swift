@@ -111,7 +111,9 @@ extension Hub {
     ) async throws -> Result {
         let (result, published) = try await store.write { transaction in
             let recording = RecordingTransaction(transaction)
-            return (try body(recording), recording.published)
+            let result = try body(recording)
+            try transaction.announce(recording.published)
+            return (result, recording.published)
         }
         changes.publish(published)
         return result

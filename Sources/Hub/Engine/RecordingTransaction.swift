@@ -83,7 +83,15 @@ final class RecordingTransaction: StoreTransaction {
     func counts() throws -> [String: [String: Int]] { try inner.counts() }
     func claimHolder(_ claim: String) throws -> String? { try inner.claimHolder(claim) }
 
-    func startWorkflow(_ run: NewRun) throws { try inner.startWorkflow(run) }
+    func startWorkflow(_ run: NewRun) throws {
+        try inner.startWorkflow(run)
+        note(HubChange(kind: HubChange.workflowRun, id: run.id))
+    }
+    func startRun(of workflow: String, input: JSONValue) throws -> String {
+        let id = try inner.startRun(of: workflow, input: input)
+        note(HubChange(kind: HubChange.workflowRun, id: id))
+        return id
+    }
     func announce(_ changes: [HubChange]) throws { try inner.announce(changes) }
 
     func cell(_ space: String, _ key: String) throws -> JSONValue? { try inner.cell(space, key) }

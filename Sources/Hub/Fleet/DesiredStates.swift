@@ -96,7 +96,8 @@ extension Hub {
         of stack: ResourceRecord, nodeId: String, _ transaction: any StoreTransaction,
         open: (String) throws -> String
     ) throws -> DesiredState {
-        let services = try transaction.all("service", parentId: stack.id)
+        let isRetiring = try transaction.get("node", nodeId)?.state["is_retiring"] == true
+        let services = isRetiring ? [] : try transaction.all("service", parentId: stack.id)
         var deployments: [String: ResourceRecord] = [:]
         for service in services {
             guard let id = service.state["deployment_id"]?.stringValue else { continue }
@@ -104,7 +105,7 @@ extension Hub {
         }
         return try StackCompilation.compile(
             stack: stack, services: services, deployments: deployments,
-            sites: try SiteRecords.all(of: stack.id, transaction), nodeId: nodeId, open: open)
+            sites: isRetiring ? [] : try SiteRecords.all(of: stack.id, transaction), nodeId: nodeId, open: open)
     }
 
     /// The stack of a node, which stays the same for its life.

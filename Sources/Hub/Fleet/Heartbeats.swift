@@ -89,8 +89,11 @@ extension Hub {
         node.state["exposure"] = report.exposure
         node.state["problem"] = report.problem
         note(sighting, in: &node)
-        node.status = .active
-        node.statusMessage = report.problem?.stringValue
+        // A server that is being retired reports until it has stopped everything.
+        if node.status != .deleting {
+            node.status = .active
+            node.statusMessage = report.problem?.stringValue
+        }
         _ = try transaction.put(node)
         if wasSilent {
             try transaction.emit(
@@ -185,8 +188,10 @@ extension Hub {
         node = current(node)
         let heard = node.state["last_heartbeat_at"]?.stringValue ?? "it joined"
         node.state["is_silent"] = true
-        node.status = .failed
-        node.statusMessage = "Silent since \(heard); its applications may well be running."
+        if node.status != .deleting {
+            node.status = .failed
+            node.statusMessage = "Silent since \(heard); its applications may well be running."
+        }
         _ = try transaction.put(node)
         try transaction.emit(
             HubEvent(

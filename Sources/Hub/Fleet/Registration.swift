@@ -133,7 +133,9 @@ extension Hub {
     public func nodeKey(_ nodeId: String) async throws -> NodeKey? {
         guard nodeId.utf8.count <= 64 else { return nil }
         return try await store.read { transaction in
-            guard let node = try transaction.get("node", nodeId), node.status != .deleting, node.status != .deleted,
+            // One that is being retired still reports what it has stopped.
+            guard let node = try transaction.get("node", nodeId), node.status != .deleted,
+                node.status != .deleting || node.state["run_id"] != nil,
                 let raw = node.state["public_key"]?.stringValue.flatMap({ Base64.decode($0) })
             else { return nil }
             return NodeKey(nodeId: nodeId, raw: raw)

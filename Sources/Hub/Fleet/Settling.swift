@@ -63,10 +63,11 @@ enum Settling {
         return "Security mode \(mode) is not enforced on \(first.name)\(others): \(why)\(why.hasSuffix(".") ? "" : ".")"
     }
 
-    /// Servers that are heard of; a silent one holds nobody up.
+    /// Servers that are heard of; a silent one holds nobody up, nor does one that is being retired.
     private static func views(of stackId: String, _ transaction: any ResourceTransaction) throws -> [NodeView] {
         try transaction.all("node", parentId: nil)
             .filter { $0.spec["stack_id"]?.stringValue == stackId && $0.state["is_silent"] != true }
+            .filter { $0.status != .deleting }
             .map { node in
                 let reports = (node.state["services"]?.arrayValue ?? []).compactMap { report in
                     report["service_id"]?.stringValue.map { ($0, report) }

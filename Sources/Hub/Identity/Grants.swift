@@ -11,7 +11,7 @@ extension Hub {
             Set(
                 ["*:read"]
                     + kinds.filter { $0.name != "api-key" && $0.name != "user" }
-                    .flatMap { ["\($0.plural):write", "\($0.plural):delete"] })
+                    .flatMap { ["\($0.plural):write", "\($0.plural):delete"] } + ["\(Self.runsPlural):write"])
         case "viewer": ["*:read"]
         default: []
         }

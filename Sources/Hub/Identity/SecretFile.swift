@@ -1,12 +1,13 @@
 import Glibc
-import Model
+public import Model
 
 /// Small files that only the hub's account may read.
-enum SecretFile {
+public enum SecretFile {
     private static let bytesMax = 4096
 
     /// The text, or nil when there is no such file.
-    static func read(_ path: String) throws(Problem) -> String? {
+    /// - Throws: `storage_failed`.
+    public static func read(_ path: String) throws(Problem) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
@@ -20,7 +21,8 @@ enum SecretFile {
     }
 
     /// Replaces the file: a temporary file beside it, synced, then renamed over it, then the folder synced.
-    static func write(_ path: String, _ text: String) throws(Problem) {
+    /// - Throws: `storage_failed`.
+    public static func write(_ path: String, _ text: String) throws(Problem) {
         let temporary = "\(path).new"
         unlink(temporary)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)

@@ -161,6 +161,12 @@ struct SQLTransaction: StoreTransaction {
 
     func startWorkflow(_ run: NewRun) throws { _ = try startRun(run) }
 
+    func startRun(of workflow: String, input: JSONValue) throws -> String {
+        let seed = random.bytes(8).reduce(Int64(0)) { $0 << 8 | Int64($1) }
+        let run = try NewRun(id: random.uuid(), workflow: workflow, input: input, seed: seed)
+        return try startRun(run).run.id
+    }
+
     func claimHolder(_ claim: String) throws -> String? {
         try row("SELECT id FROM claims WHERE claim = ?", [claim])?[0]
     }

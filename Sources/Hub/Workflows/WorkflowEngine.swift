@@ -62,6 +62,12 @@ public final class WorkflowEngine: Sendable {
         (claims, claimed) = AsyncStream.makeStream()
     }
 
+    /// Looks for runs that are due, without waiting for the next time.
+    public func lookNow() { alarm.notify() }
+
+    /// Whether this hub works on a run.
+    public func holds(_ runId: String) -> Bool { state.withLock { $0.executions[runId] != nil } }
+
     /// Runs that are in memory, for the metrics.
     public var activeRuns: Int { state.withLock { $0.executions.count } }
 

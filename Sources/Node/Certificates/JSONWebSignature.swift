@@ -43,15 +43,5 @@ struct JSONWebSignature {
     }
 
     /// RFC 4648 section 5, without padding.
-    static func base64URL(_ bytes: [UInt8]) -> String {
-        String(
-            Base64.encode(bytes).compactMap { character -> Character? in
-                switch character {
-                case "+": "-"
-                case "/": "_"
-                case "=": nil
-                default: character
-                }
-            })
-    }
+    static func base64URL(_ bytes: [UInt8]) -> String { Base64.encodeForURL(bytes) }
 }

@@ -63,6 +63,7 @@ class World:
         self.processes = []
         self.names = []
         self.mounts = []
+        self.endings = []
         # Programs that Roost is not to find.
         self.hidden = []
         self.notes = []
@@ -91,6 +92,10 @@ class World:
                 with open(path) as file:
                     out.write(file.read())
         os.environ["TRUSTED_BY_SCENARIO"] = self.authorities
+
+    def at_end(self, body):
+        """Something to do before the folder goes."""
+        self.endings.append(body)
 
     def note(self, text):
         """Something worth reading beside the scenario's name, a figure say."""
@@ -181,6 +186,8 @@ class World:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for body in reversed(self.endings):
+            body()
         for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
             left = self.folder_processes()
             for pid in left:

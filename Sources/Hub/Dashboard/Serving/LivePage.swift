@@ -89,6 +89,7 @@ extension DashboardSite {
             asked.filter { topic in
                 switch topic {
                 case "event": visit.principal.may("read", "events")
+                case HubChange.workflowRun: mayReadRuns(visit)
                 case "heartbeat": visit.principal.may("read", "nodes")
                 case "log": visit.principal.may("read", "services") || visit.principal.may("read", "deployments")
                 default: hub.kind(topic).map { maySee($0, visit) } ?? false

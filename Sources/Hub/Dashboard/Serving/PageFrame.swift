@@ -80,6 +80,7 @@ extension DashboardSite {
             .filter { !shown.contains($0.name) && ($0.verbs.contains(.list) || $0.singletonPath != nil) }
             .filter { maySee($0, visit) }
             .map { ($0.plural, GenericPages.pluralTitle($0)) }
+        if mayReadRuns(visit) { entries.append((RunPages.section, "Runs")) }
         if visit.principal.may("read", "audit-logs"), visit.principal.brands == .all {
             entries.append(("audit-logs", "Audit log"))
         }

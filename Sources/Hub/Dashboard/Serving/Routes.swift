@@ -14,10 +14,12 @@ extension DashboardSite {
             case "events": return try await events(visit)
             case "audit-logs": return try await audit(visit)
             case "search": return try await search(visit)
+            case RunPages.section: return try await runs(visit)
             case "servers": return .seeOther("/nodes")
             case "theme", "logout": return .seeOther("/")
             default: break
             }
+        case 2 where visit.path[0] == RunPages.section: return try await run(visit.path[1], visit)
         default: break
         }
         let kind = try kind(visit)
@@ -41,6 +43,8 @@ extension DashboardSite {
         switch visit.path {
         case ["theme"]: return setTheme(visit)
         case ["logout"]: return try await logOut(visit)
+        case let path where path.count == 3 && path[0] == RunPages.section:
+            return try await changeRun(path[1], path[2], visit)
         default: break
         }
         let kind = try kind(visit)

@@ -30,6 +30,12 @@ extension DashboardSite {
         ) { $1 }
         model["edit_path"] = editPath(kind, id, visit).json
         model["delete_path"] = deletePath(kind, id, visit).json
+        let isLeaving = node.text("status") == "deleting"
+        let canRetire = may("write", kind, visit) && !isLeaving && kind.actions.contains { $0.name == "retire" }
+        model["retire_path"] = canRetire ? .string("/nodes/\(percentEncoded(id))/retire") : .null
+        let runPath = node.text("run_id").map { "/\(Hub.runsPlural)/\(percentEncoded($0))" }
+        model["run_path"] = isLeaving && mayReadRuns(visit) ? runPath.json : .null
+        model["leaving_message"] = isLeaving ? node.text("status_message").json : .null
         return page(
             "node", title: node.label, section: "nodes",
             crumbs: [

@@ -41,12 +41,15 @@ let serverTemplates: [String: String] = [
     <header class="head"><div class="head-row"><div class="head-title"><h1>{{name}}</h1>\#
     <span id="live-status" data-live="node heartbeat" aria-live="polite">{{#state}}{{>state}}{{/state}}</span></div>
     <div class="actions">{{#edit_path}}<a class="button" href="{{edit_path}}">Rename</a>{{/edit_path}}\#
+    {{#retire_path}}<a class="button" href="{{retire_path}}">Retire</a>{{/retire_path}}\#
     {{#delete_path}}<a class="button danger" href="{{delete_path}}">Remove server</a>{{/delete_path}}</div></div>
     <div class="meta" id="live-meta" data-live="node heartbeat"><span>Heartbeat {{#heartbeat}}{{>time}}\#
     {{/heartbeat}}{{^heartbeat}}never{{/heartbeat}}</span>{{#stack_name}}<span>runs <a href="{{stack_path}}">\#
     {{stack_name}}</a></span>{{/stack_name}}{{#generation}}<span>version {{generation}}\#
     {{#stack_version}} of {{stack_version}}{{/stack_version}}</span>{{/generation}}</div>{{>bird-perched}}</header>
-    <div id="live-notice" data-live="node" aria-live="polite">{{#is_silent}}<div class="notice tone-warn">\#
+    <div id="live-notice" data-live="node" aria-live="polite">{{#leaving_message}}<div class="notice tone-busy">\#
+    <p>{{leaving_message}}{{#run_path}} <a href="{{run_path}}">See its run.</a>{{/run_path}}</p></div>\#
+    {{/leaving_message}}{{#is_silent}}<div class="notice tone-warn">\#
     <strong>This server is silent</strong><p>Three heartbeats in a row are missing. What it ran goes on running as \#
     far as the server is up; Roost cannot see it. Check that the machine is on and that <code>roost agent</code> \#
     runs.</p></div>{{/is_silent}}</div>

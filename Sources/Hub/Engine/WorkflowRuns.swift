@@ -1,0 +1,138 @@
+import Host
+import HubStore
+import HubWorkflows
+import Logging
+public import Model
+import ResourceKit
+import Synchronization
+public import Workflow
+
+/// The hub's workflows: the engine of this hub over the store that all hubs share.
+final class OpenedWorkflows: Sendable {
+    struct Parts: Sendable {
+        var engine: WorkflowEngine
+        var announcer: RunAnnouncer
+    }
+
+    private let parts = Mutex<Parts?>(nil)
+
+    var opened: Parts? { parts.withLock { $0 } }
+    func open(_ opened: Parts) { parts.withLock { $0 = opened } }
+}
+
+extension Hub {
+    /// Makes the engine for the workflows of all kinds. Once, before the first request.
+    ///
+    /// - Parameters:
+    ///   - journal: the store again.
+    ///   - name: of this hub, unlike every other hub on the store, and the same when it starts again.
+    public func openWorkflows(journal: any WorkflowJournal, name: String) {
+        // The engine and the hub hold one another for as long as the process lives.
+        let desk = HubDesk(hub: self)
+        let announcer = RunAnnouncer(store: store, changes: changes, clock: world.clock, logger: logger)
+        let engine = WorkflowEngine(
+            journal: AnnouncedJournal(inner: journal, announcer: announcer),
+            definitions: kinds.flatMap(\.workflows).flatMap { $0.definitions(desk) }, options: .init(hub: name),
+            clock: world.clock, random: world.random, logger: logger)
+        workflows.open(.init(engine: engine, announcer: announcer))
+    }
+
+    /// Works on runs until the task is cancelled. What it leaves unfinished is in the journal.
+    public func runWorkflows() async {
+        guard let parts = workflows.opened else { return }
+        let started = changes.subscribe(to: .kinds([HubChange.workflowRun]))
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await parts.engine.run() }
+            group.addTask { await parts.announcer.run() }
+            // A run that a transaction has started is looked for at once; of its own the engine knows.
+            group.addTask {
+                for await change in started where !parts.engine.holds(change.id) { parts.engine.lookNow() }
+            }
+            await group.waitForAll()
+        }
+    }
+
+    /// Runs that are in the memory of this hub, for the metrics.
+    public var activeRuns: Int { workflows.opened?.engine.activeRuns ?? 0 }
+
+    private func engine() throws -> WorkflowEngine {
+        guard let engine = workflows.opened?.engine else {
+            throw Problem(.unavailable, "This hub runs no workflows.")
+        }
+        return engine
+    }
+
+    // MARK: what people see and do
+
+    /// The scope word of runs.
+    public static let runsPlural = "workflow-runs"
+
+    /// Runs, newest first.
+    /// - Throws: `forbidden`.
+    public func workflowRuns(_ filter: RunFilter, as principal: Principal) async throws -> [RunRecord] {
+        try requireRuns("read", principal)
+        return try await engine().runs(filter)
+    }
+
+    /// A run with all of its steps, and the step that this hub does right now.
+    /// - Throws: `forbidden`, `not_found`.
+    public func workflowRun(
+        _ id: String, as principal: Principal
+    ) async throws -> (history: RunHistory, currentStep: String?) {
+        try requireRuns("read", principal)
+        let engine = try engine()
+        return (try await engine.history(of: id), engine.currentStep(of: id))
+    }
+
+    /// Asks a run to stop and to undo what it did.
+    /// - Throws: `forbidden`, `not_found`; `conflict` when it has ended.
+    public func cancelRun(_ id: String, as principal: Principal) async throws -> RunRecord {
+        try await changeRun(id, "cancel", principal) { try await $0.cancel(id) }
+    }
+
+    /// Lets a failed or stalled run go on from the step that failed; a run that works or has succeeded is left alone.
+    /// - Throws: `forbidden`, `not_found`.
+    public func retryRun(_ id: String, as principal: Principal) async throws -> RunRecord {
+        try await changeRun(id, "retry", principal) { engine in
+            let run = try await engine.history(of: id).run
+            guard run.state == .failed || run.state == .stalled || run.state == .cancelled else { return }
+            try await engine.retry(id)
+        }
+    }
+
+    private func requireRuns(_ action: String, _ principal: Principal) throws {
+        try principal.require(action, Self.runsPlural)
+        try principal.requirePlatform()
+    }
+
+    private func changeRun(
+        _ id: String, _ action: String, _ principal: Principal, _ body: (WorkflowEngine) async throws -> Void
+    ) async throws -> RunRecord {
+        do {
+            try requireRuns("write", principal)
+            let engine = try engine()
+            try await body(engine)
+            await auditRun(id, action, "ok", principal)
+            return try await engine.history(of: id).run
+        } catch {
+            let problem = Problem(wrapping: error, doing: "The request")
+            await auditRun(id, action, problem.code.rawValue, principal)
+            throw problem
+        }
+    }
+
+    private func auditRun(_ id: String, _ action: String, _ outcome: String, _ principal: Principal) async {
+        do {
+            try await store.write { transaction in
+                try transaction.appendAudit(
+                    AuditEntry(
+                        time: transaction.now, actor: principal.name, action: action,
+                        resourceKind: HubChange.workflowRun, resourceId: String(id.prefix(200)),
+                        address: principal.address, outcome: outcome, body: .null))
+            }
+        } catch {
+            // The run has changed already, or the refusal must still be told; that the note failed goes to the log.
+            logger.error("A change of a run could not be noted in the audit log.", metadata: ["error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,187 @@
+"""Workflows of the real program: a server that is retired, and hubs that die in the middle of it."""
+
+import http.client
+import json
+import os
+import shutil
+import threading
+import urllib.parse
+
+from kit.agent import Agent, HubProcess
+from kit.check import Stopwatch, equal, expect, free_port, stays, wait_for
+from kit.hub import Hub
+from kit.postgres import Postgres
+from kit.registry import scenario
+from kit.world import answers, read_key
+
+
+def ended(api, run, seconds=60):
+    """The run with its steps once nothing more happens to it."""
+    done = ("succeeded", "failed", "cancelled", "stalled")
+    return wait_for(
+        f"run {run} ends", lambda: next(iter([x for x in [api.get(f"/workflow-runs/{run}")] if x["status"] in done]), None),
+        seconds, 0.1,
+    )
+
+
+def retire(api, node, **fields):
+    answer = api.ok("POST", f"/nodes/{node}/retire", fields)
+    equal(answer["status"], "deleting", "status right after the wish to retire")
+    return answer["run_id"]
+
+
+@scenario("runs.retire", quick=True)
+def retired(world):
+    """A server is retired in order: what it runs is stopped, then it is gone; cancelled, it gets everything back."""
+    hub = HubProcess(world)
+    agent = Agent(world, hub, "one")
+    agent.join(hub.token())
+    agent.start()
+    service = hub.live("app", world.repository())
+    node = agent.identity["node_id"]
+    # An agent that is away stops nothing: the run waits, and can be taken back.
+    agent.kill()
+    planned = hub.api.ok("POST", f"/nodes/{node}/retire?plan=true")
+    expect(planned["nodes"], f"the plan names no server: {planned}")
+    equal(hub.api.items("/workflow-runs"), [], "runs after a plan")
+    run = retire(hub.api, node)
+    waiting = wait_for(
+        "the run waits for the server",
+        lambda: [x for x in hub.api.get(f"/workflow-runs/{run}")["steps"] if x["status"] == "retrying"], 20,
+    )
+    equal(waiting[0]["name"], "wait until it runs nothing", "the step that waits")
+    expect(hub.api.ask("DELETE", f"/nodes/{node}").status == 202, "a deletion on top of it")
+    listed = json.loads(hub.cli("run", "list", "--workflow", "retire-server", "--json").stdout)
+    equal([one["id"] for one in listed], [run], "runs that the command line lists")
+    expect("wait until it runs nothing" in hub.cli("run", "show", run).stdout, "the command line shows no steps")
+    hub.cli("run", "cancel", run, "--yes")
+    cancelled = run
+    equal(ended(hub.api, run)["status"], "cancelled", "the cancelled run")
+    agent.start()
+    wait_for("the application answers again", lambda: "version=1" in agent.fetch("/app").text, 30)
+    wait_for("the server is active", lambda: hub.api.get(f"/nodes/{node}")["status"] == "active", 20)
+    # Now in earnest; the hub is killed on the way.
+    run = retire(hub.api, node)
+    hub.kill()
+    hub.start()
+    done = ended(hub.api, run)
+    equal(done["status"], "succeeded", f"the run: {done['status_message']}")
+    equal([step["name"] for step in done["steps"]],
+          ["take its services off it", "wait until it runs nothing", "remove it"], "steps")
+    equal(agent.app_pids(service), set(), "processes of the application")
+    equal(hub.api.ask("GET", f"/nodes/{node}").status, 404, "the server after its run")
+    expect(agent.signed("GET", "/api/v1/agent/desired-state?wait=0").status in (401, 403), "its credentials work")
+    audit = [entry["action"] for entry in hub.api.items(f"/audit-logs?resource={cancelled}")]
+    expect("cancel" in audit, f"the cancellation is not in the audit log: {audit}")
+
+
+@scenario("runs.time-out", quick=True)
+def timed_out(world):
+    """A server that does not stop in time is put back to work; the failed run can be tried again."""
+    hub = HubProcess(world)
+    agent = Agent(world, hub, "one")
+    agent.join(hub.token())
+    agent.start()
+    hub.live("app", world.repository())
+    node = agent.identity["node_id"]
+    os.kill(agent.process.pid, 19)
+    run = retire(hub.api, node, stop_timeout="10s")
+    failed = ended(hub.api, run)
+    equal(failed["status"], "failed", "the run")
+    equal(failed["error"]["code"], "unavailable", "why it failed")
+    equal(failed["steps"][0]["undo"]["status"], "done", "its first step is undone")
+    os.kill(agent.process.pid, 18)
+    wait_for("the application answers", lambda: "version=1" in agent.fetch("/app").text, 20)
+    wait_for("the server is active", lambda: hub.api.get(f"/nodes/{node}")["status"] == "active", 20)
+    hub.cli("run", "retry", run)
+    equal(ended(hub.api, run)["status"], "succeeded", "the run that was tried again")
+
+
+class Page:
+    """The event stream of a dashboard, as a browser reads it."""
+
+    def __init__(self, hub):
+        login = hub.api.ask("POST", "/login", {"key": hub.api.key})
+        cookie = login.headers["Set-Cookie"].split(";")[0]
+        parts = urllib.parse.urlsplit(hub.url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
+        self.connection.request("GET", "/live?topics=workflow-run+node", headers={"Cookie": cookie})
+        self.kinds = set()
+        self.answer = self.connection.getresponse()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        try:
+            for line in self.answer:
+                if line.startswith(b"data: "):
+                    self.kinds |= set(json.loads(line[6:])["kinds"])
+        except (OSError, http.client.HTTPException, ValueError):
+            pass  # its hub was killed
+
+
+class PostgresHub:
+    """A hub of several on one database."""
+
+    def __init__(self, world, postgres, name, master=None):
+        self.world, self.postgres, self.name = world, postgres, name
+        self.data = world.path(f"hub-{name}")
+        if master:
+            os.makedirs(f"{self.data}/hub", mode=0o700)
+            shutil.copy(f"{master.data}/hub/master.key", f"{self.data}/hub/master.key")
+            shutil.copy(f"{master.data}/admin.key", f"{self.data}/admin.key")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        self.process = self.world.spawn(
+            f"hub-{self.name}.log", "hub", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
+            "--store", self.postgres.url, isolated=False,
+        )
+        wait_for(f"hub {self.name} answers", lambda: answers(self.url), 60)
+        self.api = Hub(self.url, read_key(self.data))
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@scenario("runs.takeover", seconds=150, quick=True)
+def takeover(world):
+    """Two hubs on one PostgreSQL: the killed one's run goes on in the other, also when the database was restarted."""
+    postgres = Postgres(world)
+    first = PostgresHub(world, postgres, "first")
+    second = PostgresHub(world, postgres, "second", master=first)
+    first.api.ok("POST", "/stacks", {"name": "default", "poll_interval": "2s"})
+    token = second.api.ok("POST", "/install-tokens", {"stack_id": second.api.stack()["id"]})["token"]
+    agent = Agent(world, second, "one")
+    agent.join(token)
+    agent.start()
+    node = agent.identity["node_id"]
+    wait_for("the server is heard of", lambda: second.api.get(f"/nodes/{node}")["generation"] is not None, 20)
+    os.kill(agent.process.pid, 19)
+    pages = [Page(first), Page(second)]
+    run = retire(first.api, node)
+    read = lambda hub: hub.api.get(f"/workflow-runs/{run}")
+    wait_for("the run waits", lambda: any(x["status"] == "retrying" for x in read(second)["steps"]), 20)
+    for number, page in enumerate(pages):
+        wait_for(f"page {number} hears of the run", lambda: "workflow-run" in page.kinds, 20)
+    hubs = {"first": first, "second": second}
+    # Whoever works on it dies, and the other one has it within the lease; then the database goes down as well.
+    holder = wait_for("a hub holds the run", lambda: read(second)["hub"], 20)
+    name = open(f"{first.data}/hub/name").read().strip()
+    dead, alive = (first, second) if holder == name else (second, first)
+    dead.kill()
+    watch = Stopwatch()
+    wait_for("the other hub has the run", lambda: read(alive)["hub"] not in (None, holder), 60)
+    world.note(f"taken over in {watch.ms / 1000:.1f} s")
+    postgres.restart()
+    wait_for("the hub answers again", lambda: alive.api.ask("GET", f"/workflow-runs/{run}").status == 200, 60)
+    if dead is second:
+        second.start()
+    os.kill(agent.process.pid, 18)
+    done = ended(alive.api, run, 90)
+    equal(done["status"], "succeeded", f"the run: {done['status_message']}")
+    equal(alive.api.ask("GET", f"/nodes/{node}").status, 404, "the server after its run")
+    removed = [e for e in alive.api.events() if e["kind"] == "security" and "was removed" in e["message"]]
+    equal(len(removed), 1, "events of the removal")
