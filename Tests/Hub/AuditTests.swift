@@ -84,6 +84,8 @@ import Testing
             case .list(.object(let inner), _):
                 values += plantings(inner).map { [[$0.name: $0.value]] }
             case .object(let inner): values += plantings(inner).map { [$0.name: $0.value] }
+            // A map of texts takes any names, so that this is a plain text where one belongs.
+            case .map(_, .string, _): values.removeLast()
             case .list(.string, _), .list(.reference, _), .map: break
             default: values.append(secret)
             }
