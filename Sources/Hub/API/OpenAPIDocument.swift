@@ -47,7 +47,8 @@ enum OpenAPIDocument {
     private static func operation(_ endpoint: Endpoint) -> JSONValue {
         let operation = endpoint.operation
         var responses: [String: JSONValue] = [:]
-        for (code, schema) in operation.answers {
+        for (code, answer) in operation.answers {
+            let schema = answer.flatMap { $0.isNull ? nil : $0 }
             let description = descriptions[code] ?? "Done."
             var response =
                 schema.map { content($0, description, operation.mediaType) } ?? ["description": .string(description)]
