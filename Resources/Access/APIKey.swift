@@ -21,6 +21,9 @@ public let apiKeyKind = ResourceKind(
         Field(
             "expires_at", .string(check: timeFlaw), "When it ends, in UTC; never when absent.",
             example: "2030-01-01T00:00:00Z"),
+        Field(
+            "rate_limit", .integer(1...1_000_000), "Requests a minute that it may make; 60000 when absent.",
+            example: 600),
     ],
     reported: [Field("last_used_at", .line, "When it was last used, to the minute.")],
     actions: [

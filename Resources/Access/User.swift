@@ -10,7 +10,7 @@ public let userKind = ResourceKind(
             "email", .string(check: User.emailFlaw), "Login name; unique.", required: true,
             example: "ada@example.org"),
         Field(
-            "password", .string(check: passwordFlaw), "At least 10 characters; without one the user cannot log in.",
+            "password", .string(check: passwordFlaw), "At least 8 characters; without one the user cannot log in.",
             hashed: true),
         Field(
             "role", .choice(["admin", "operator", "viewer"]),
@@ -19,12 +19,29 @@ public let userKind = ResourceKind(
             "brands", .list(of: .string(check: APIKey.brandFlaw), countMax: 1000),
             "Which brands the user may touch; * is all.", default: ["*"]),
     ],
-    claims: { ["user/\($0.spec["email"]?.stringValue?.lowercased() ?? "")"] }, columns: ["email", "role"],
-    searched: ["email"])
+    reported: [Field("totp_enabled", .boolean, "Whether logins need a code of an app as well.")],
+    claims: { ["user/\($0.spec["email"]?.stringValue?.lowercased() ?? "")"] },
+    actions: [
+        ResourceAction(
+            "reset-totp", "Take the second factor away, for somebody who lost it.", isDestructive: true)
+    ],
+    columns: ["email", "role", "totp_enabled"], searched: ["email"], behaviour: UserBehaviour())
+
+struct UserBehaviour: KindBehaviour {
+    func perform(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
+        _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        var record = record
+        for name in ["totp_secret", "totp_pending", "totp_last_step", "recovery_hashes"] { record.state[name] = nil }
+        record.state["totp_enabled"] = false
+        return try transaction.put(record)
+    }
+}
 
 @Sendable private func passwordFlaw(_ text: String) -> String? {
     guard text.utf8.count <= 72 else { return "must have at most 72 bytes" }
-    return text.count < 10 ? "must have at least 10 characters" : nil
+    return text.count < 8 ? "must have at least 8 characters" : nil
 }
 
 /// What a user's fields may hold.

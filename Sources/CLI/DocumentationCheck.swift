@@ -14,6 +14,7 @@ public enum DocumentationCheck {
         var path = [command.name]
         while !command.subcommands.isEmpty, let word = rest.first, word != "--help" {
             guard let next = command.subcommands.first(where: { $0.answers(to: word) }) else {
+                if command.run != nil { break }
                 return (true, "\(path.joined(separator: " ")) has no command \(word)")
             }
             rest.removeFirst()

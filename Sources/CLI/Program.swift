@@ -27,10 +27,11 @@ public enum Program {
         let work = [
             StatusCommand.command, DeployCommands.deploy, UploadCommand.command, DeployCommands.rollback,
             DeployCommands.restart,
-            DeployCommands.logs, TimelineCommands.events, ApplyCommand.apply, ApplyCommand.plan,
+            DeployCommands.logs, TimelineCommands.events, ApplyCommand.apply, ApplyCommand.plan, SeedCommand.seed,
         ]
         let resources = kinds.map { kind in
             switch kind.name {
+            case "cluster": SeedCommand.command(for: kind, in: kinds)
             case "node": ServerCommands.command(for: kind, in: kinds)
             case "service":
                 CanaryCommand.added(
@@ -112,9 +113,11 @@ public enum Program {
         var path = [command.name]
         while !command.subcommands.isEmpty {
             guard let word = rest.first, word != "--help", word != "-h" else {
+                if command.run != nil, rest.isEmpty { break }
                 return terminal.raw(HelpText.text(for: command, path: path))
             }
             guard let next = command.subcommands.first(where: { $0.answers(to: word) }) else {
+                if command.run != nil { break }
                 let hint = Spelling.nearest(to: word, in: command.subcommands.map(\.name))
                 throw UsageError(
                     "\(path.joined(separator: " ")) has no command \(printable(String(word.prefix(80))))."
@@ -159,6 +162,7 @@ public enum Program {
         }
         let daily: Set<String> = [
             "status", "deploy", "upload", "rollback", "restart", "logs", "events", "apply", "plan",
+            "seed",
         ]
         return "Roost turns Linux servers into a hosting platform.\n\nUSAGE\n  roost COMMAND [OPTIONS]\n"
             + HelpText.section("RUN", local) + HelpText.section("WORK", rows { daily.contains($0.name) })

@@ -193,6 +193,11 @@ extension Field.Kind {
             guard let members = value.objectValue else {
                 return flaws.add(path, "must be an object, not \(value.typeName)")
             }
+            // Without declared members anything goes, up to a size.
+            guard !fields.isEmpty else {
+                if value.canonicalBytes.count > 65_536 { flaws.add(path, "must have at most 65536 bytes of JSON") }
+                return
+            }
             fields.check(members, path: path + ".", into: &flaws)
         default: break
         }

@@ -36,9 +36,11 @@ struct HubFixture: Sendable {
         hub = Self.hub(store, kinds, clock)
     }
 
-    static func hub(_ store: any Store, _ kinds: [ResourceKind], _ clock: any HostClock) -> Hub {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
+    static func hub(
+        _ store: any Store, _ kinds: [ResourceKind], _ clock: any HostClock, logger given: Logger? = nil
+    ) -> Hub {
+        var logger = given ?? Logger(label: "test")
+        if given == nil { logger.logLevel = .critical }
         let world = HubWorld(
             git: OneCommitGit(), uploads: SimulatedUploads(), callbacks: HTTPCallbackSender(), clock: clock,
             random: LiveRandom(), secrets: box, certificates: PEMCertificateReader())

@@ -13,7 +13,7 @@ final class KindSamples {
         "service": [
             "git_url": "https://git.example.org/x.git", "run_command": "run", "hostnames": ["*.shop.example.org"],
         ],
-        "preview": ["branch": "topic"],
+        "preview": ["branch": "topic"], "site": ["upstream": "127.0.0.1:3000"],
     ]
     private static let moreReferences: [String: String] = ["install-token": "shard_id"]
 
@@ -51,6 +51,7 @@ final class KindSamples {
         number += 1
         var body = Self.more[kind.name] ?? [:]
         for field in kind.fields where field.isRequired || Self.moreReferences[kind.name] == field.name {
+            guard body[field.name] == nil else { continue }
             if case .reference(let other) = field.kind {
                 body[field.name] = .string(try await one(other))
             } else if let text = Self.unique(field.name, number) {
@@ -67,7 +68,9 @@ final class KindSamples {
         switch field {
         case "name": "sample-\(number)"
         case "email": "sample-\(number)@example.org"
-        case "hostname": "sample-\(number).example.org"
+        case "hostname", "domain": "sample-\(number).example.org"
+        case "username": "sample-\(number)"
+        case "password": "correct horse \(number)"
         case "address": "192.0.2.\(number % 250 + 1)"
         case "version": "8.\(number)"
         default: nil

@@ -48,17 +48,18 @@ final class ServerFixture: Sendable {
 
     /// Starts a server, runs the body, and stops the server.
     static func run(
-        folder: TemporaryFolder = TemporaryFolder(), _ body: (ServerFixture) async throws -> Void
+        folder: TemporaryFolder = TemporaryFolder(), logger given: Logger? = nil,
+        _ body: (ServerFixture) async throws -> Void
     ) async throws {
         let store = try SQLiteStore(
             path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: LiveClock(), random: LiveRandom())
-        let hub = HubFixture.hub(store, Catalog.kinds, LiveClock())
+        let hub = HubFixture.hub(store, Catalog.kinds, LiveClock(), logger: given)
         _ = try await hub.ensureSigningKey()
         let answer = try await hub.create(
             try #require(hub.kind("api-key")), body: ["name": "test", "scopes": ["*:*"], "brands": ["*"]], as: .local)
         let (ports, running) = AsyncStream.makeStream(of: Int.self)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
+        var logger = given ?? Logger(label: "test")
+        if given == nil { logger.logLevel = .critical }
         let router = Router(context: HubRequestContext.self)
         router.get("/dashboard") { _, _ in "a page" }
         let server = HubServer(

@@ -44,13 +44,35 @@ struct DocumentationTests {
         var texts: [(String, String)] = try pages().flatMap(blocks).filter { $0.language == "yaml" }
             .map { ("\($0.page):\($0.line)", $0.text.joined(separator: "\n")) }
         texts = texts.filter { $0.1.contains("services:") || $0.1.contains("sites:") }
-        for file in try SourceTree.files(below: "examples", ending: [".yaml"]) { texts.append((file.path, file.text)) }
+        for file in try SourceTree.files(below: "examples", ending: [".yaml"])
+        where !["examples/cluster.yaml", "examples/seed.yaml"].contains(file.path) {
+            texts.append((file.path, file.text))
+        }
         #expect(!texts.isEmpty)
         for (name, text) in texts {
             #expect(throws: Never.self) {
                 _ = try StackFile.parse(text, name: name, stackKind: stack, serviceKind: service, siteKind: site)
             }
         }
+    }
+
+    @Test("the example of a new kind is the one that the tests compile, and short")
+    func workedExample() throws {
+        let example = try SourceTree.file("Tests/Hub/ContactKind.swift").lines.filter { !$0.isEmpty }
+        let block = try #require(
+            try blocks(of: SourceTree.file("ARCHITECTURE.md")).first { $0.language == "swift" })
+        #expect(block.text.filter { !$0.isEmpty } == example)
+        #expect(block.text.count < 100)
+    }
+
+    @Test("the example cluster and seed are ones that the program takes")
+    func treeFiles() throws {
+        let cluster = try SourceTree.file("examples/cluster.yaml")
+        let (region, entry) = try TreeFile.parseCluster(cluster.text, name: cluster.path, kinds: Catalog.kinds)
+        #expect(region == "eu-1" && entry.below.count == 7)
+        let seed = try SourceTree.file("examples/seed.yaml")
+        let tree = try TreeFile.parse(seed.text, name: seed.path, kinds: Catalog.kinds)
+        #expect(tree.entries.map(\.kind.name) == ["platform-config", "brand", "region", "tenant"])
     }
 
     @Test("examples/stack.yaml names every field")

@@ -36,7 +36,7 @@ enum TimelineCommands {
                 OptionDeclaration("since", placeholder: "TIME", "Only from this time on (RFC 3339)."),
                 OptionDeclaration("until", placeholder: "TIME", "Only before this time (RFC 3339)."),
                 OptionDeclaration("limit", placeholder: "NUMBER", "At most this many; 50 when absent."), .json,
-            ], .connection), run: audit)
+            ], .connection), subcommands: [AuditCommands.verify, AuditCommands.export], run: audit)
 
     static let search = CommandDeclaration(
         "search", "Find resources by name, id or address.",

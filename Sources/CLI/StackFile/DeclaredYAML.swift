@@ -68,6 +68,8 @@ struct DeclaredYAML {
         try note(node, path)
         if Self.isNull(node) { return .null }
         switch kind {
+        case .json: return try untyped(node, path: path)
+        case .object(let fields) where fields.isEmpty: return try untyped(node, path: path)
         case .object(let fields):
             var result: [String: JSONValue] = [:]
             for (key, inner) in try members(of: node, path: path) {
@@ -104,6 +106,36 @@ struct DeclaredYAML {
             }
             return .object(result)
         default: return try scalar(node, kind, path)
+        }
+    }
+
+    /// A value that no declaration says anything about, by the core schema of YAML 1.2.
+    private mutating func untyped(_ node: Node, path: String) throws(Flaw) -> JSONValue {
+        try note(node, path)
+        if Self.isNull(node) { return .null }
+        switch node {
+        case .mapping:
+            var result: [String: JSONValue] = [:]
+            for (key, inner) in try members(of: node, path: path) {
+                result[key] = try untyped(inner, path: Self.joined(path, key))
+            }
+            return .object(result)
+        case .sequence(let sequence):
+            var result: [JSONValue] = []
+            for (index, inner) in sequence.enumerated() {
+                result.append(try untyped(inner, path: "\(path)[\(index)]"))
+            }
+            return .array(result)
+        default:
+            let text = try text(node, path)
+            guard case .scalar(let scalar) = node, scalar.style == .plain || scalar.style == .any else {
+                return .string(text)
+            }
+            if let number = Int64(text) { return .int(number) }
+            if let number = Double(text), number.isFinite, text.first?.isNumber == true || text.first == "-" {
+                return .double(number)
+            }
+            return Self.boolean(text) ?? .string(text)
         }
     }
 

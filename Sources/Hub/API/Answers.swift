@@ -1,4 +1,5 @@
 import HTTPTypes
+import HubCore
 import Hummingbird
 import Model
 
@@ -41,7 +42,7 @@ enum Answers {
 
     static func status(of code: Problem.Code) -> HTTPResponse.Status {
         switch code {
-        case .unauthenticated: .unauthorized
+        case .unauthenticated, .totpRequired: .unauthorized
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .conflict, .stale: .conflict

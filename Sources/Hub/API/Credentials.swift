@@ -7,6 +7,13 @@ extension HubAPI {
     /// Who sends a request: the bearer of an API key, or a person with a session. A session needs its CSRF token for
     /// everything but reading.
     func principal(of request: Request, _ address: String) async throws -> Principal {
+        // A session's token that a program holds itself; no browser sends it by itself, so it needs no other proof.
+        if let token = Self.apiKey(in: request), token.utf8.count == 64 {
+            guard let principal = try await hub.principal(forSession: token, address: address) else {
+                throw Problem(.unauthenticated, "The session has ended.", hint: "Log in again.")
+            }
+            return principal
+        }
         if let key = Self.apiKey(in: request) { return try await hub.authenticate(apiKey: key, address: address) }
         guard let token = Self.sessionToken(in: request) else {
             throw Problem(

@@ -33,6 +33,8 @@ struct Operation: Sendable {
     var isUpload = false
     /// Status code → schema of the answer; nil for an answer without a body.
     var answers: [(code: Int, schema: JSONValue?)] = []
+    /// Of the answer.
+    var mediaType = "application/json"
     /// Whether `follow=true` answers server-sent events instead.
     var isStream = false
     /// Left out of the document: not for clients.

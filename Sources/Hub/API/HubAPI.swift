@@ -106,6 +106,7 @@ public struct HubAPI: Sendable {
         let isOpen: Bool
         if case .key = endpoint.access { isOpen = false } else { isOpen = true }
         let principal = isOpen ? Self.anonymous(address) : try await self.principal(of: request, address)
+        try hub.countRequest(of: principal)
         return try await endpoint.handle(
             APIRequest(
                 request: request, id: found.id, query: try QueryParameters(request.uri.query), principal: principal,

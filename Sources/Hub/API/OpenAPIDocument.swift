@@ -38,16 +38,20 @@ enum OpenAPIDocument {
         ]
     }
 
-    private static func content(_ schema: JSONValue, _ description: String) -> JSONValue {
-        ["description": .string(description), "content": ["application/json": ["schema": schema]]]
+    private static func content(
+        _ schema: JSONValue, _ description: String, _ type: String = "application/json"
+    ) -> JSONValue {
+        ["description": .string(description), "content": .object([type: ["schema": schema]])]
     }
 
     private static func operation(_ endpoint: Endpoint) -> JSONValue {
         let operation = endpoint.operation
         var responses: [String: JSONValue] = [:]
-        for (code, schema) in operation.answers {
+        for (code, answer) in operation.answers {
+            let schema = answer.flatMap { $0.isNull ? nil : $0 }
             let description = descriptions[code] ?? "Done."
-            var response = schema.map { content($0, description) } ?? ["description": .string(description)]
+            var response =
+                schema.map { content($0, description, operation.mediaType) } ?? ["description": .string(description)]
             if operation.isStream, var types = response["content"]?.objectValue {
                 types["text/event-stream"] = ["schema": streamed]
                 response["content"] = .object(types)
@@ -136,9 +140,12 @@ enum OpenAPIDocument {
         "type": "object", "properties": ["event": text, "id": text, "data": text],
     ]
 
-    private static func members(_ properties: [String: JSONValue]) -> JSONValue {
+    private static func members(
+        _ properties: [String: JSONValue], optional: [String: JSONValue] = [:]
+    ) -> JSONValue {
         [
-            "type": "object", "properties": .object(properties), "additionalProperties": false,
+            "type": "object", "properties": .object(properties.merging(optional) { $1 }),
+            "additionalProperties": false,
             "required": .array(properties.keys.sorted().map(JSONValue.string)),
         ]
     }
@@ -189,12 +196,29 @@ enum OpenAPIDocument {
         ]),
         "login": [
             "oneOf": [
-                members(["email": text, "password": text]), members(["key": text]),
+                credentials(["email": text, "password": text], optional: ["code": text]), credentials(["key": text]),
             ]
         ],
-        "session": members([
-            "name": text, "csrf_token": text, "expires_at": ["type": "string", "format": "date-time"],
-            "scopes": ["type": "array", "items": text],
+        "totp": members(["secret": text, "uri": text]),
+        "recovery-codes": members(["recovery_codes": ["type": "array", "items": text]]),
+        "code": members(["code": ["type": "string", "maxLength": 32]]),
+        "audit-verdict": members([
+            "is_whole": ["type": "boolean"], "first_broken_id": ["type": ["integer", "null"]],
         ]),
+        "session": members(
+            [
+                "name": text, "csrf_token": text, "expires_at": ["type": "string", "format": "date-time"],
+                "scopes": ["type": "array", "items": text],
+            ], optional: ["token": text]),
     ]
+
+    private static func credentials(
+        _ required: [String: JSONValue], optional: [String: JSONValue] = [:]
+    ) -> JSONValue {
+        let bearer: JSONValue = [
+            "type": "boolean",
+            "description": "Answer a token, to be sent as \"Authorization: Bearer TOKEN\", instead of a cookie.",
+        ]
+        return members(required, optional: optional.merging(["bearer": bearer]) { $1 })
+    }
 }

@@ -9,7 +9,7 @@ import ResourceKit
 /// Endpoints across kinds: search, numbers, audit log, events, logs.
 extension HubAPI {
     func platformEndpoints() -> [Endpoint] {
-        var result = [searchEndpoint(), statsEndpoint(), auditEndpoint(), eventsEndpoint()]
+        var result = [searchEndpoint(), statsEndpoint(), auditEndpoint(), eventsEndpoint()] + auditEndpoints()
         if hub.kind("node") != nil { result.append(nodeEventsEndpoint()) }
         for name in ["deployment", "service"] { if let kind = hub.kind(name) { result.append(logEndpoint(kind)) } }
         if hub.kind("stack") != nil { result.append(desiredStateEndpoint()) }

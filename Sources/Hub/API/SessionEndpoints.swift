@@ -11,6 +11,7 @@ extension HubAPI {
         login.body = Schema.reference("login")
         login.isBodyRequired = true
         login.answers = [(200, Schema.reference("session"))]
+        let accounts = accountEndpoints()
         var logout = Operation(id: "logout", tag: "session", summary: "End the session of the cookie.")
         logout.answers = [(204, nil)]
         return [
@@ -22,18 +23,20 @@ extension HubAPI {
                 if let token = Self.sessionToken(in: request.request) { try await hub.logout(token) }
                 return Answers.empty(.noContent, headers: [.setCookie: SessionCookie.removal])
             },
-        ]
+        ] + accounts
     }
 
     private func logIn(_ request: APIRequest) async throws -> Response {
         let body = try await request.json(limit: 16_384)
         guard let members = body.objectValue else { throw Problem(.invalid, "The body must be a JSON object.") }
-        for name in members.keys.sorted() where !["email", "password", "key"].contains(name) {
+        for name in members.keys.sorted() where !["email", "password", "code", "key", "bearer"].contains(name) {
             throw Problem.invalid(String(name.prefix(80)), "is not a known field")
         }
         let session: Session
+        let bearer = members["bearer"] ?? false
+        guard let isBearer = bearer.boolValue else { throw Problem.invalid("bearer", "must be true or false") }
         if let key = members["key"] {
-            guard let key = key.stringValue, members.count == 1 else {
+            guard let key = key.stringValue, Set(members.keys).isSubset(of: ["key", "bearer"]) else {
                 throw Problem.invalid("key", "must be a string, and stand alone")
             }
             session = try await hub.loginWithKey(key, address: request.address)
@@ -42,14 +45,25 @@ extension HubAPI {
             guard let password = members["password"]?.stringValue else {
                 throw Problem.invalid("password", "must be a string")
             }
-            session = try await hub.login(email: email, password: password, address: request.address)
+            if let code = members["code"], code.stringValue == nil { throw Problem.invalid("code", "must be a string") }
+            session = try await hub.login(
+                email: email, password: password, code: members["code"]?.stringValue, address: request.address)
+        }
+        guard !isBearer else {
+            var answer = Self.json(of: session)
+            answer["token"] = .string(session.token)
+            return Answers.json(answer)
         }
         let isSecure = options.isTLS || request.request.headers[.init("X-Forwarded-Proto")!] == "https"
         return Answers.json(
-            [
-                "name": .string(session.principal.name), "csrf_token": .string(session.csrfToken),
-                "expires_at": .string(session.expires.rfc3339),
-                "scopes": .array(session.principal.scopes.sorted().map(JSONValue.string)),
-            ], headers: [.setCookie: SessionCookie.header(session.token, isSecure: isSecure)])
+            Self.json(of: session), headers: [.setCookie: SessionCookie.header(session.token, isSecure: isSecure)])
+    }
+
+    private static func json(of session: Session) -> JSONValue {
+        [
+            "name": .string(session.principal.name), "csrf_token": .string(session.csrfToken),
+            "expires_at": .string(session.expires.rfc3339),
+            "scopes": .array(session.principal.scopes.sorted().map(JSONValue.string)),
+        ]
     }
 }

@@ -34,6 +34,8 @@ extension Hub {
             }
             return { [self] transaction in
                 let record = try changeable(kind, id, mutation, transaction)
+                // Whoever may not give such rights may not take over what has them either.
+                try checkGrant(kind, record.spec, principal)
                 return try acted(action, arguments, kind, record, principal, transaction)
             }
         }

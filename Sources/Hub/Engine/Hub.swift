@@ -15,6 +15,7 @@ public final class Hub: Sendable {
 
     let kindsByName: [String: ResourceKind]
     let loginLimits = LoginLimits()
+    let requestLimits = RequestLimits()
     let passwords = PasswordHashing()
     let keyUse = KeyUse()
     let documents = DocumentCache()

@@ -10,6 +10,8 @@ public struct Principal: Sendable, Equatable {
     public var brands: BrandFilter
     /// Where the request came from, for the audit log.
     public var address: String
+    /// How much it may ask for.
+    public var limits: [RequestLimit] = []
 
     public init(name: String, scopes: Set<String>, brands: BrandFilter, address: String) {
         self.name = name

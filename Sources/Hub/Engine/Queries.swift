@@ -74,9 +74,33 @@ extension Hub {
     /// The audit log, newest first.
     /// - Throws: `forbidden`.
     public func auditLog(_ filter: AuditFilter = .init(), as principal: Principal) async throws -> [AuditEntry] {
+        try Self.requireAudit(principal)
+        return try await store.read { try $0.audit(filter) }
+    }
+
+    private static func requireAudit(_ principal: Principal) throws {
         try principal.require("read", "audit-logs")
         try principal.requirePlatform()
-        return try await store.read { try $0.audit(filter) }
+    }
+
+    /// Whether the audit log is whole: id of the first entry that was changed or removed, nil for none.
+    /// - Throws: `forbidden`.
+    public func firstBrokenAudit(as principal: Principal) async throws -> Int64? {
+        try Self.requireAudit(principal)
+        return try await store.read { try $0.firstBrokenAudit() }
+    }
+
+    /// Entries of the audit log after an id, oldest first, each with its hash.
+    /// - Throws: `forbidden`.
+    public func auditChain(after id: Int64, as principal: Principal) async throws -> [JSONValue] {
+        try Self.requireAudit(principal)
+        return try await store.read { transaction in
+            try transaction.auditChain(after: id, limit: 500).map { link in
+                var json = link.entry.json
+                json["hash"] = .string(link.hash)
+                return json
+            }
+        }
     }
 }
 

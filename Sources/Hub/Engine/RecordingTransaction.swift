@@ -111,6 +111,10 @@ final class RecordingTransaction: StoreTransaction {
 
     func appendAudit(_ entry: AuditEntry) throws { try inner.appendAudit(entry) }
     func audit(_ filter: AuditFilter) throws -> [AuditEntry] { try inner.audit(filter) }
+    func auditChain(after id: Int64, limit: Int) throws -> [(entry: AuditEntry, hash: String)] {
+        try inner.auditChain(after: id, limit: limit)
+    }
+    func removeAudit(before: Timestamp) throws -> Int { try inner.removeAudit(before: before) }
     func firstBrokenAudit() throws -> Int64? { try inner.firstBrokenAudit() }
 
     func appendLog(_ log: LogName, offset: Int64, text: String, bytesMax: Int) throws {

@@ -15,12 +15,16 @@ extension Hub {
         let names = Set(kinds.filter(\.behaviour.settles).map(\.name))
         while !Task.isCancelled {
             let feed = changes.subscribe(to: .kinds(names))
+            let started = world.clock.monotonic()
             do {
                 try await settle()
             } catch {
                 logger.warning("resources could not be settled", metadata: ["error": "\(error)"])
             }
+            // With thousands under way a look takes long; it takes no more than a tenth of the time.
+            let pause = min((world.clock.monotonic() - started) * 9, Self.settlePause)
             await waitForChange(feed)
+            do { try await world.clock.sleep(for: pause) } catch { return }
         }
     }
 
@@ -47,27 +51,39 @@ extension Hub {
         var cursor: String?
         repeat {
             let query = ListQuery(limit: Self.batchMax, cursor: cursor, status: status.rawValue)
-            let page = try await store.read { try $0.page(kind, query) }
-            let ids = page.records.map(\.id)
-            guard !ids.isEmpty else { return }
-            try await write { transaction in
-                for id in ids { try Self.settle(kind, id, transaction) }
+            let (ids, next) = try await store.read { transaction in
+                let page = try transaction.page(kind, query)
+                // Most that wait still wait, and nothing is written for them.
+                let moved = try page.records.filter { try Self.settled($0, kind, transaction) != nil }
+                return (moved.map(\.id), page.nextCursor)
             }
-            cursor = page.nextCursor
+            if !ids.isEmpty {
+                try await write { transaction in
+                    for id in ids { try Self.settle(kind, id, transaction) }
+                }
+            }
+            cursor = next
         } while cursor != nil
     }
 
     private static func settle(_ kind: ResourceKind, _ id: String, _ transaction: any StoreTransaction) throws {
         guard let record = try transaction.get(kind.name, id), [.pending, .provisioning].contains(record.status),
-            let settlement = try kind.behaviour.settle(record, transaction)
+            let next = try settled(record, kind, transaction)
         else { return }
-        var next = try transaction.get(kind.name, id) ?? record
+        _ = try transaction.put(next)
+    }
+
+    /// The record as it should be; nil when it is so already, or when somebody else decides.
+    private static func settled(
+        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any StoreTransaction
+    ) throws -> ResourceRecord? {
+        guard let settlement = try kind.behaviour.settle(record, transaction) else { return nil }
+        var next = record
         switch settlement {
         case .waiting(let message): (next.status, next.statusMessage) = (.provisioning, message)
         case .active(let message): (next.status, next.statusMessage) = (.active, message)
         case .failed(let message): (next.status, next.statusMessage) = (.failed, message)
         }
-        // Nothing is written that changes nothing: each write would wake this again.
-        if next != record { _ = try transaction.put(next) }
+        return next == record ? nil : next
     }
 }

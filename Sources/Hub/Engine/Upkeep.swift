@@ -2,6 +2,7 @@ import Host
 import HubStore
 import Logging
 import Model
+import PlatformResources
 import ResourceKit
 
 extension Hub {
@@ -9,15 +10,24 @@ extension Hub {
     public static let eventRetention: Duration = .seconds(30 * 86_400)
     private static let upkeepInterval: Duration = .seconds(60)
 
+    /// Removes what is older than the settings of the platform say.
+    public func removeExpired() async throws {
+        try await store.write { transaction in
+            let config = try transaction.get("platform-config", "platform-config")
+            let events = PlatformConfig.retention(of: "events", config) ?? Self.eventRetention
+            _ = try transaction.removeExpiredCells()
+            _ = try transaction.removeEvents(before: transaction.now.advanced(by: .zero - events))
+            if let audit = PlatformConfig.retention(of: "audit_logs", config) {
+                _ = try transaction.removeAudit(before: transaction.now.advanced(by: .zero - audit))
+            }
+        }
+    }
+
     /// Removes what has expired, once a minute, until its task is cancelled. A failing store is logged and tried again.
     public func runUpkeep() async {
         while !Task.isCancelled {
             do {
-                let oldest = world.clock.now().advanced(by: .zero - Self.eventRetention)
-                try await store.write { transaction in
-                    _ = try transaction.removeExpiredCells()
-                    _ = try transaction.removeEvents(before: oldest)
-                }
+                try await removeExpired()
                 try await pruneUploads()
                 try await removeIdlePreviews()
             } catch {

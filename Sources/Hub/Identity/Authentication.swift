@@ -3,7 +3,7 @@ import AgentProtocol
 import Host
 import HubStore
 import Logging
-import Model
+public import Model
 import ResourceKit
 import Synchronization
 
@@ -31,13 +31,38 @@ extension Hub {
     /// - Throws: `unauthenticated`.
     public func authenticate(apiKey: String, address: String) async throws -> Principal {
         guard let id = APIKey.id(in: apiKey) else { throw Self.refused }
-        guard let record = try await store.read({ try $0.get("api-key", id) }),
-            let principal = principal(of: record, address),
+        let found = try await store.read { transaction in
+            try transaction.get("api-key", id).map { ($0, try Self.limits(of: $0, transaction)) }
+        }
+        guard let (record, limits) = found, var principal = principal(of: record, address),
             let hash = record.state["key_sha256"]?.stringValue,
             constantTimeEqual(sha256Hex(Array(apiKey.utf8)), hash)
         else { throw Self.refused }
         await noteUse(id)
+        principal.limits = limits
         return principal
+    }
+
+    /// What a key or user may ask for in a minute: by itself, and together with all others of its brands.
+    static func limits(of record: ResourceRecord, _ transaction: any StoreTransaction) throws -> [RequestLimit] {
+        let standard = RequestLimits.standardPerMinute
+        var limits = [
+            RequestLimit(
+                name: "\(record.kind)/\(record.id)", perMinute: record.spec["rate_limit"]?.intValue ?? standard)
+        ]
+        guard case .only(let ids) = brands(record.spec["brands"]) else { return limits }
+        for id in ids {
+            guard let brand = try transaction.get("brand", id) else { continue }
+            limits.append(
+                RequestLimit(name: "brand/\(id)", perMinute: brand.spec["rate_limit"]?.intValue ?? standard))
+        }
+        return limits
+    }
+
+    /// Counts a request of the caller.
+    /// - Throws: `rate_limited` with the time until the next one fits.
+    public func countRequest(of principal: Principal) throws(Problem) {
+        try requestLimits.admit(principal.limits, at: world.clock.monotonic())
     }
 
     /// What a key may do; nil when it has expired.

@@ -22,17 +22,73 @@ extension Hub {
     private static let refusedLogin = Problem(.unauthenticated, "The email or the password is wrong.")
 
     /// Logs a user in.
-    /// - Throws: `unauthenticated`; `rate_limited` after too many failures.
-    public func login(email: String, password: String, address: String) async throws -> Session {
+    ///
+    /// - Parameter code: of the second factor, or a recovery code.
+    /// - Throws: `unauthenticated`; `totp_required` when all is right but that there is no code; `rate_limited` after
+    ///   too many failures.
+    public func login(
+        email: String, password: String, code: String? = nil, address: String
+    ) async throws -> Session {
         let account = String(email.lowercased().prefix(320))
         return try await limited(account: account, address: address) {
-            let user = try await store.read { transaction in
-                try transaction.claimHolder("user/\(account)").flatMap { try transaction.get("user", $0) }
-            }
+            let user = try await user(account)
             let hash = try user?.spec["password"]?.stringValue.map { try world.secrets.open($0) }
             guard try await passwords.verify(password, hash: hash), let user else { throw Self.refusedLogin }
+            try await requireCode(code, of: user)
             return ("user", user.id)
         }
+    }
+
+    private func user(_ account: String) async throws -> ResourceRecord? {
+        try await store.read { transaction in
+            try transaction.claimHolder("user/\(account)").flatMap { try transaction.get("user", $0) }
+        }
+    }
+
+    /// - Throws: `totp_required` without a code, `unauthenticated` for a wrong one.
+    private func requireCode(_ code: String?, of user: ResourceRecord) async throws {
+        guard user.state["totp_secret"] != nil else { return }
+        guard let code else {
+            throw Problem(
+                .totpRequired, "The code of the second factor is needed.", hint: "Send it as \"code\" with the rest.")
+        }
+        let (id, secrets) = (user.id, world.secrets)
+        let isGood = try await write { transaction in
+            guard var user = try transaction.get("user", id),
+                try Self.spend(code, of: &user, at: transaction.now, secrets)
+            else { return false }
+            _ = try transaction.put(user)
+            return true
+        }
+        guard isGood else { throw Problem(.unauthenticated, "The code is wrong, or was used already.") }
+    }
+
+    private static let stepLifetime: Duration = .seconds(300)
+
+    /// A ticket for the second step of a login whose first one was just answered with `totp_required`, so that the
+    /// password need not be sent again.
+    public func secondStepTicket(email: String) async throws -> String {
+        let token = world.random.hex(32)
+        let account = String(email.lowercased().prefix(320))
+        let expires = world.clock.now().advanced(by: Self.stepLifetime)
+        try await store.write { try $0.putCell("login_step", Self.cellKey(token), .string(account), expires: expires) }
+        return token
+    }
+
+    /// Ends a login with the code of the second factor.
+    /// - Throws: `unauthenticated`; `rate_limited` after too many failures.
+    public func login(ticket: String, code: String, address: String) async throws -> Session {
+        let key = Self.cellKey(ticket)
+        guard let account = try await store.read({ try $0.cell("login_step", key)?.stringValue }) else {
+            throw Problem(.unauthenticated, "The login took too long.", hint: "Begin again.")
+        }
+        let session = try await limited(account: account, address: address) {
+            guard let user = try await user(account) else { throw Self.refusedLogin }
+            try await requireCode(code, of: user)
+            return ("user", user.id)
+        }
+        try await store.write { try $0.removeCell("login_step", key) }
+        return session
     }
 
     /// Logs in with an API key, which then need not be kept in the browser.
@@ -90,13 +146,15 @@ extension Hub {
     public func session(_ token: String, address: String) async throws -> Session? {
         guard token.utf8.count == 64 else { return nil }
         let key = Self.cellKey(token)
-        let found = try await store.read { transaction -> (cell: JSONValue, record: ResourceRecord)? in
+        typealias Found = (cell: JSONValue, record: ResourceRecord, limits: [RequestLimit])
+        let found = try await store.read { transaction -> Found? in
             guard let cell = try transaction.cell("session", key), let kind = cell["kind"]?.stringValue,
                 let id = cell["id"]?.stringValue, let record = try transaction.get(kind, id)
             else { return nil }
-            return (cell, record)
+            return (cell, record, try Self.limits(of: record, transaction))
         }
-        guard let found, let principal = sessionPrincipal(found.record, address) else { return nil }
+        guard let found, var principal = sessionPrincipal(found.record, address) else { return nil }
+        principal.limits = found.limits
         let now = world.clock.now()
         await prolong(key, found.cell, now)
         return Session(

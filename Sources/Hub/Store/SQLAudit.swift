@@ -55,7 +55,16 @@ extension SQLTransaction {
             arguments += [value]
         }
         require("actor = ?", filter.actor)
-        require("resource_id = ?", filter.resource)
+        if let resource = filter.resource {
+            // A kind, an id, or both: tenant/t_4ai8cnwl2x.
+            let parts = resource.split(separator: "/", maxSplits: 1).map(String.init)
+            if parts.count == 2 {
+                require("resource_kind = ?", parts[0])
+                require("resource_id = ?", parts[1])
+            } else {
+                require(kinds[resource] == nil ? "resource_id = ?" : "resource_kind = ?", resource)
+            }
+        }
         require("action = ?", filter.action)
         require("outcome = ?", filter.outcome)
         require("time >= ?", filter.since?.millisecondsSinceEpoch)
@@ -69,9 +78,30 @@ extension SQLTransaction {
         ).map(Self.entry)
     }
 
+    func auditChain(after id: Int64, limit: Int) throws -> [(entry: AuditEntry, hash: String)] {
+        try rows(
+            "SELECT \(Self.auditColumns) FROM audit WHERE id > ? ORDER BY id LIMIT \(min(max(limit, 1), 1000))", [id]
+        ).map { (try Self.entry($0), $0[9]) }
+    }
+
+    /// Where the chain begins once its beginning was removed.
+    private static let anchor = (space: "audit", key: "anchor")
+
+    func removeAudit(before: Timestamp) throws -> Int {
+        let last = try row(
+            """
+            SELECT id, hash FROM audit WHERE time < ? AND id < (SELECT max(id) FROM audit) ORDER BY id DESC LIMIT 1
+            """, [before.millisecondsSinceEpoch])
+        guard let last else { return 0 }
+        try putCell(
+            Self.anchor.space, Self.anchor.key, ["id": .int(last[0]), "hash": .string(last[1])], expires: nil)
+        return try execute("DELETE FROM audit WHERE id <= ?", [last[0] as Int64])
+    }
+
     func firstBrokenAudit() throws -> Int64? {
-        var previous = ""
-        var expected: Int64 = 1
+        let anchor = try cell(Self.anchor.space, Self.anchor.key)
+        var previous = anchor?["hash"]?.stringValue ?? ""
+        var expected = (anchor?["id"]?.intValue ?? 0) + 1
         while true {
             let page = try rows(
                 "SELECT \(Self.auditColumns) FROM audit WHERE id >= ? ORDER BY id LIMIT 500", [expected])

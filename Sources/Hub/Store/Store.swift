@@ -62,6 +62,10 @@ public protocol StoreTransaction: ResourceTransaction {
 
     func appendAudit(_ entry: AuditEntry) throws
     func audit(_ filter: AuditFilter) throws -> [AuditEntry]
+    /// Entries after an id with their hashes, oldest first; for export.
+    func auditChain(after id: Int64, limit: Int) throws -> [(entry: AuditEntry, hash: String)]
+    /// Removes entries older than this, but for the newest; what is left is verified from there on. Returns how many.
+    func removeAudit(before: Timestamp) throws -> Int
     /// Id of the first entry that was changed or removed after it was written; nil when the log is whole.
     func firstBrokenAudit() throws -> Int64?
 

@@ -11,7 +11,7 @@ extension DashboardSite {
             limit: 50, cursor: visit.query.line("cursor"), search: visit.asked("search"), status: status,
             sort: "created_at", descending: kind.name == "deployment")
         let (items, next) = try await hub.list(kind, query, as: visit.principal)
-        let names = try await referenceNames(kind, visit)
+        let names = try await referenceNames(kind, in: items, visit)
         let title = GenericPages.title(kind)
         let isFiltered = status != nil || visit.asked("search") != nil
         var model = pager(path: "/\(kind.plural)", next: next, keeping: ["search", "status"], visit)
@@ -39,7 +39,7 @@ extension DashboardSite {
     func genericShow(_ kind: ResourceKind, _ id: String, _ visit: Visit) async throws -> PageAnswer {
         guard kind.verbs.contains(.read) else { throw Hub.unknown(kind, id) }
         let resource = try await hub.read(kind, id: id, as: visit.principal)
-        let names = try await referenceNames(kind, visit)
+        let names = try await referenceNames(kind, in: [resource], visit)
         let children = hub.kinds.filter {
             $0.parent?.kind == kind.name && $0.verbs.contains(.list)
                 && maySee($0, visit)
@@ -95,13 +95,26 @@ extension DashboardSite {
         action.isDestructive || !action.fields.isEmpty || action.name.hasPrefix("rotate-") || action.name == "rollback"
     }
 
-    /// Names of everything that fields of a kind refer to.
-    private func referenceNames(_ kind: ResourceKind, _ visit: Visit) async throws -> [String: String] {
-        var names: [String: String] = [:]
-        for (_, options) in try await references(parentField(kind) + kind.fields + kind.reported, visit) {
-            for option in options { names[option.value] = option.label }
+    /// Names of what the shown resources refer to, as far as the reader may see it.
+    private func referenceNames(
+        _ kind: ResourceKind, in resources: [JSONValue], _ visit: Visit
+    ) async throws -> [String: String] {
+        var wanted: Set<HubChange> = []
+        for field in parentField(kind) + kind.fields + kind.reported {
+            guard case .reference(let name) = field.kind, let other = hub.kind(name), maySee(other, visit) else {
+                continue
+            }
+            for id in resources.compactMap({ $0.text(field.name) }) { wanted.insert(HubChange(kind: name, id: id)) }
         }
-        return names
+        guard !wanted.isEmpty else { return [:] }
+        let (asked, principal) = (wanted, visit.principal)
+        let found = try await hub.read { transaction in
+            try asked.compactMap { try transaction.get($0.kind, $0.id) }.filter { principal.sees(brand: $0.brandId) }
+        }
+        return Dictionary(
+            found.compactMap { record in
+                hub.kind(record.kind).map { (record.id, hub.rendered(record, $0).label) }
+            }, uniquingKeysWith: { $1 })
     }
 
     /// Resources that the fields may refer to, by kind.
@@ -109,7 +122,10 @@ extension DashboardSite {
         var result: [String: [FormFields.Option]] = [:]
         for field in fields {
             guard case .reference(let name) = field.kind, result[name] == nil, name != "deployment" else { continue }
-            result[name] = try await all(name, visit).map { .init(value: $0.id, label: $0.label) }
+            let known = try await all(name, visit)
+            // Too many for a list to choose from: the field takes an id.
+            guard known.count < Self.shownMax else { continue }
+            result[name] = known.map { .init(value: $0.id, label: $0.label) }
         }
         return result
     }

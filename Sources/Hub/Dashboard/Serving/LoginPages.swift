@@ -3,9 +3,12 @@ import HubCore
 import Model
 
 extension DashboardSite {
-    func loginPage(next: String?, email: String? = nil, problem: Problem? = nil) -> PageAnswer {
+    func loginPage(
+        next: String?, email: String? = nil, ticket: String? = nil, problem: Problem? = nil
+    ) -> PageAnswer {
         let model = documentModel(title: "Log in", theme: "auto", topics: []).merging([
-            "next": next.json, "email": email.json, "error": (problem?.message).json, "info": .null,
+            "next": next.json, "email": email.json, "ticket": ticket.json, "error": (problem?.message).json,
+            "info": .null,
         ]) { $1 }
         var answer = PageAnswer.html(templates.render("login", model))
         if let problem {
@@ -19,7 +22,9 @@ extension DashboardSite {
         let next = form.line("next")
         do {
             let session: Session
-            if let key = form.line("key") {
+            if let ticket = form.line("ticket") {
+                session = try await secondStep(ticket, form, address)
+            } else if let key = form.line("key") {
                 session = try await hub.loginWithKey(key, address: address)
             } else if let email = form.line("email"), let password = form["password"] {
                 session = try await hub.login(email: email, password: password, address: address)
@@ -29,9 +34,19 @@ extension DashboardSite {
             var answer = PageAnswer.seeOther(next ?? "/")
             answer.headers[.setCookie] = cookie(session.token)
             return answer
+        } catch let problem as Problem where problem.code == .totpRequired {
+            let ticket = try await hub.secondStepTicket(email: form.line("email") ?? "")
+            return loginPage(next: next, email: form.line("email"), ticket: ticket)
+        } catch let problem as Problem where problem.code == .unauthenticated && form.line("ticket") != nil {
+            let isOver = problem.hint != nil
+            return loginPage(next: next, ticket: isOver ? nil : form.line("ticket"), problem: problem)
         } catch let problem as Problem where problem.code != .internalError {
             return loginPage(next: next, email: form.line("email"), problem: problem)
         }
+    }
+
+    private func secondStep(_ ticket: String, _ form: FormBody, _ address: String) async throws -> Session {
+        try await hub.login(ticket: ticket, code: form.line("code") ?? "", address: address)
     }
 
     private func cookie(_ token: String) -> String {

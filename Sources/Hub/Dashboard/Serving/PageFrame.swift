@@ -108,7 +108,7 @@ extension DashboardSite {
 
     static func status(of problem: Problem) -> HTTPResponse.Status {
         switch problem.code {
-        case .unauthenticated: .unauthorized
+        case .unauthenticated, .totpRequired: .unauthorized
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .conflict: .conflict

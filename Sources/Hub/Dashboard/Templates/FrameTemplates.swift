@@ -80,6 +80,14 @@ let frameTemplates: [String: String] = [
     <h1 class="visually-hidden">Log in to Roost</h1>
     {{#error}}<div class="notice tone-bad" role="alert"><strong>Not logged in</strong><p>{{.error}}</p></div>{{/error}}
     {{#info}}<div class="notice tone-busy" role="status"><p>{{.info}}</p></div>{{/info}}
+    {{#ticket}}<form class="stacked" method="post" action="/login">
+    <input type="hidden" name="next" value="{{next}}"><input type="hidden" name="ticket" value="{{ticket}}">
+    <div class="field"><label for="code">Code</label>
+    <input id="code" name="code" autocomplete="one-time-code" class="code" maxlength="32" required autofocus \#
+    aria-describedby="code-hint">
+    <span class="hint" id="code-hint">From your authenticator app, or a recovery code.</span></div>
+    <div><button class="primary">Log in</button></div>
+    </form>{{/ticket}}{{^ticket}}
     <form class="stacked" method="post" action="/login">
     <input type="hidden" name="next" value="{{next}}">
     <div class="field"><label for="key">API key</label>
@@ -99,7 +107,7 @@ let frameTemplates: [String: String] = [
     <input id="password" name="password" type="password" autocomplete="current-password" maxlength="1024" required>\#
     </div>
     <div><button>Log in as a user</button></div>
-    </form>
+    </form>{{/ticket}}
     </div></div>
     </div>
     </main>

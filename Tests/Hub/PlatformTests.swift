@@ -1,0 +1,148 @@
+import AgentProtocol
+import Catalog
+import Crypto
+import HubCore
+import HubStore
+import Model
+import ResourceKit
+import Testing
+
+/// What the kinds of the platform do beyond the rules of all kinds; on the store that is named.
+@Suite struct PlatformTests {
+    private struct Place {
+        var region: String
+        var cluster: String
+        var shard: String
+    }
+
+    private func place(_ fixture: HubFixture) async throws -> Place {
+        try await fixture.make(
+            "brand",
+            [
+                "id": "acme", "name": "Acme Hosting", "base_hostname": "a.example.org",
+                "primary_ns": "ns1.example.org.", "secondary_ns": "ns2.example.org",
+                "hostmaster_email": "h@example.org",
+            ])
+        let region = try await fixture.make("region", ["name": "eu-1", "config": ["zone": ["a", 1, true]]])
+        let cluster = try await fixture.make("cluster", below: region, ["name": "a"])
+        let shard = try await fixture.make("shard", below: cluster, ["name": "web-1", "role": "web"])
+        return Place(region: region, cluster: cluster, shard: shard)
+    }
+
+    @Test func idsAreChosenOrNames() async throws {
+        let fixture = try HubFixture(kinds: Catalog.kinds)
+        let place = try await place(fixture)
+        #expect(place.region == "eu-1" && place.cluster == "a")
+        let hub = fixture.hub
+        let brand = try await hub.read(try fixture.kind("brand"), id: "acme", as: .local)
+        #expect(brand["id"] == "acme" && brand["primary_ns"] == "ns1.example.org.")
+        let region = try await hub.read(try fixture.kind("region"), id: "eu-1", as: .local)
+        #expect(region["config"] == ["zone": ["a", 1, true]])
+        // Another region may have a cluster of the same name, under an id of its own.
+        let other = try await fixture.make("region", ["id": "us", "name": "us-1"])
+        #expect(other == "us")
+        let second = try await fixture.make("cluster", below: other, ["name": "a"])
+        #expect(second != "a")
+        #expect(try await hub.read(try fixture.kind("cluster"), id: second, as: .local)["id"] == .string(second))
+        let taken = try await problem { try await fixture.make("cluster", below: other, ["id": "a", "name": "b"]) }
+        #expect(taken.code == .conflict)
+        let nested = try await hub.create(
+            try fixture.kind("region"),
+            body: [
+                "name": "ap-1",
+                "clusters": [["name": "ap-1-a", "shards": [["name": "s", "role": "web"]], "runtimes": []]],
+            ], as: .local)
+        #expect(
+            nested.body["clusters"]?.arrayValue?.first?["shards"]?.arrayValue?.first?["cluster_id"] == "ap-1-a")
+    }
+
+    @Test func aShardWaitsForItsAgentsAndSaysWhoHasNone() async throws {
+        let fixture = try HubFixture(kinds: Catalog.kinds)
+        let hub = fixture.hub
+        let place = try await place(fixture)
+        func shard() async throws -> JSONValue {
+            try await hub.settle()
+            return try await hub.read(try fixture.kind("shard"), id: place.shard, as: .local)
+        }
+        #expect(try await shard()["status"] == "active")
+        #expect(try await shard()["status_message"] == "No server is in it yet.")
+        let node = try await fixture.make(
+            "node", below: place.cluster,
+            ["hostname": "web-1.example.org", "roles": ["web"], "shard_ids": .array([.string(place.shard)])])
+        #expect(try await shard()["status_message"] == "No agent reports from web-1.example.org yet.")
+        // An agent joins the declared server, and is waited for.
+        let token = try await hub.create(
+            try fixture.kind("install-token"), body: ["shard_id": .string(place.shard)], as: .local)
+        _ = try await hub.ensureSigningKey()
+        fixture.clock.move(.seconds(10))
+        let converge = try #require(try fixture.kind("shard").actions.first)
+        let key = Curve25519.Signing.PrivateKey().publicKey.rawRepresentation
+        let request = RegisterRequest(
+            token: try #require(token.body["token"]?.stringValue), publicKey: Base64.encode(Array(key)),
+            hostname: "WEB-1.example.org", agentVersion: "1", protocolVersion: protocolVersion)
+        let joined = try await hub.register(request, address: "192.0.2.20")
+        #expect(joined.nodeId == node && joined.nodeName == "web-1")
+        let thief = Curve25519.Signing.PrivateKey().publicKey.rawRepresentation
+        var again = request
+        again.publicKey = Base64.encode(Array(thief))
+        #expect(try await problem { _ = try await hub.register(again, address: "x") }.code == .forbidden)
+        fixture.clock.move(.seconds(10))
+        let answer = try await hub.perform(converge, on: try fixture.kind("shard"), id: place.shard, as: .local)
+        #expect(answer.code == 202 && answer.body["status"] == "provisioning")
+        let waiting = try await shard()
+        #expect(waiting["status"] == "provisioning")
+        #expect(waiting["status_message"] == "Waiting for web-1.example.org to report.")
+        _ = try await hub.write { transaction in
+            var record = try transaction.get("node", node)!
+            record.state["last_heartbeat_at"] = .string(transaction.now.advanced(by: .seconds(1)).rfc3339)
+            return try transaction.put(record)
+        }
+        #expect(try await shard()["status"] == "active")
+        let document = try await hub.desiredState(nodeId: node)
+        #expect(document.document["services"] == [] && document.document["stack_id"] == "")
+        // The shard goes, the server stays.
+        _ = try await hub.delete(try fixture.kind("shard"), id: place.shard, as: .local)
+        #expect(try await hub.read(try fixture.kind("node"), id: node, as: .local)["shard_ids"] == [])
+    }
+
+    @Test func aTenantFitsItsPlaceAndIsSuspendedAndMoved() async throws {
+        let fixture = try HubFixture(kinds: Catalog.kinds)
+        let hub = fixture.hub
+        let place = try await place(fixture)
+        let kind = try fixture.kind("tenant")
+        let database = try await fixture.make("shard", below: place.cluster, ["name": "db", "role": "database"])
+        let second = try await fixture.make("shard", below: place.cluster, ["name": "web-2", "role": "web"])
+        var body: JSONValue = [
+            "brand_id": "acme", "region_id": .string(place.region), "cluster_id": .string(place.cluster),
+            "shard_id": .string(database),
+        ]
+        #expect(try await problem { try await fixture.make("tenant", body) }.fields["shard_id"] != nil)
+        body["shard_id"] = .string(place.shard)
+        let id = try await fixture.make("tenant", body)
+        #expect(id.hasPrefix("t_") && id.utf8.count == 12)
+        try await hub.settle()
+        func act(_ name: String, _ arguments: JSONValue = .null) async throws -> JSONValue {
+            let action = try #require(kind.allActions.first { $0.name == name })
+            let answer = try await hub.perform(action, on: kind, id: id, body: arguments, as: .local)
+            #expect(answer.code == 202 && answer.body["status"] != "active" || name == "retry")
+            return answer.body
+        }
+        let suspended = try await act("suspend", ["reason": "Unpaid."])
+        #expect(suspended["status"] == "suspended" && suspended["suspend_reason"] == "Unpaid.")
+        try await hub.settle()
+        let changed = try await hub.update(kind, id: id, body: ["customer_id": "c-2"], as: .local)
+        #expect(changed.body["status"] == "suspended" && changed.body["customer_id"] == "c-2")
+        #expect(
+            try await problem { _ = try await act("migrate", ["target_shard_id": .string(second)]) }.code == .conflict)
+        _ = try await act("unsuspend")
+        try await hub.settle()
+        #expect(try await act("retry")["status"] == "active")
+        let refused = try await problem { _ = try await act("migrate", ["target_shard_id": .string(database)]) }
+        #expect(refused.fields["target_shard_id"] != nil)
+        #expect(try await act("migrate", ["target_shard_id": .string(second)])["shard_id"] == .string(second))
+        // Now the first shard is free to go, and the second is not.
+        #expect(try await hub.delete(try fixture.kind("shard"), id: place.shard, as: .local).code == 202)
+        let bound = try await problem { _ = try await hub.delete(try fixture.kind("shard"), id: second, as: .local) }
+        #expect(bound.code == .conflict && bound.message.contains(id))
+    }
+}
