@@ -114,6 +114,8 @@ public protocol ResourceTransaction {
     func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord]
     /// Kind → status → count of what belongs to a tenant.
     func counts(ofTenant tenantId: String) throws -> [String: [String: Int]]
+    /// Id of the resource that holds a claim.
+    func claimHolder(_ claim: String) throws -> String?
     /// Inserts or replaces; sets `version` and `updatedAt`. Claims are taken as the kind declares.
     /// - Throws: `conflict` when a claim is held by another resource.
     func put(_ record: ResourceRecord) throws -> ResourceRecord

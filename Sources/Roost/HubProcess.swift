@@ -5,6 +5,7 @@ import Dashboard
 import Glibc
 import HubAPI
 import HubCore
+import HubNames
 import HubStore
 import Hummingbird
 import LinuxHost
@@ -78,6 +79,7 @@ extension HubProcess {
         return [
             FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
             FunctionService { await hub.runFleet() }, FunctionService { await hub.runSettling() },
+            FunctionService { await NameService(hub: hub).run() },
             FunctionService { try await server.run() },
         ]
     }
