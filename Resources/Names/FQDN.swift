@@ -22,6 +22,7 @@ public let fqdnKind = ResourceKind(
             "record_ids", .list(of: .reference("zone-record"), countMax: 1000), "The records that were made for it."),
     ],
     claims: { [FQDNs.claim($0.spec["fqdn"]?.stringValue ?? "")] },
+    actions: [ResourceAction("retry", "Try its failed records again; harmless on a healthy one.")],
     columns: ["fqdn", "ssl_enabled", "zone_id"], searched: ["fqdn"], behaviour: FQDNBehaviour())
 
 /// Rules of FQDNs.
@@ -35,6 +36,16 @@ public enum FQDNs {
 }
 
 struct FQDNBehaviour: KindBehaviour {
+    func perform(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
+        _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        for id in record.state["record_ids"]?.arrayValue?.compactMap(\.stringValue) ?? [] {
+            _ = try transaction.get("zone-record", id)?.tryingAgain(transaction)
+        }
+        return try record.tryingAgain(transaction)
+    }
+
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
         for id in record.state["record_ids"]?.arrayValue?.compactMap(\.stringValue) ?? [] {
             guard var made = try transaction.get("zone-record", id), made.status != .deleting else { continue }

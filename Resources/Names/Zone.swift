@@ -12,10 +12,12 @@ public let zoneKind = ResourceKind(
             example: "example.org"),
         Field(
             "brand_id", .reference("brand"),
-            "The brand whose name servers and hostmaster stand in it; that of the tenant when absent."),
+            "The brand whose name servers and hostmaster stand in it; that of the tenant when absent.",
+            immutable: true),
         Field("region_id", .reference("region"), "The region whose name servers hold it."),
     ],
     claims: { [Zones.claim($0.spec["name"]?.stringValue ?? "")] },
+    actions: [ResourceAction("retry", "Try it and its failed records again; harmless on a healthy zone.")],
     columns: ["name", "brand_id", "region_id"], searched: ["name"], behaviour: ZoneBehaviour())
 
 /// Rules of zones.
@@ -46,10 +48,20 @@ public enum Zones {
 struct ZoneBehaviour: KindBehaviour {
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         try requireSameOwner(record, transaction)
+        guard let brandId = record.brandId, record.spec["brand_id"] == nil else { return }
+        // That of the tenant or of the caller, for all to see.
+        var record = record
+        record.spec["brand_id"] = .string(brandId)
+        _ = try transaction.put(record)
     }
 
-    func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
-        try requireSameOwner(new, transaction)
+    func perform(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
+        _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        let records = try transaction.all("zone-record", parentId: record.id)
+        for failed in records where failed.status == .failed { _ = try failed.tryingAgain(transaction) }
+        return try record.tryingAgain(transaction)
     }
 
     /// A zone below that of somebody else would take names away from it.
@@ -67,4 +79,14 @@ struct ZoneBehaviour: KindBehaviour {
 
     /// It stays until the name server has let go of it.
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { false }
+}
+
+extension ResourceRecord {
+    /// What failed is on its way again; anything else stays as it is.
+    func tryingAgain(_ transaction: any ResourceTransaction) throws -> ResourceRecord {
+        guard status == .failed else { return self }
+        var record = self
+        (record.status, record.statusMessage) = (.provisioning, nil)
+        return try transaction.put(record)
+    }
 }
