@@ -49,7 +49,7 @@ func tests(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) 
     .testTarget(name: name, dependencies: dependencies + ["TestSupport"], path: path, swiftSettings: strict)
 }
 
-let families = ["Access", "Apps", "Fleet", "Platform", "Tenants"]
+let families = ["Access", "Apps", "Fleet", "Names", "Platform", "Tenants"]
 
 let package = Package(
     name: "roost",
@@ -96,9 +96,15 @@ let package = Package(
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "Workflow", "HubWorkflows",
                 "CRoost", crypto, logging,
             ] + families.map { .init(stringLiteral: "\($0)Resources") },
-            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard", "Workflows"],
+            path: "Sources/Hub", exclude: ["Store", "API", "Dashboard", "Workflows", "Names"],
             sources: ["Engine", "Fleet", "Identity"],
             swiftSettings: strict),
+        library(
+            "HubNames", "Sources/Hub/Names",
+            [
+                "Model", "Host", "ResourceKit", "NamesResources", "HubStore", "HubCore", logging, httpClient, nioCore,
+                nioHTTP1,
+            ]),
         library(
             "HubAPI", "Sources/Hub/API",
             [
@@ -154,10 +160,9 @@ let package = Package(
         .executableTarget(
             name: "Roost",
             dependencies: [
-                "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubAPI", "Dashboard", "Edge",
-                "CertificateReading",
-                "NameResponder", "Supervisor", "LinuxHost", "Node", "Certificates", "CLI", "Example", crypto, logging,
-                hummingbird,
+                "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubNames", "HubAPI", "Dashboard",
+                "Edge", "CertificateReading", "NameResponder", "Supervisor", "LinuxHost", "Node", "Certificates", "CLI",
+                "Example", crypto, logging, hummingbird,
                 httpClient,
                 nioCore, nioPosix, nioSSL, product("ArgumentParser", "swift-argument-parser"),
                 product("ServiceLifecycle", "swift-service-lifecycle"),
@@ -189,6 +194,12 @@ let package = Package(
                 product("HTTPTypes", "swift-http-types"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),
+        tests(
+            "HubNamesTests", "Tests/HubNames",
+            [
+                "Model", "Host", "ResourceKit", "Catalog", "NamesResources", "HubStore", "HubCore", "HubNames",
+                "HubAPI", "LinuxHost", "CertificateReading", logging,
+            ]),
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
         tests(
             "WorkflowTests", "Tests/Workflow",

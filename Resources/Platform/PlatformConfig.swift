@@ -10,6 +10,7 @@ public let platformConfigKind = ResourceKind(
             "base_domain", domain, "Names that the platform gives out end in this.", example: "hosting.example.org"),
         Field("primary_ns", domain, "First name server of zones without a brand.", example: "ns1.example.org"),
         Field("secondary_ns", domain, "Second name server of zones without a brand.", example: "ns2.example.org"),
+        dnsAPIURL, dnsAPIKey,
         Field(
             "oidc_issuer", .string(check: issuerFlaw), "Address under which the hub logs people in to other programs.",
             example: "https://hub.example.org"),

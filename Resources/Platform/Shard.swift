@@ -13,12 +13,19 @@ public let shardKind = ResourceKind(
         Field(
             "lb_backend", .string(check: { Names.lineFlaw($0, bytesMax: 200) }),
             "Name of it at the load balancer.", example: "web-1"),
+        dnsAPIURL, dnsAPIKey,
         Field("config", freeForm, "Settings for programs of your own.", default: [:]),
     ],
     reported: [Field("converge_requested_at", .line, "When its servers were last asked to make it as declared.")],
     claims: { ["shard/\($0.parentId ?? "")/\(claimed($0))"] },
     actions: [ResourceAction("converge", "Have its servers make it as declared, and report.")],
-    columns: ["name", "role"], searched: ["name", "lb_backend"], behaviour: ShardBehaviour())
+    columns: ["name", "role"], searched: ["name", "lb_backend"],
+    validate: { spec, flaws in
+        for name in ["dns_api_url", "dns_api_key"] where spec[name].map({ !$0.isNull }) == true && spec["role"] != "dns"
+        {
+            flaws.add(name, "is only for a shard of the role dns")
+        }
+    }, behaviour: ShardBehaviour())
 
 struct ShardBehaviour: KindBehaviour {
     var settles: Bool { true }

@@ -1,6 +1,7 @@
 import AccessResources
 import AppsResources
 import FleetResources
+import NamesResources
 import PlatformResources
 public import ResourceKit
 import TenantsResources
@@ -9,7 +10,7 @@ import TenantsResources
 public enum Catalog {
     /// Every kind, in the order of help texts and pages.
     public static let kinds: [ResourceKind] =
-        AccessResources.kinds + PlatformResources.kinds + TenantsResources.kinds
+        AccessResources.kinds + PlatformResources.kinds + TenantsResources.kinds + NamesResources.kinds
         + [
             stackKind, serviceKind, deploymentKind, previewKind, canaryKind, siteKind, siteUserKind, nodeKind,
             installTokenKind,

@@ -114,11 +114,11 @@ public protocol ResourceTransaction {
     func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord]
     /// Kind → status → count of what belongs to a tenant.
     func counts(ofTenant tenantId: String) throws -> [String: [String: Int]]
+    /// Id of the resource that holds a claim.
+    func claimHolder(_ claim: String) throws -> String?
     /// Inserts or replaces; sets `version` and `updatedAt`. Claims are taken as the kind declares.
     /// - Throws: `conflict` when a claim is held by another resource.
     func put(_ record: ResourceRecord) throws -> ResourceRecord
-    /// The id of the resource that holds a claim; nil when it is free.
-    func claimHolder(_ claim: String) throws -> String?
     /// Removes a record and its claims.
     func remove(_ kind: String, _ id: String) throws
     /// Adds to the event timeline.

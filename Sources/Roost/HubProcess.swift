@@ -6,6 +6,7 @@ import Glibc
 import Host
 import HubAPI
 import HubCore
+import HubNames
 import HubStore
 import Hummingbird
 import LinuxHost
@@ -81,6 +82,7 @@ extension HubProcess {
             FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
             FunctionService { await hub.runFleet() }, FunctionService { await hub.runSettling() },
             FunctionService { await hub.runWorkflows() },
+            FunctionService { await NameService(hub: hub).run() },
             FunctionService { try await server.run() },
         ]
     }

@@ -2,6 +2,7 @@ import Catalog
 import Model
 import NIOHTTP1
 import ResourceKit
+import TestSupport
 import Testing
 
 /// Bodies that create a resource of any kind: required fields from their examples, references to resources that it
@@ -14,6 +15,9 @@ final class KindSamples {
             "git_url": "https://git.example.org/x.git", "run_command": "run", "hostnames": ["*.shop.example.org"],
         ],
         "preview": ["branch": "topic"], "site": ["upstream": "127.0.0.1:3000"],
+        "certificate": [
+            "cert_pem": .string(SampleCertificates.curve), "key_pem": .string(SampleCertificates.curveKey),
+        ],
     ]
     private static let moreReferences: [String: String] = ["install-token": "shard_id"]
 
@@ -51,10 +55,11 @@ final class KindSamples {
         number += 1
         var body = Self.more[kind.name] ?? [:]
         for field in kind.fields where field.isRequired || Self.moreReferences[kind.name] == field.name {
-            guard body[field.name] == nil else { continue }
             if case .reference(let other) = field.kind {
                 body[field.name] = .string(try await one(other))
-            } else if let text = Self.unique(field.name, number) {
+            } else if body[field.name] != nil {
+                continue
+            } else if let text = Self.unique(field.name, number, kind.name) {
                 body[field.name] = .string(text)
             } else {
                 body[field.name] = try #require(
@@ -64,8 +69,9 @@ final class KindSamples {
         return body
     }
 
-    private static func unique(_ field: String, _ number: Int) -> String? {
+    private static func unique(_ field: String, _ number: Int, _ kind: String) -> String? {
         switch field {
+        case "name" where kind == "zone", "fqdn": "sample-\(number).example.org"
         case "name": "sample-\(number)"
         case "email": "sample-\(number)@example.org"
         case "hostname", "domain": "sample-\(number).example.org"

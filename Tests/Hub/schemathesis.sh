@@ -68,10 +68,13 @@ brand=$(post brands "{\"name\": \"schema-$$\", \"base_hostname\": \"example.org\
     \"secondary_ns\": \"ns2.example.org\", \"hostmaster_email\": \"hostmaster@example.org\"}" | id_of)
 tenant=$(post tenants "{\"brand_id\": \"$brand\", \"region_id\": \"$region\", \"cluster_id\": \"$cluster\",
     \"shard_id\": \"$shard\"}" | id_of)
+zone=$(post zones "{\"name\": \"schema-$$.example.org\", \"tenant_id\": \"$tenant\"}" | id_of)
+record=$(post "zones/$zone/records" '{"type": "A", "name": "www", "content": "192.0.2.1"}' | id_of)
+fqdn=$(post "tenants/$tenant/fqdns" "{\"fqdn\": \"www.schema-$$.example.org\"}" | id_of)
 user=$(post users "{\"email\": \"schema-$$@example.org\"}" | id_of)
 for pair in "stacks $stack" "services $service" "deployments $deployment" "users $user" \
     "regions $region" "clusters $cluster" "shards $shard" "nodes $node" "lb-addresses $lb" "runtimes $runtime" \
-    "brands $brand" "tenants $tenant"; do
+    "brands $brand" "tenants $tenant" "zones $zone" "zone-records $record" "fqdns $fqdn"; do
     cat >> "$here/schemathesis.toml" <<CONFIGURATION
 
 [[operations]]
@@ -80,6 +83,7 @@ parameters = { id = "${pair#* }" }
 CONFIGURATION
 done
 run --phases examples,coverage,fuzzing --exclude-operation-id delete-stack --exclude-operation-id delete-service \
-    --exclude-operation-id delete-user --exclude-operation-id delete-tenant --exclude-operation-id delete-node \
+    --exclude-operation-id delete-user --exclude-operation-id delete-zone \
+    --exclude-operation-id delete-zone-record --exclude-operation-id delete-fqdn --exclude-operation-id delete-tenant --exclude-operation-id delete-node \
     --exclude-operation-id delete-lb-address --exclude-operation-id delete-runtime \
     --exclude-operation-id delete-runtime-by-key --exclude-operation-id delete-shard

@@ -26,11 +26,12 @@ extension Hub {
         let old = try await store.read { [self] in try visible(kind, id, principal, $0) }
         guard kind.verbs.contains(.update) else { throw Problem(.notFound, "\(kind.plural) cannot be changed.") }
         try Self.requireBrand(named: mutation.body, kind, principal)
-        let spec = try changedSpec(mutation.body, of: old, kind)
+        let body = Self.withoutPlace(mutation.body, of: old, kind)
+        let spec = try changedSpec(body, of: old, kind)
         try checkGrant(kind, spec, principal)
         try await kind.behaviour.prepareUpdate(spec, of: old, world)
         let sealedSpec = try await sealed(spec, kind, unless: old.spec)
-        let names = Set(mutation.body.objectValue.map { Array($0.keys) } ?? [])
+        let names = Set(body.objectValue.map { Array($0.keys) } ?? [])
         return { [self] transaction in
             var record = try changeable(kind, id, mutation, transaction)
             let before = record
@@ -55,6 +56,15 @@ extension Hub {
                 id: id,
                 answer: MutationAnswer(code: kind.isAsynchronous ? 202 : 200, body: rendered(stored, kind)))
         }
+    }
+
+    /// What was read may be sent back: the resource above, named as it is, is no change.
+    private static func withoutPlace(_ body: JSONValue, of old: ResourceRecord, _ kind: ResourceKind) -> JSONValue {
+        guard let field = kind.parent?.field, !kind.fields.contains(where: { $0.name == field }),
+            case .object(var members) = body, members[field] == old.parentId.map(JSONValue.string) ?? .null
+        else { return body }
+        members[field] = nil
+        return .object(members)
     }
 
     /// The record as it is now, if the caller may change it.

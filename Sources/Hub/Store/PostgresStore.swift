@@ -17,6 +17,7 @@ public final class PostgresStore: RowStore {
     private static let patience: Duration = .seconds(8)
     static let batchMax = 64
 
+    public let isShared = true
     let kinds: [String: ResourceKind]
     let clock: any HostClock
     let random: any RandomSource

@@ -20,10 +20,14 @@ public protocol Store: Sendable {
     /// What other hubs on the same store commit from now on; nil for a store that no other hub can use.
     func announcements() -> AsyncStream<[HubChange]>?
 
+    /// Whether other hubs may work on the same store.
+    var isShared: Bool { get }
+
     func close() async throws
 }
 
 extension Store {
+    public var isShared: Bool { false }
     public func announcements() -> AsyncStream<[HubChange]>? { nil }
 }
 
@@ -37,8 +41,6 @@ public protocol StoreTransaction: ResourceTransaction {
     func counts() throws -> [String: [String: Int]]
     /// Id of the first resource of a kind whose field holds this id and that is not being deleted.
     func firstUser(_ kind: ResourceKind, field: String, id: String) throws -> String?
-    /// Id of the resource that holds a claim.
-    func claimHolder(_ claim: String) throws -> String?
 
     /// Starts a run of a workflow with this transaction, or not at all; nothing happens when there is one with its id.
     func startWorkflow(_ run: NewRun) throws
