@@ -16,7 +16,7 @@ def site_is_made(suite):
     page.locator("#f-upstream").fill("web")
     page.get_by_label("Auth").select_option("basic")
     page.get_by_role("button", name="Show what would change").click()
-    expect(page.get_by_text("route shop.example.org → web")).to_be_visible()
+    expect(page.get_by_role("heading", name="What would change")).to_be_visible()
     page.get_by_role("button", name="Create site").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("shop.example.org")
     expect(page.locator("#live-meta").get_by_role("link", name="web")).to_be_visible()
