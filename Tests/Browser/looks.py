@@ -17,11 +17,14 @@ def pages(suite):
     service = suite.kept["service"]
     found = api("GET", f"/services/{service}/deployments")[1]["items"]
     failed = next(item["id"] for item in found if item["status"] == "failed")
+    site = api("GET", "/sites")[1]["items"][0]["id"]
     key = api("GET", "/api-keys")[1]["items"][0]["id"]
     return [
         "/", "/stacks", f"/stacks/{stack}", f"/stacks/{stack}/edit", f"/stacks/{stack}/delete", "/services",
         f"/services/{service}", f"/services/{service}/edit", "/services/new", f"/services/{service}/delete",
         f"/services/{service}/rotate-webhook-secret", f"/deployments/{found[-1]['id']}", f"/deployments/{failed}",
+        "/sites", "/sites/new", f"/sites/{site}", f"/sites/{site}/edit", f"/sites/{site}/delete",
+        f"/site-users/new?site_id={site}",
         "/nodes", f"/nodes/{node}", f"/nodes/{node}/edit", f"/nodes/{node}/delete", "/events", "/events?kind=none",
         "/audit-logs", "/search?q=shop", "/search?q=zzzz", "/api-keys", "/api-keys/new", f"/api-keys/{key}", "/users",
         "/users/new", "/install-tokens", "/install-tokens/new", "/nothing-here",

@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 import access
 import looks
 import services
+import sites
 from hub import Hub, Repository
 from suite import Suite
 
@@ -36,7 +37,7 @@ def main():
             suite.kept["repository"].commit("version 1")
             if chosen and "wrong_key_is_refused" not in chosen:
                 suite.log_in(suite.page)
-            cases = access.CASES + services.CASES + looks.CASES + services.LAST_CASES
+            cases = access.CASES + services.CASES + sites.CASES + looks.CASES + sites.LAST_CASES + services.LAST_CASES
             suite.run([case for case in cases if not chosen or case.__name__ in chosen])
             browser.close()
     finally:

@@ -201,7 +201,7 @@ def sites():
     roost("site", "provision", "b.example.org", "--upstream", "app", "--token", "-", "--no-wait", given="t0ken" * 4)
     listed = json.loads(roost("site", "list", "--json"))
     assert {one["domain"]: one["auth"] for one in listed} == {"a.example.org": "basic", "b.example.org": "token"}
-    assert "b.example.org" in roost("service", "delete", "app", "--yes", status=1)
+    assert "a.example.org" in roost("service", "delete", "app", "--yes", status=1)
     assert "--yes" in roost("site", "unprovision", "a.example.org", status=1)
     assert roost("site", "unprovision", "a.example.org", "--yes") == "Removed site a.example.org.\n"
     roost("site", "unprovision", "b.example.org", "--yes")

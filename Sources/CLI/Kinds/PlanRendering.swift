@@ -34,7 +34,8 @@ struct PlannedChange: Sendable, Equatable {
             for (name, value) in entry["fields"]?.objectValue ?? [:] {
                 fields[name] = FieldChange(from: value["from"] ?? .null, to: value["to"] ?? .null)
             }
-            let title = entry["name"]?.stringValue ?? fields["name"]?.to.stringValue ?? entry["id"]?.stringValue ?? ""
+            let name = ["name", "email", "domain", "username"].lazy.compactMap { fields[$0]?.to.stringValue }.first
+            let title = entry["name"]?.stringValue ?? name ?? entry["id"]?.stringValue ?? ""
             let word = entry["change"]?.stringValue ?? ""
             return PlannedChange(
                 change: Change(rawValue: word)

@@ -195,7 +195,9 @@ struct FormFields {
     static func label(_ path: String) -> String {
         let acronyms = [
             "url": "URL", "id": "ID", "ssh": "SSH", "dns": "DNS", "cpu": "CPU", "ip": "IP", "api": "API", "sha": "SHA",
-            "totp": "TOTP", "ms": "(ms)",
+            "totp": "TOTP", "ms": "(ms)", "tls": "TLS", "https": "HTTPS", "hsts": "HSTS", "acme": "ACME",
+            "pem": "(PEM)",
+            "www": "WWW",
         ]
         if path == "env" { return "Environment" }
         let words = path.split(whereSeparator: { $0 == "_" || $0 == "." || $0 == "-" }).map(String.init)

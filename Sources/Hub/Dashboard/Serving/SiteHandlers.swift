@@ -17,7 +17,7 @@ extension DashboardSite {
         model.merge([
             "name": .string(site.label), "state": PageParts.state(state), "message": site.text("status_message").json,
             "message_tone": .string(PageParts.tone(state)), "url": SitePages.url(of: site, stack: stack).json,
-            "upstream": SitePages.upstream(of: site), "auth": .string(site.text("auth") ?? "allow"),
+            "upstream": SitePages.upstream(of: site),
             "certificate": .string(SitePages.certificate(of: site)),
             "certificate_ends": PageParts.time(site.text("certificate_not_after"), now: visit.now),
             "servers": .array(rows), "has_servers": .bool(!rows.isEmpty),

@@ -9,7 +9,7 @@ let siteTemplates: [String: String] = [
     {{#edit_path}}<a class="button" href="{{edit_path}}">Settings</a>{{/edit_path}}</div></div>
     <div class="meta" id="live-meta" data-live="site node">{{#url}}<span><a href="{{url}}" rel="noreferrer">{{url}}</a>\#
     </span>{{/url}}{{#upstream}}<span>→ {{#.path}}<a href="{{.path}}">{{.text}}</a>{{/.path}}{{^.path}}\#
-    <code>{{.text}}</code>{{/.path}}</span>{{/upstream}}<span class="tag">{{auth}}</span></div>{{>bird-perched}}</header>
+    <code>{{.text}}</code>{{/.path}}</span>{{/upstream}}</div>{{>bird-perched}}</header>
     <div id="live-notice" data-live="site node" aria-live="polite">{{#message}}\#
     <div class="notice tone-{{message_tone}}"><p>{{message}}</p></div>{{/message}}</div>
     <section class="section" aria-labelledby="certificate"><h2 id="certificate">Certificate</h2>\#
