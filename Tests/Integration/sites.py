@@ -11,7 +11,7 @@ from kit.authority import Authority
 from kit.check import equal, expect, free_port, wait_for
 from kit.documents import Documents
 from kit.registry import scenario
-from kit.world import Load
+from kit.world import Load, Up
 
 
 # bcrypt of "open sesame", of cost 4.
@@ -39,6 +39,27 @@ class Backend:
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class Visitor:
+    """Resolves every name to this machine's front doors."""
+
+    def __init__(self, *ports):
+        self.ports = ports
+
+    def curl(self, url, *arguments, root=None):
+        """Body and status of an answer, with the place that it sends to."""
+        host = url.split("/")[2].split(":")[0]
+        command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code} %{redirect_url}"]
+        for port in self.ports:
+            command += ["--resolve", f"{host}:{port}:127.0.0.1"]
+        done = subprocess.run(
+            [*command, *(["--cacert", root] if root else []), *arguments, url], capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            return f"curl {done.returncode}: {done.stderr.strip()}", ""
+        body, _, last = done.stdout.rpartition("\n")
+        return body, last.strip()
 
 
 class Server:
@@ -79,18 +100,7 @@ class Server:
             raise AssertionError(f"{error} {self.documents.site(site_id)}") from None
 
     def curl(self, url, *arguments, root=None):
-        """Body and status, as a client that resolves every name to this server."""
-        host = url.split("/")[2].split(":")[0]
-        command = ["curl", "-sS", "--max-time", "10", "-w", "\n%{http_code} %{redirect_url}"]
-        for port in (self.agent.edge_port, self.tls_port):
-            command += ["--resolve", f"{host}:{port}:127.0.0.1"]
-        done = subprocess.run(
-            [*command, *(["--cacert", root] if root else []), *arguments, url], capture_output=True, text=True
-        )
-        if done.returncode != 0:
-            return f"curl {done.returncode}: {done.stderr.strip()}", ""
-        body, _, last = done.stdout.rpartition("\n")
-        return body, last.strip()
+        return Visitor(self.agent.edge_port, self.tls_port).curl(url, *arguments, root=root)
 
     def plain(self, domain, *arguments, path="/"):
         return self.curl(f"http://{domain}:{self.agent.edge_port}{path}", *arguments)
@@ -241,3 +251,41 @@ def served(server, name):
     )  # fmt: skip
     read = subprocess.run(["openssl", "x509", "-noout", "-text"], input=shown.stdout, capture_output=True, text=True)
     return read.stdout
+
+
+@scenario("sites.whole", quick=True)
+def whole(world):
+    """From the hub's API to the browser's side: a service behind a domain with a real certificate, and its end."""
+    tls_port = free_port()
+    up = Up(world, "--edge-tls", f"127.0.0.1:{tls_port}")
+    authority = Authority(world, up.edge_port)
+    stack = up.hub.stack()
+    wire = authority.wire
+    up.hub.ok(
+        "PUT",
+        f"/stacks/{stack['id']}",
+        {"acme": {"directory_url": wire["directory_url"], "roots_pem": wire["roots_pem"], "contacts": ["a@roost.test"]}},
+    )
+    service = up.live("app", world.repository(), path=None)
+    site = up.hub.ok(
+        "POST", f"/stacks/{stack['id']}/sites", {"domain": "shop.test", "upstream": service["name"], "tls": "acme"}
+    )
+
+    def shown():
+        return up.hub.get(f"/sites/{site['id']}")
+
+    try:
+        wait_for("the site is active", lambda: shown()["status"] == "active", 60)
+    except AssertionError as error:
+        raise AssertionError(f"{error} {shown()}") from None
+    expect(shown()["certificate_not_after"], "the end of the certificate is not shown")
+    visitor = Visitor(up.edge_port, tls_port)
+    body, last = visitor.curl(f"https://shop.test:{tls_port}/", root=authority.root)
+    expect("version=1" in body and last == "200", f"https: {body} {last}")
+    equal(visitor.curl(f"http://shop.test:{up.edge_port}/")[1], f"308 https://shop.test:{tls_port}/", "clear text")
+    up.hub.ok("DELETE", f"/sites/{site['id']}")
+    wait_for("the site is gone", lambda: up.hub.ask("GET", f"/sites/{site['id']}").status == 404, 30)
+    left = subprocess.run(["grep", "-rlF", "shop.test", up.agent_folder()], capture_output=True, text=True).stdout
+    logs = up.agent_folder("logs")
+    equal([line for line in left.splitlines() if not line.startswith(logs)], [], "files that name the site")
+    equal(visitor.curl(f"http://shop.test:{up.edge_port}/")[1], "404", "a site that is gone")

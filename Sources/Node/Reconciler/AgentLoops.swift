@@ -82,7 +82,7 @@ extension Agent {
                     converged: isConverged(document), services: reports, machine: machine,
                     eventsPending: await outbox.pending, requests: await edge.requests,
                     security: try await securityReport(), problem: hindrance.withLock { $0 },
-                    sites: await sites.reports, traffic: await edge.traffic)
+                    sites: await sites.reports(for: document), traffic: await edge.traffic)
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)

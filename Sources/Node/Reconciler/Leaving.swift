@@ -4,8 +4,8 @@ import Model
 /// Undoes what an agent did to its machine.
 public enum Leaving {
     /// Stops every application and the edge, takes names and firewall back, removes the accounts and releases of
-    /// services and the certificates of sites, and forgets the hub. The agent itself must not run any more: it would start
-    /// again what is stopped.
+    /// services and the certificates of sites, and forgets the hub. The agent itself must not run any more: it would
+    /// start again what is stopped.
     ///
     /// The identity goes last, so that what was interrupted can be done once more. Logs and repositories stay.
     public static func leave(dataFolder: String, host: Host) async throws {

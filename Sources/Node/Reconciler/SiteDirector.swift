@@ -34,8 +34,10 @@ actor SiteDirector {
     private var report = CertificateReport(entries: [], statuses: [])
     private var places: [String: ContainerPlace] = [:]
     private var downSince: [String: Timestamp] = [:]
-    /// How it stands with each site, in the order of the document.
+    /// How it stands with each site that was taken up or is still to be forgotten.
     private(set) var reports: [SiteReport] = []
+    /// What the reports are of.
+    private var reported: [String: DesiredSite] = [:]
 
     init(host: Host, paths: AgentPaths, edge: EdgeDirector, access: AuthorityAccess, logger: Logger) {
         self.host = host
@@ -76,10 +78,7 @@ actor SiteDirector {
             if !isOther { isOther = try await edge.isServingOther() }
             if isOther { try await edge.set(parts(document, tlsAddress)) }
             isShowing = !sites.isEmpty
-            if isForgetting {
-                try await certificates.forgetUnwanted()
-                isForgetting = false
-            }
+            if isForgetting { try await forget() }
         } catch is CancellationError {
             throw CancellationError()
         } catch {
@@ -95,8 +94,33 @@ actor SiteDirector {
             if isStarting { answer.state = "provisioning" }
             next.append(answer)
         }
-        defer { reports = next }
-        return next != reports
+        let known = Set(sites.map(\.id))
+        // What could not be forgotten is still here.
+        if isForgetting { next += reports.filter { !known.contains($0.siteId) } }
+        let now = Dictionary(sites.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
+        defer { (reports, reported) = (next, now) }
+        return next != reports || now != reported
+    }
+
+    private func forget() async throws {
+        isForgetting = false
+        do {
+            try await certificates.forgetUnwanted()
+        } catch {
+            isForgetting = true
+            throw error
+        }
+    }
+
+    /// The reports for a document, which may be newer than what was taken up.
+    func reports(for document: DesiredState?) -> [SiteReport] {
+        let before = Dictionary(reports.map { ($0.siteId, $0) }, uniquingKeysWith: { $1 })
+        let sites = document?.sites ?? []
+        let known = Set(sites.map(\.id))
+        return sites.map { site in
+            if reported[site.id] == site, let report = before[site.id] { return report }
+            return SiteReport(siteId: site.id, state: "provisioning", message: "The server takes it up.")
+        } + reports.filter { !known.contains($0.siteId) }
     }
 
     func note(_ report: CertificateReport) {
