@@ -70,6 +70,14 @@ class RealHub:
         return answer
 
 
+def wait_for(condition, seconds=60):
+    """Asks again and again until the answer is something true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.1)
+
+
 def run(cases, *arguments):
     """Runs the cases one after the other; the last line says how many passed."""
     import sys

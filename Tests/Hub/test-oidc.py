@@ -15,7 +15,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from real_hub import RealHub, run
+from real_hub import RealHub, run, wait_for
 
 CALLBACK = "https://panel.example.org/callback?from=roost"
 EMAIL, PASSWORD = "anna@example.org", "correct horse battery staple"
@@ -231,6 +231,41 @@ def gone_is_gone(hub):
     assert refused(party, pending) == "invalid_client"
 
 
+def tenants_log_in(hub):
+    """a login hint of a tenant logs it in once; a suspended tenant gets nothing more"""
+    brand = hub.ok("POST", "/brands", {
+        "name": "Acme", "base_hostname": "acme.example", "primary_ns": "ns1.acme.example",
+        "secondary_ns": "ns2.acme.example", "hostmaster_email": "dns@acme.example"})["id"]
+    region = hub.ok("POST", "/regions", {"name": "eu-1"})["id"]
+    cluster = hub.ok("POST", f"/regions/{region}/clusters", {"name": "eu-1-a"})["id"]
+    shard = hub.ok("POST", f"/clusters/{cluster}/shards", {"name": "web-1", "role": "web"})["id"]
+    tenant = hub.ok("POST", "/tenants", {
+        "brand_id": brand, "region_id": region, "cluster_id": cluster, "shard_id": shard})["id"]
+    wait_for(lambda: hub.ok("GET", f"/tenants/{tenant}")["status"] == "active")
+    party = Party(hub)
+    hint = hub.ok("POST", f"/tenants/{tenant}/login-sessions")["login_hint"]
+    tokens = party.tokens(party.returned(party.begin(login_hint=hint)))
+    claims = party.claims(tokens)
+    assert claims["sub"] == tenant and claims["tenant_id"] == tenant and claims["brand_id"] == brand, claims
+    again = party.browser.get(party.begin(login_hint=hint))
+    assert again.status_code == 400 and "used already" in again.text, again.text
+    other = hub.ok("POST", "/api-keys", {"name": "other brand", "scopes": ["*:*"], "brands": ["elsewhere"]})["key"]
+    assert hub.ask("POST", f"/tenants/{tenant}/login-sessions", key=other)[0] == 404
+    hub.ok("POST", f"/tenants/{tenant}/suspend", {"reason": "unpaid"})
+    wait_for(lambda: hub.ok("GET", f"/tenants/{tenant}")["status"] == "suspended")
+    assert hub.ask("POST", f"/tenants/{tenant}/login-sessions")[0] == 409
+    assert party.oauth.get(party.meta["userinfo_endpoint"]).status_code == 401
+
+
+def issuer_is_configured(hub):
+    """the platform's oidc_issuer is what tokens name"""
+    issuer = f"http://localhost:{hub.port}"
+    hub.ok("PUT", "/platform/config", {"oidc_issuer": issuer})
+    party = Party(hub)
+    assert party.meta["issuer"] == issuer and party.meta["token_endpoint"] == f"{issuer}/oidc/token", party.meta
+    hub.ok("PUT", "/platform/config", {"oidc_issuer": None})
+
+
 def guesses_are_limited(hub):
     """somebody who guesses secrets is made to wait"""
     party = Party(hub)
@@ -249,5 +284,5 @@ if __name__ == "__main__":
         run(
             [
                 discovery, whole_login, codes_work_once, requests_are_checked, clients_are_kept_well, keys_rotate,
-                gone_is_gone, guesses_are_limited,
+                gone_is_gone, tenants_log_in, issuer_is_configured, guesses_are_limited,
             ], real)

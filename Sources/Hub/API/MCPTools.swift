@@ -157,9 +157,13 @@ extension MCPTool {
     static let answerBytesMax = 1_048_576
 
     func isUseful(to principal: Principal) -> Bool {
-        let isReading = endpoint.method == .get
-        let scope =
-            endpoint.operation.scope ?? .init(endpoint.operation.tag, isReading ? "read" : "write")
+        let action =
+            switch endpoint.method {
+            case .get: "read"
+            case .delete: "delete"
+            default: "write"
+            }
+        let scope = endpoint.operation.scope ?? .init(endpoint.operation.tag, action)
         return principal.may(scope.action, scope.plural) && (!scope.isPlatformOnly || principal.brands == .all)
     }
 
