@@ -33,7 +33,8 @@ func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency]
 func family(_ name: String) -> [Target] {
     [
         .target(
-            name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow"],
+            name: "\(name)Resources",
+            dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow", crypto],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
             name: "\(name)ResourcesTests",
