@@ -33,7 +33,8 @@ func library(_ name: String, _ path: String, _ dependencies: [Target.Dependency]
 func family(_ name: String) -> [Target] {
     [
         .target(
-            name: "\(name)Resources", dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow"],
+            name: "\(name)Resources",
+            dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow", crypto],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
             name: "\(name)ResourcesTests",
@@ -189,7 +190,8 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", "LinuxHost", "TestSupport", "CertificateReading", "CertificateEncoding", crypto, logging, hummingbird, httpClient,
+                "HubAPI", "LinuxHost", "TestSupport", "CertificateReading", "CertificateEncoding", crypto, logging,
+                hummingbird, httpClient,
                 nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),
             ],

@@ -1,5 +1,5 @@
-/// Certificates of the years 2020 to 2120, for *.example.org unless they say otherwise, and their keys. Nothing but tests
-/// trusts them.
+/// Certificates of the years 2020 to 2120, for *.example.org unless they say otherwise, and their keys. Nothing but
+/// tests trusts them.
 public enum SampleCertificates {
     public static let authority = """
         -----BEGIN CERTIFICATE-----
