@@ -51,12 +51,16 @@ enum ApplyCommand {
         guard !changes.planned.isEmpty else {
             guard !invocation.arguments.has("no-wait") else { return }
             // Declared is not running: what the file names and has failed, or is still under way, is no success.
-            let named =
-                services.filter { one in one.name.map { file.services[$0] != nil } == true && !isServedAsDeclared(one) }
-                + sites.filter { one in
-                    one.value["domain"]?.stringValue.map { file.sites[$0] != nil } == true && one.status != "active"
+            var unsettled = sites.filter { one in
+                one.value["domain"]?.stringValue.map { file.sites[$0] != nil } == true && one.status != "active"
+            }
+            for service in services where service.name.map({ file.services[$0] != nil }) == true {
+                let newest = try await newestDeployment(of: service, directory)
+                if service.status != "active" || newest.map({ $0.status != "active" }) == true {
+                    unsettled.append(service)
                 }
-            return try await follow(named, invocation, directory)
+            }
+            return try await follow(unsettled, invocation, directory)
         }
         let doomed = changes.ordered.filter { $0.plan.change == .delete }.map { printable($0.plan.title) }
         if !doomed.isEmpty {
@@ -66,9 +70,10 @@ enum ApplyCommand {
         try await carryOut(changes, stack, invocation, directory)
     }
 
-    /// Whether the newest deployment is the one that serves; one that failed leaves a service active.
-    private static func isServedAsDeclared(_ service: Resource) -> Bool {
-        service.status == "active" && service.value["deployment_id"] == service.value["serving_deployment_id"]
+    /// One that failed leaves a service active when another serves.
+    private static func newestDeployment(of service: Resource, _ directory: Directory) async throws -> Resource? {
+        try await directory.list(try directory.named("deployment"), parentId: service.id)
+            .max { ($0.value["created_at"]?.stringValue ?? "") < ($1.value["created_at"]?.stringValue ?? "") }
     }
 
     /// What the servers would do, as the hub plans each change by itself.
@@ -145,9 +150,10 @@ enum ApplyCommand {
         for one in changed {
             let title = "\(one.kind) \(printable(one.title))"
             do {
-                if one.kind == "service", let id = one.value["deployment_id"]?.stringValue, !isServedAsDeclared(one) {
-                    let kind = try directory.named("deployment")
-                    _ = try await follower.follow(kind, try await directory.get(kind, id), title: one.title)
+                if one.kind == "service", let newest = try await newestDeployment(of: one, directory),
+                    newest.status != "active"
+                {
+                    _ = try await follower.follow(try directory.named("deployment"), newest, title: one.title)
                 }
                 let done = try await follower.follow(try directory.named(one.kind), one)
                 invocation.terminal.note("\(title): \(invocation.terminal.status(done.status))")
