@@ -209,8 +209,12 @@ import Testing
                 let answer = try await server.send(.DELETE, "\(try kind(name).plural)/\(id)")
                 #expect([202, 204].contains(answer.status), "\(name): \(answer.text)")
             }
-            for (name, place) in places where name != "api-key" {
-                #expect(try await server.send(.GET, place).status == 404, "\(name)")
+            // Nothing is above these.
+            for (name, place) in places where !["api-key", "oidc-client"].contains(name) {
+                let answer = try await server.send(.GET, place)
+                // Zones wait for the worker that takes them from the name server, which does not run here.
+                let isLeaving = try ["zone", "zone-record"].contains(name) && answer.json["status"] == "deleting"
+                #expect(answer.status == 404 || isLeaving, "\(name): \(answer.text)")
             }
         }
     }

@@ -1,6 +1,6 @@
+import Host
 public import Logging
 public import Model
-import Host
 import NIOCore
 import NIOPosix
 import NameResponder
