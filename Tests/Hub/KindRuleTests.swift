@@ -204,7 +204,7 @@ import Testing
                 let refused = try await server.send(.DELETE, "\(try kind(name).plural)/\(samples.shared[name] ?? "")")
                 #expect(refused.status == 409, "\(name): \(refused.text)")
             }
-            for name in ["tenant", "region", "brand", "stack", "install-token", "user"] {
+            for name in ["tenant", "region", "brand", "stack", "install-token", "user", "zone"] {
                 guard let id = samples.shared[name] else { continue }
                 let answer = try await server.send(.DELETE, "\(try kind(name).plural)/\(id)")
                 #expect([202, 204].contains(answer.status), "\(name): \(answer.text)")
