@@ -176,7 +176,7 @@ public struct Heartbeat: Codable, Sendable, Equatable {
     }
 }
 
-/// What the edge answered for one service in the time between two heartbeats.
+/// What the edge answered for one service in the last minute.
 public struct TrafficReport: Codable, Sendable, Equatable {
     public var requestsPerSecond: Double
     /// Answers of class 5xx.

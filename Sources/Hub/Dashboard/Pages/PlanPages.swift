@@ -19,7 +19,8 @@ enum PlanPages {
         let kind = kinds.first { $0.name == entry.text("kind") }
         let what = kind.map { GenericPages.title($0) } ?? entry.text("kind") ?? ""
         let fields = entry["fields"]?.objectValue ?? [:]
-        let named = fields["name"]?["to"]?.stringValue ?? fields["name"]?["from"]?.stringValue
+        let named = ["name", "domain", "fqdn", "username", "email"].lazy
+            .compactMap { fields[$0]?["to"]?.stringValue ?? fields[$0]?["from"]?.stringValue }.first
         let isNew = entry.text("change") == "create"
         // The id of something new is made again when it is really created.
         let label = names[entry.id] ?? named ?? (isNew ? "" : String(entry.id.prefix(8)))
