@@ -48,7 +48,8 @@ enum OpenAPIDocument {
         let operation = endpoint.operation
         var responses: [String: JSONValue] = [:]
         for (code, answer) in operation.answers {
-            let schema = answer.flatMap { $0.isNull ? nil : $0 }
+            // A literal nil may have become the null of JSON on its way here.
+            let schema = [answer].lazy.compactMap { $0 }.first { !$0.isNull }
             let description = descriptions[code] ?? "Done."
             var response =
                 schema.map { content($0, description, operation.mediaType) } ?? ["description": .string(description)]

@@ -112,13 +112,17 @@ struct UnitFolder {
         throw SystemError("flock", lockPath, code: EAGAIN)
     }
 
-    /// Runs `body`; it is fine when the folder goes away under it, since somebody else cleaned up then.
+    /// Runs `body`; it is fine when the folder goes away under it, since somebody else cleaned up then. It is run again
+    /// when there is a new folder by then.
     func whileThere(_ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch let error as SystemError where error.code == ENOENT && !FileContents.exists(path) {
-            return
+        for _ in 0..<100 {
+            do {
+                return try body()
+            } catch let error as SystemError where error.code == ENOENT {
+                guard FileContents.exists(path) else { return }
+            }
         }
+        try body()
     }
 
     /// Whether the descriptor is the lock file that is in the folder now.
