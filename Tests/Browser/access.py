@@ -123,7 +123,7 @@ def guessing_is_limited(suite):
 def unknown_pages_are_friendly(suite):
     """What does not exist is a friendly page."""
     page = suite.page
-    for path in ("/nothing", "/services/unknown", "/stacks/%3Cscript%3E", "/services/x/y/z", "/nodes/new",
+    for path in ("/nothing", "/services/unknown", "/stacks/%3Cscript%3E", "/services/x/y/z", "/deployments/new",
                  "/services/unknown/edit", "/deployments/unknown/rollback", "/services/unknown/explode"):
         assert page.goto(path).status == 404, path
         expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")

@@ -3,6 +3,7 @@ import HubCore
 import Hummingbird
 import Model
 import NIOCore
+import ResourceKit
 
 /// A request on its way to an endpoint.
 struct APIRequest: Sendable {
@@ -49,6 +50,18 @@ struct APIRequest: Sendable {
             throw Problem(.invalid, "The content type must be application/json.")
         }
         return try JSONParser.parse(bytes)
+    }
+
+    /// Of what takes no fields: nothing and an empty object are alike.
+    /// - Throws: `invalid` for a body that holds anything.
+    static func expectNoFields(in body: JSONValue) throws {
+        guard !body.isNull else { return }
+        guard let members = body.objectValue else {
+            throw Problem(.invalid, "The body must be an object, not \(body.typeName).")
+        }
+        var flaws = FieldFlaws()
+        [Field]().check(members, into: &flaws)
+        if let problem = flaws.problem { throw problem }
     }
 
     /// `Application/JSON; charset=utf-8` → `application/json`.

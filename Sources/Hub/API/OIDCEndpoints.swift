@@ -57,7 +57,12 @@ extension HubAPI {
         operation.body = ["type": "object", "additionalProperties": false]
         operation.answers = [(200, ["type": "object", "properties": ["kid": ["type": "string"]]])]
         return Endpoint(method: .post, path: "\(Self.base)/oidc/rotate-key", access: .key, operation: operation) {
-            Answers.json(try await hub.rotateOIDCKey(as: $0.principal))
+            request in
+            // Who may not do it hears that before the body is looked at.
+            try request.principal.require("write", "oidc-clients")
+            try request.principal.requirePlatform()
+            try APIRequest.expectNoFields(in: try await request.json())
+            return Answers.json(try await hub.rotateOIDCKey(as: request.principal))
         }
     }
 
@@ -82,7 +87,12 @@ extension HubAPI {
         ]
         let path = "\(Self.base)/tenants/{id}/login-sessions"
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
-            Answers.json(
+            if let kind = hub.kind("tenant") {
+                let body = try await admittedBody(
+                    request, kind, "login-session", "write", id: request.id, parentId: nil)
+                try APIRequest.expectNoFields(in: body)
+            }
+            return Answers.json(
                 try await hub.makeLoginSession(tenantId: request.id, as: request.principal), status: .created)
         }
     }
