@@ -196,8 +196,7 @@ struct FormFields {
         let acronyms = [
             "url": "URL", "id": "ID", "ssh": "SSH", "dns": "DNS", "cpu": "CPU", "ip": "IP", "api": "API", "sha": "SHA",
             "totp": "TOTP", "ms": "(ms)", "tls": "TLS", "https": "HTTPS", "hsts": "HSTS", "acme": "ACME",
-            "pem": "(PEM)",
-            "www": "WWW",
+            "pem": "(PEM)", "www": "WWW", "oidc": "OIDC", "lb": "LB", "fqdn": "FQDN", "fqdns": "FQDNs", "ns": "NS",
         ]
         if path == "env" { return "Environment" }
         let words = path.split(whereSeparator: { $0 == "_" || $0 == "." || $0 == "-" }).map(String.init)

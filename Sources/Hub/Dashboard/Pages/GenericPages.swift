@@ -13,11 +13,7 @@ enum GenericPages {
     }
 
     static func pluralTitle(_ kind: ResourceKind) -> String {
-        switch kind.name {
-        case "node": "Servers"
-        case "api-key": "API keys"
-        default: FormFields.label(kind.plural)
-        }
+        kind.name == "node" ? "Servers" : FormFields.label(kind.plural)
     }
 
     /// The cells of a list's row: name or id first, then the declared columns, status and age.
