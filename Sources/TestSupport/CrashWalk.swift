@@ -56,6 +56,20 @@ public enum CrashWalk {
     private static let url = "https://git.example.org/app.git"
 
     private static func live(_ story: Story, _ cut: Cut, _ world: World) async throws -> Life {
+        let (stack, machine) = try await begin(cut, world)
+        let statuses =
+            switch story {
+            case .together: try await together(world, stack)
+            case .alone: try await alone(world, stack, machine)
+            }
+        let life = Life(
+            end: endState(machine, statuses), effects: world.effects(machine), hubWrites: world.hubWrites)
+        await world.shutDown()
+        return life
+    }
+
+    /// A hub, a stack and one server with its agent, of which one will be cut off.
+    static func begin(_ cut: Cut, _ world: World) async throws -> (stack: String, machine: SimulatedMachine) {
         if case .hub(let number, let moment) = cut {
             try await world.startHub(cutAt: number, moment)
         } else {
@@ -68,15 +82,7 @@ public enum CrashWalk {
         } else {
             world.startAgent(machine)
         }
-        let statuses =
-            switch story {
-            case .together: try await together(world, stack)
-            case .alone: try await alone(world, stack, machine)
-            }
-        let life = Life(
-            end: endState(machine, statuses), effects: world.effects(machine), hubWrites: world.hubWrites)
-        await world.shutDown()
-        return life
+        return (stack, machine)
     }
 
     private static func together(_ world: World, _ stack: String) async throws -> [String] {

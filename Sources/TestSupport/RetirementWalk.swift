@@ -42,18 +42,7 @@ public enum RetirementWalk {
     }
 
     private static func live(_ cut: CrashWalk.Cut, _ world: World) async throws -> Life {
-        if case .hub(let number, let moment) = cut {
-            try await world.startHub(cutAt: number, moment)
-        } else {
-            try await world.startHub()
-        }
-        let stack = try await world.createStack("default")
-        let machine = try await world.addMachine(stackId: stack)
-        if case .agent(let number, let moment) = cut {
-            world.startAgent(machine, cutAt: number, moment)
-        } else {
-            world.startAgent(machine)
-        }
+        let (stack, machine) = try await CrashWalk.begin(cut, world)
         let url = "https://git.example.org/app.git"
         world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
         _ = try await world.createService("web", stackId: stack, url: url)

@@ -9,27 +9,6 @@ import ResourceKit
 import TestSupport
 import Testing
 
-/// A store whose hub can be killed before or after any of its writes.
-private struct CutStore: Store {
-    let inner: any Store
-    let power: WriteCut
-
-    func read<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
-    ) async throws -> Result {
-        try power.check()
-        return try await inner.read(body)
-    }
-
-    func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreTransaction) throws -> Result
-    ) async throws -> Result {
-        try await power.counted { try await inner.write(body) }
-    }
-
-    func close() async throws {}
-}
-
 /// A name server whose hub can be killed before or after any request.
 private struct CutServer: ZoneServer {
     let inner: any ZoneServer
@@ -115,7 +94,7 @@ struct NameCrashTests {
                 guard number < count || number < 0 else { return }
                 try await prepare(fixture)
                 let power = WriteCut(cutAt: number < 0 ? nil : number, moment)
-                let hub = NameFixture.hub(CutStore(inner: fixture.store, power: power))
+                let hub = NameFixture.hub(CuttingStore(inner: fixture.store, power: power))
                 let service = NameService(hub: hub) { url, key in
                     CutServer(inner: PowerDNSClient(url: url, key: key), power: power)
                 }

@@ -7,24 +7,11 @@ import Testing
 
 /// A canary on simulated servers with the real hub: its share, its promotion and its end.
 @Suite struct CanaryTests {
-    private static let url = "https://git.example.org/app.git"
-
     private static func live<Result: Sendable>(
         _ body: @escaping @Sendable (World, SimulatedMachine, _ service: String) async throws -> Result
     ) throws -> Result {
-        let random = SeededRandom(11)
-        let clock = VirtualTime(random: random.fork())
-        return try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
-            let stack = try await world.createStack("default")
-            let machine = try await world.addMachine(stackId: stack)
-            world.startAgent(machine)
-            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
-            let service = try await world.createService("web", stackId: stack, url: url, ["instances": 2])
-            try await clock.sleep(for: .seconds(20))
+        try Simulation.withService(seed: 11, ["instances": 2]) { world, machine, _, service in
             let result = try await body(world, machine, service)
-            await world.shutDown()
             #expect(machine.violations == [])
             return result
         }
@@ -33,7 +20,7 @@ import Testing
     private static func start(
         _ world: World, _ service: String, _ digit: String, _ application: SimulatedApplication = .init()
     ) async throws -> String {
-        world.source.push(url, commit: String(repeating: digit, count: 40), application)
+        world.source.push(Simulation.url, commit: String(repeating: digit, count: 40), application)
         let id = try await world.withHub { hub in
             try await hub.create(
                 hub.kind("canary")!, parentId: service, body: ["git_ref": "next", "percent": 20],

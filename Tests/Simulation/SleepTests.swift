@@ -4,25 +4,12 @@ import Testing
 
 /// A service that nobody asks for is stopped, and started by the next request, whatever dies meanwhile.
 @Suite struct SleepTests {
-    private static let url = "https://git.example.org/app.git"
-
     private static func live<Result: Sendable>(
         seed: UInt64 = 5,
         _ body: @escaping @Sendable (World, SimulatedMachine, _ service: String) async throws -> Result
     ) throws -> Result {
-        let random = SeededRandom(seed)
-        let clock = VirtualTime(random: random.fork())
-        return try clock.run {
-            let world = try World(clock: clock, random: random)
-            try await world.startHub()
-            let stack = try await world.createStack("default")
-            let machine = try await world.addMachine(stackId: stack)
-            world.startAgent(machine)
-            world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
-            let service = try await world.createService("web", stackId: stack, url: url, ["idle_timeout": "1m"])
-            try await clock.sleep(for: .seconds(20))
+        try Simulation.withService(seed: seed, ["idle_timeout": "1m"]) { world, machine, _, service in
             let result = try await body(world, machine, service)
-            await world.shutDown()
             #expect(machine.violations == [])
             return result
         }
@@ -83,7 +70,7 @@ import Testing
         try Self.live { world, machine, service in
             try await world.clock.sleep(for: .seconds(120))
             #expect(Self.applications(machine) == [])
-            world.source.push(Self.url, commit: String(repeating: "b", count: 40), SimulatedApplication())
+            world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), SimulatedApplication())
             try await world.deploy(service)
             try await world.clock.sleep(for: .seconds(20))
             #expect(try await world.show("service", service)["commit"]?.stringValue?.hasPrefix("bbb") == true)
