@@ -51,7 +51,13 @@ struct ControlTests {
             let quiet = logger
             let again = Task.detached { try await EdgeServer(listeners: edge.listeners, logger: quiet).run() }
             let serves = try await eventually {
-                do { return try await edge.get("/").status == 404 } catch { return false }
+                // It is told what to do after it serves, so the one does not mean the other.
+                do {
+                    _ = try await edge.control.status()
+                    return try await edge.get("/").status == 404
+                } catch {
+                    return false
+                }
             }
             #expect(serves)
             try await edge.control.apply(.single(1, mode: .down))

@@ -57,7 +57,7 @@ def expect(holds, what):
 
 
 def out_of_descriptors(options):
-    """Upstreams take the last descriptors: some requests fail at once, none hangs, and all is well afterwards."""
+    """Upstreams take the last descriptors: the other requests wait for them, and each is served in the end."""
     release = threading.Event()
 
     def script(client):
@@ -89,8 +89,7 @@ def out_of_descriptors(options):
             status = client.response()[0]
             statuses[status] = statuses.get(status, 0) + 1
             client.close()
-        expect(set(statuses) <= {200, 502, 503}, f"answers under pressure: {statuses}")
-        expect(statuses.get(200, 0) >= 10, f"answers under pressure: {statuses}")
+        expect(set(statuses) == {200}, f"answers under pressure: {statuses}")
         for _ in range(50):
             fresh = edge.connect()
             expect(fresh.get()[0] == 200, "all is well afterwards")

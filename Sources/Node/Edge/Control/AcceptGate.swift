@@ -24,7 +24,7 @@ final class AcceptGate: ChannelDuplexHandler {
         guard hasFailed || loop.isFull else { return context.read() }
         guard !isWaiting else { return }
         isWaiting = true
-        context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(50)) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: DescriptorQueue.pause) {
             self.isWaiting = false
             self.hasFailed = false
             self.read(context: context)

@@ -44,11 +44,30 @@ extension ClientConnection {
                 self.request.connectMicroseconds &+= max(1, (loop.takeTime() &- startedAt) / 1000)
                 self.attach(fresh, isReused: false)
             case .success: fresh.close()
-            case .failure:
+            case .failure(let error):
                 guard self.phase == .waiting, self.endpoint?.state === endpoint.state else { return }
-                self.connectFailed(endpoint)
+                // Our own lack is not held against the endpoint.
+                if DescriptorQueue.isReason(of: error) {
+                    loop.descriptorQueue.add(self, loop)
+                } else {
+                    self.connectFailed(endpoint)
+                }
             }
         }
+    }
+
+    /// A request that waits in vain is answered.
+    /// - Returns: whether it still waits.
+    func waitsForDescriptor(now: UInt64) -> Bool {
+        guard phase == .waiting, endpoint != nil, let upstream else { return false }
+        guard now &- request.startedAt >= loop.times.descriptorTimeout else { return true }
+        releaseEndpoint()
+        answerUpstreamFailure(503, upstream)
+        return false
+    }
+
+    func connectAgain() {
+        if phase == .waiting, let endpoint { connect(endpoint) }
     }
 
     private func open(_ connection: UpstreamConnection, _ address: SocketAddress) -> EventLoopFuture<Void> {

@@ -5,6 +5,8 @@ public struct EdgeLimits: Sendable {
     /// How long a connection may stay open between requests.
     public var keepAliveTimeout = Duration.seconds(75)
     public var connectTimeout = Duration.seconds(2)
+    /// How old a request may get while no descriptor is left to connect it to its upstream with.
+    public var descriptorTimeout = Duration.seconds(10)
     /// From the request to the head of its response.
     public var responseHeadTimeout = Duration.seconds(60)
     /// How long a body may make no progress.
@@ -45,6 +47,7 @@ struct LimitTimes {
     let requestHeadTimeout: UInt64
     let keepAliveTimeout: UInt64
     let connectTimeout: UInt64
+    let descriptorTimeout: UInt64
     let responseHeadTimeout: UInt64
     let bodyIdleTimeout: UInt64
     let tunnelIdleTimeout: UInt64
@@ -56,6 +59,7 @@ struct LimitTimes {
         requestHeadTimeout = limits.requestHeadTimeout.wholeNanoseconds
         keepAliveTimeout = limits.keepAliveTimeout.wholeNanoseconds
         connectTimeout = limits.connectTimeout.wholeNanoseconds
+        descriptorTimeout = limits.descriptorTimeout.wholeNanoseconds
         responseHeadTimeout = limits.responseHeadTimeout.wholeNanoseconds
         bodyIdleTimeout = limits.bodyIdleTimeout.wholeNanoseconds
         tunnelIdleTimeout = limits.tunnelIdleTimeout.wholeNanoseconds

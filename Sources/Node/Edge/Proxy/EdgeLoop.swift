@@ -33,6 +33,7 @@ final class EdgeLoop: @unchecked Sendable {
     let secure = SecureConnections()
     let challenges: ChallengeFolder?
     private let connectionsMax: Int
+    let descriptorQueue = DescriptorQueue()
 
     init(
         eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer, connectionsMax: Int,
@@ -55,7 +56,7 @@ final class EdgeLoop: @unchecked Sendable {
     }
 
     var connectionCount: Int { connections.count + secure.sessionCount + secure.handshakeCount }
-    var isFull: Bool { connectionCount >= connectionsMax }
+    var isFull: Bool { connectionCount >= connectionsMax || !descriptorQueue.isEmpty }
 
     /// Begins the half-second scan for what took too long.
     func start() {
@@ -100,8 +101,10 @@ final class EdgeLoop: @unchecked Sendable {
         for connection in waiting { connection.resumeHeld() }
     }
 
-    /// Closes some connections between requests, those that have been idle for longest among a sample.
+    /// Closes some connections between requests, those that have been idle for longest among a sample; and of those to
+    /// upstreams, the one that each pool would use last.
     func makeRoom() {
+        for pool in pools { pool.makeRoom() }
         var idle: [ClientConnection] = []
         let start = connections.isEmpty ? 0 : Int(nextRandom() % UInt64(connections.count))
         for offset in 0..<min(connections.count, 1024) where idle.count < 256 {

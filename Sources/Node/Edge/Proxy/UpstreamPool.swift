@@ -52,6 +52,13 @@ final class UpstreamPool {
         connection.poolIndex = -1
     }
 
+    /// Gives up the connection that has been idle for longest.
+    func makeRoom() {
+        guard let oldest = idle.min(by: { $0.idleSince < $1.idleSince }) else { return }
+        remove(oldest)
+        oldest.close()
+    }
+
     func closeExpired(now: UInt64) {
         for connection in idle.filter({ now >= $0.idleUntil }) {
             remove(connection)
