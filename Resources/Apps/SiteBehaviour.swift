@@ -1,3 +1,4 @@
+import CertificateCoding
 import Host
 import Model
 import ResourceKit
@@ -22,11 +23,9 @@ struct SiteBehaviour: KindBehaviour {
         guard spec["tls"] == "upload", let certificate = spec["certificate_pem"]?.stringValue,
             let key = spec["key_pem"]?.stringValue
         else { return }
-        let facts = try world.certificates.read(
-            certificatePEM: certificate, keyPEM: try world.secrets.open(key))
-        guard facts.notAfter > world.clock.now() else {
-            throw Problem.invalid("certificate_pem", "has ended on \(facts.notAfter.rfc3339)")
-        }
+        let facts = try CertificateChain.checked(
+            certificatePEM: certificate, keyPEM: try world.secrets.open(key), now: world.clock.now()
+        ).own
         let bare = Sites.names(spec).filter { !facts.names.contains($0) && !facts.covers($0) }
         guard bare.isEmpty else {
             throw Problem.invalid(

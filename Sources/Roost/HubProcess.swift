@@ -1,6 +1,5 @@
 import AgentProtocol
 import Catalog
-import CertificateReading
 import Dashboard
 import Glibc
 import Host
@@ -45,8 +44,7 @@ struct HubProcess: Sendable {
             git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"),
             callbacks: HTTPCallbackSender(), clock: clock,
             random: random,
-            secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random),
-            certificates: PEMCertificateReader())
+            secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random))
         let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
         hub.openWorkflows(journal: store, name: try Self.name(in: folder, random))
         let publicKey = try await hub.ensureSigningKey()

@@ -1,15 +1,9 @@
-import CRoost
 import Glibc
 import Synchronization
 
 /// A real PostgreSQL on a folder and a port of its own, with the disk synced as in earnest. One a process, started
 /// when it is first asked for and stopped at its end.
 public final class PostgresServer: Sendable {
-    /// What could not be done.
-    public struct Failure: Error {
-        public var what: String
-    }
-
     private let folder: String
     private let programs: String
     private let port: Int
@@ -23,7 +17,7 @@ public final class PostgresServer: Sendable {
     private static let servers = Mutex(Servers())
 
     /// The one that all tests of the process share, which are kind to it.
-    /// - Throws: ``Failure`` when PostgreSQL's server is not installed.
+    /// - Throws: when PostgreSQL's server is not installed.
     public static func running() throws -> PostgresServer {
         try servers.withLock { servers in
             if let server = servers.shared { return server }
@@ -34,7 +28,7 @@ public final class PostgresServer: Sendable {
     }
 
     /// One of its own, for a test that stops it.
-    /// - Throws: ``Failure``.
+    /// - Throws: what says that it could not be done.
     public static func own() throws -> PostgresServer { try servers.withLock { try add(&$0) } }
 
     private static func add(_ servers: inout Servers) throws -> PostgresServer {
@@ -47,13 +41,15 @@ public final class PostgresServer: Sendable {
     }
 
     private init(number: Int) throws {
-        guard let programs = Self.programs() else { throw Failure(what: "no PostgreSQL server is installed") }
+        guard let programs = Self.programs() else {
+            throw ChildProgram.Failure(what: "no PostgreSQL server is installed")
+        }
         self.programs = programs
         var template = Array("/tmp/roost-postgres-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else { throw Failure(what: "no temporary folder") }
+        guard let made = mkdtemp(&template) else { throw ChildProgram.Failure(what: "no temporary folder") }
         folder = String(cString: made)
         port = 20_000 + (Int(getpid()) * 8 + number) % 10_000
-        if geteuid() == 0 { try Self.run(["chown", "postgres:", folder]) }
+        if geteuid() == 0 { try ChildProgram.run(["chown", "postgres:", folder]) }
         try command(
             "initdb", ["-D", "\(folder)/data", "-U", "roost", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"])
         try start()
@@ -71,37 +67,7 @@ public final class PostgresServer: Sendable {
     /// The server refuses to run as root.
     private func command(_ program: String, _ arguments: [String]) throws {
         let user = geteuid() == 0 ? ["runuser", "-u", "postgres", "--"] : []
-        try Self.run(user + ["\(programs)/\(program)"] + arguments)
-    }
-
-    /// Runs a program to its end, with none of our descriptors: the server that it may leave behind outlives tests.
-    private static func run(_ argv: [String]) throws {
-        let candidates =
-            argv[0].contains("/") ? [argv[0]] : ["/usr/bin/\(argv[0])", "/usr/sbin/\(argv[0])", "/bin/\(argv[0])"]
-        let lists = [candidates, argv, ["PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"]].map { list in
-            let pointers = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: list.count + 1)
-            for (index, text) in list.enumerated() { pointers[index] = strdup(text) }
-            pointers[list.count] = nil
-            return (pointers, list.count)
-        }
-        defer {
-            for (pointers, count) in lists {
-                for index in 0..<count { free(pointers[index]) }
-                pointers.deallocate()
-            }
-        }
-        var plan = croost_spawn_plan()
-        plan.candidates = UnsafePointer(lists[0].0)
-        plan.argv = UnsafePointer(lists[1].0)
-        plan.envp = UnsafePointer(lists[2].0)
-        plan.stdio = (-1, -1, -1)
-        plan.keep_fd = -1
-        var child = pid_t()
-        var step: Int32 = 0
-        guard croost_spawn(&plan, &child, &step) == 0 else { throw Failure(what: "\(argv[0]) could not be started") }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0, errno == EINTR {}
-        guard status == 0 else { throw Failure(what: "\(argv.joined(separator: " ")): status \(status)") }
+        try ChildProgram.run(user + ["\(programs)/\(program)"] + arguments)
     }
 
     private var options: String {
@@ -129,7 +95,7 @@ public final class PostgresServer: Sendable {
     public func startAgain() throws { try start() }
 
     /// URL of a new, empty database.
-    /// - Throws: ``Failure``.
+    /// - Throws: what says that it could not be done.
     public func newDatabase() throws -> String {
         let number = databases.withLock { count -> Int in
             count += 1
@@ -142,7 +108,7 @@ public final class PostgresServer: Sendable {
     private func remove() {
         do {
             try stopImmediately()
-            try Self.run(["rm", "-rf", folder])
+            try ChildProgram.run(["rm", "-rf", folder])
         } catch {
             print("the PostgreSQL in \(folder) could not be removed: \(error)")
         }

@@ -1,5 +1,4 @@
 import AgentProtocol
-import CertificateReading
 import Glibc
 import Host
 import HubAPI
@@ -43,7 +42,7 @@ struct HubFixture: Sendable {
         if given == nil { logger.logLevel = .critical }
         let world = HubWorld(
             git: OneCommitGit(), uploads: SimulatedUploads(), callbacks: HTTPCallbackSender(), clock: clock,
-            random: LiveRandom(), secrets: box, certificates: PEMCertificateReader())
+            random: LiveRandom(), secrets: box)
         return Hub(store: store, world: world, kinds: kinds, logger: logger)
     }
 

@@ -1,6 +1,6 @@
 import AgentProtocol
 import Catalog
-import CertificateEncoding
+import CertificateCoding
 import Crypto
 import Host
 import HubCore
@@ -85,10 +85,9 @@ struct TestPair {
     init(_ names: [String], days: Int64 = 30) throws {
         let key = P256.Signing.PrivateKey()
         let now = ManualClock.start
-        let der = try SelfSignedCertificate.der(
+        certificate = try SelfSignedCertificate.pem(
             names: names, addresses: [], key: key, from: now.advanced(by: .seconds(-100 * 86_400)),
             to: now.advanced(by: .seconds(days * 86_400)))
-        certificate = PEM.encode("CERTIFICATE", der)
         self.key = key.pemRepresentation
     }
 

@@ -18,7 +18,7 @@ struct ImportTests {
     /// Layers from below to above; an import goes downwards or stays.
     private static let layers: [(name: String, targets: @Sendable (Manifest.Target) -> Bool)] = [
         ("Model", { ["Model", "CRoost"].contains($0.name) }),
-        ("Host and Protocol", { ["Host", "AgentProtocol", "CertificateReading"].contains($0.name) }),
+        ("Host and Protocol", { ["Host", "AgentProtocol", "CertificateCoding"].contains($0.name) }),
         ("ResourceKit", { ["ResourceKit", "Workflow"].contains($0.name) }),
         ("Resources", { $0.path.hasPrefix("Resources/") }), ("Catalog", { $0.name == "Catalog" }),
         (

@@ -1,4 +1,4 @@
-import CertificateEncoding
+import CertificateCoding
 import Crypto
 public import Host
 public import Logging
@@ -287,8 +287,10 @@ public actor CertificateKeeper {
         let chain = try await CertificateOrder(
             client: client, host: host, challengeFolder: challengeFolder, dns: authority.dns
         ).complete(url, names: record.names, key: key)
-        let issued = try PEMCertificate(
-            chain: chain, key: Array(key.pemRepresentation.utf8), now: host.clock.now())
+        let issued = try CertificateChain.checked(
+            certificatePEM: String(decoding: chain, as: UTF8.self), keyPEM: key.pemRepresentation,
+            now: host.clock.now()
+        ).own
         try await folder.writeChain(chain, id, order.file)
         record = CertificateSchedule.issued(
             record, notBefore: issued.notBefore, notAfter: issued.notAfter, jitter: host.random.unit())
@@ -343,10 +345,10 @@ public actor CertificateKeeper {
         let file = "\(now.millisecondsSinceEpoch)-\(host.random.hex(4))"
         let key = P256.Signing.PrivateKey()
         let end = now.advanced(by: .seconds(365 * 86_400))
-        let der = try SelfSignedCertificate.der(
+        let chain = try SelfSignedCertificate.pem(
             names: record.names, addresses: [], key: key, from: now.advanced(by: .seconds(-3600)), to: end)
         try await folder.writeKey(key.pemRepresentation + "\n", id, file)
-        try await folder.writeChain(Array(PEM.encode("CERTIFICATE", der).utf8), id, file)
+        try await folder.writeChain(Array(chain.utf8), id, file)
         record = CertificateSchedule.made(record, file: file, notAfter: end)
         try await set(record, id)
         try await folder.tidy(id, keeping: record)
@@ -361,7 +363,7 @@ public actor CertificateKeeper {
         let now = host.clock.now()
         let file = "\(now.millisecondsSinceEpoch)-\(digest)"
         do {
-            let read = try PEMCertificate(chain: Array(chain.utf8), key: Array(key.utf8), now: now)
+            let read = try CertificateChain.checked(certificatePEM: chain, keyPEM: key, now: now).own
             try await folder.writeKey(key, id, file)
             try await folder.writeChain(Array(chain.utf8), id, file)
             record.current = CertificateRecord.Kept(file: file, notAfter: read.notAfter, renewAt: nil)

@@ -1,4 +1,4 @@
-import CertificateEncoding
+import CertificateCoding
 import Crypto
 import Host
 import Model

@@ -126,11 +126,17 @@ final class AccessLogWriter: @unchecked Sendable {
     /// Opens the file, after moving a full one out of the way.
     private func open() {
         if file >= 0 { close(file) }
-        var information = stat()
-        if stat(path, &information) == 0, information.st_size >= Self.fileBytesMax { rotate() }
+        openNewest()
+        guard file >= 0, fileBytes >= Self.fileBytesMax else { return }
+        close(file)
+        rotate()
+        openNewest()
+    }
+
+    private func openNewest() {
         file = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
         guard file >= 0 else { return complain("cannot be opened", errno) }
-        fileBytes = fstat(file, &information) == 0 ? Int(information.st_size) : 0
+        fileBytes = max(0, Int(lseek(file, 0, SEEK_END)))
     }
 
     private func rotate() {
