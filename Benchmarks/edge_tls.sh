@@ -2,15 +2,17 @@
 # CPU per request over TLS: nginx and the edge in turn, before one and the same upstream, with the same certificate
 # (P-256) and the same cipher (TLS_AES_128_GCM_SHA256).
 #
-#   Benchmarks/edge_tls.sh [ROUNDS] [SECONDS]
+#   Benchmarks/edge_tls.sh [ROUNDS] [SECONDS] [ROW…]
 #
-# Three rows: keep-alive, a handshake for each request, and HTTP/2 with 32 streams on each of 16 connections. Needs
-# nginx, wrk, h2load, openssl and python3 on the path and a release build; installs nothing. Everything runs on
+# Four rows: 1 KiB and 64 KiB answers with keep-alive (64 connections), a handshake for each request, and HTTP/2 with
+# 32 streams on each of 16 connections. Needs nginx, wrk, h2load, openssl and python3 on the path and a release build; installs nothing. Everything runs on
 # loopback, in a folder of its own, and is stopped by process id at the end.
 set -euo pipefail
 
 rounds=${1:-3}
 seconds=${2:-3}
+rows=("${@:3}")
+[ ${#rows[@]} -gt 0 ] || rows=(keep-alive-1k keep-alive-64k handshakes http2)
 root=$(cd "$(dirname "$0")/.." && pwd)
 roost=${ROOST:-${ROOST_BIN:-$root/.build/release/roost}}
 for tool in nginx wrk h2load openssl python3; do
@@ -34,10 +36,22 @@ print(*(s.getsockname()[1] for s in sockets))')
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -keyout "$work/key.pem" \
     -out "$work/chain.pem" -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
 chmod 600 "$work/key.pem"
+# The edge takes the cipher that the client likes best, so the clients are told to like this one.
+cat >"$work/openssl.cnf" <<'CONF'
+openssl_conf = library
+[library]
+ssl_conf = modules
+[modules]
+system_default = ciphers
+[ciphers]
+Ciphersuites = TLS_AES_128_GCM_SHA256
+CONF
+export OPENSSL_CONF=$work/openssl.cnf
 
 common="daemon off; pid $work/PART.pid; error_log $work/PART.err; events { worker_connections 4096; }"
 mkdir "$work/www"
 head -c 1024 /dev/zero | tr '\0' x >"$work/www/1k"
+head -c 65536 /dev/zero | tr '\0' x >"$work/www/64k"
 cat >"$work/upstream.conf" <<CONF
 worker_processes 1; ${common//PART/upstream}
 http { access_log off; sendfile on; open_file_cache max=10; keepalive_requests 1000000000;
@@ -101,7 +115,7 @@ jiffies() {
 # wrk and h2load look the name up; both know localhost.
 load() { # row port
     case "$1" in
-        keep-alive) wrk -t1 -c64 -d"${seconds}s" "https://localhost:$2/1k" ;;
+        keep-alive-*) wrk -t1 -c64 -d"${seconds}s" "https://localhost:$2/${1#keep-alive-}" ;;
         handshakes) wrk -t1 -c16 -d"${seconds}s" -H 'Connection: close' "https://localhost:$2/1k" ;;
         http2) h2load -c16 -m32 -t1 -D "$seconds" "https://localhost:$2/1k" ;;
     esac
@@ -120,7 +134,7 @@ measure() { # name port pid row
         >>"$work/results"
 }
 
-for row in keep-alive handshakes http2; do
+for row in "${rows[@]}"; do
     for _ in $(seq "$rounds"); do
         measure nginx "$nginx_port" "$nginx_pid" "$row"
         measure edge "$edge_port" "$edge_pid" "$row"
@@ -130,8 +144,8 @@ done
 python3 - "$work/results" <<'PY'
 import statistics, sys
 rows = [line.split() for line in open(sys.argv[1])]
-print("TLS 1.3, TLS_AES_128_GCM_SHA256, P-256, 1 KiB answers; median of the rounds, and the best one")
-print("row          server   CPU µs/request     best   requests/s   ratio   ratio of best")
+print("TLS 1.3, TLS_AES_128_GCM_SHA256, P-256; 1 KiB answers unless named; median of the rounds, and the best one")
+print("row            server   CPU µs/request     best   requests/s   ratio   ratio of best")
 for kind in dict.fromkeys(row[1] for row in rows):
     base = None
     for name in ("nginx", "edge"):
@@ -140,5 +154,5 @@ for kind in dict.fromkeys(row[1] for row in rows):
         best = min(float(row[2]) for row in mine)
         base = base or (cpu, best)
         rate = statistics.median(float(row[3]) for row in mine)
-        print(f"{kind:12} {name:8} {cpu:14.2f} {best:8.2f} {rate:12.0f} {cpu / base[0]:7.2f} {best / base[1]:15.2f}")
+        print(f"{kind:14} {name:8} {cpu:14.2f} {best:8.2f} {rate:12.0f} {cpu / base[0]:7.2f} {best / base[1]:15.2f}")
 PY

@@ -19,11 +19,13 @@ def free_port():
 class Edge:
     """Starts `roost edge` on ports of its own. With `folder` it follows the process that runs there."""
 
-    def __init__(self, upstream_port, files=None, generation=None, after=None, static_folder=None):
+    def __init__(self, upstream_port, files=None, generation=None, after=None):
         self.folder = after.folder if after else tempfile.mkdtemp(prefix="edge-endurance-")
         self.port = after.port if after else free_port()
+        self.tls_port = after.tls_port if after else free_port()
         self.listeners = {
-            "public_address": f"127.0.0.1:{self.port}", "control_socket": f"{self.folder}/edge.sock",
+            "public_address": f"127.0.0.1:{self.port}", "tls_address": f"127.0.0.1:{self.tls_port}",
+            "control_socket": f"{self.folder}/edge.sock",
             "table_path": f"{self.folder}/table.json", "log_folder": f"{self.folder}/log"}
         if generation is not None:
             self.listeners["generation"] = generation

@@ -233,11 +233,11 @@ def handover(options):
     edges = []
     try:
         edges.append(Edge(upstream.port))
-        url = f"http://127.0.0.1:{edges[0].port}/1k"
+        urls = [f"http://127.0.0.1:{edges[0].port}/1k", f"https://127.0.0.1:{edges[0].tls_port}/1k"]
         loads = [
             subprocess.Popen(["wrk", "-t1", "-c32", "-d12s", "--timeout", "20s", *more, url], stdout=subprocess.PIPE,
                              text=True)
-            for more in ([], ["-H", "Connection: close"])]
+            for url in urls for more in ([], ["-H", "Connection: close"])]
         time.sleep(1)
         for generation in range(1, 6):
             edges.append(Edge(upstream.port, generation=generation, after=edges[-1]))
@@ -252,7 +252,8 @@ def handover(options):
         for former in edges[:-1]:
             expect(former.process.wait(40) == 0, "a former process ends well")
         counts = [re.search(r"(\d+) requests in", text)[1] for text in texts]
-        return f"5 handovers, {counts[0]} requests over kept connections and {counts[1]} over new ones, none failed"
+        return (f"5 handovers, {counts[0]} requests over kept connections and {counts[1]} over new ones, with TLS"
+                f" {counts[2]} and {counts[3]}, none failed")
     finally:
         upstream.stop()
         for edge in edges:
