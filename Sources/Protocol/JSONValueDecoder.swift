@@ -25,19 +25,20 @@ struct JSONValueDecoder: Decoder {
         ValueReader(value: value, codingPath: codingPath)
     }
 
+    /// - Parameter path: only made where it is needed; most values are neither made of others nor misfits.
     static func decode<Value: Decodable>(
-        _ type: Value.Type, _ value: JSONValue, _ path: [any CodingKey] = []
+        _ type: Value.Type, _ value: JSONValue, _ path: @autoclosure () -> [any CodingKey] = []
     ) throws -> Value {
         if let primitive = try primitive(type, value, path) { return primitive }
-        return try Value(from: JSONValueDecoder(value, path))
+        return try Value(from: JSONValueDecoder(value, path()))
     }
 
     /// nil for types that are made of others.
     private static func primitive<Value>(
-        _ type: Value.Type, _ value: JSONValue, _ path: [any CodingKey]
+        _ type: Value.Type, _ value: JSONValue, _ path: () -> [any CodingKey]
     ) throws -> Value? {
         func fit<Found>(_ found: Found?, _ wanted: String) throws -> Value? {
-            guard let found, let result = found as? Value else { throw misfit(wanted, value, path) }
+            guard let found, let result = found as? Value else { throw misfit(wanted, value, path()) }
             return result
         }
         if type == String.self { return try fit(value.stringValue, "a string") }

@@ -72,9 +72,13 @@ public struct RequestSignature: Sendable, Equatable {
         method: String, path: String, body: [UInt8], now: Timestamp, key: Curve25519.Signing.PublicKey
     ) -> Bool {
         guard abs(timeMs - now.millisecondsSinceEpoch) <= Self.window.milliseconds, nonce.utf8.count == 32,
-            let raw = Base64.decode(signature)
+            nonce.utf8.allSatisfy(Self.isHexadecimal), let raw = Base64.decode(signature)
         else { return false }
         let text = Self.message(method: method, path: path, nodeId: nodeId, timeMs: timeMs, nonce: nonce, body: body)
         return key.isValidSignature(raw, for: text)
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        (48...57).contains(byte) || (97...102).contains(byte) || (65...70).contains(byte)
     }
 }

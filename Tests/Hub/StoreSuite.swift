@@ -45,6 +45,7 @@ func shelfRecord(_ name: String, brand: String? = nil, at time: Timestamp = Manu
         let stored = try await store.write { try $0.put(sent) }
         #expect(stored.version == 1)
         #expect(try await store.read { try $0.get("shelf", "id-a") } == stored)
+        #expect(try await store.read { try $0.statuses("shelf", ["id-b", "id-a"]) } == ["id-a": .active])
         clock.move(.seconds(5))
         let again = try await store.write { try $0.put(stored) }
         #expect(again.version == 2 && again.updatedAt == clock.now() && again.createdAt == ManualClock.start)
@@ -130,6 +131,24 @@ func shelfRecord(_ name: String, brand: String? = nil, at time: Timestamp = Manu
         #expect(try await store.write { try $0.removeExpiredCells() } == 0)
         try await store.write { try $0.putCell("s", "c", 1, expires: ManualClock.start) }
         #expect(try await store.write { try $0.removeExpiredCells() } == 1)
+    }
+
+    @Test(arguments: Medium.allCases)
+    func insertsCellsAtOnce(_ medium: Medium) async throws {
+        let store = try medium.open(clock, folder)
+        let end = clock.now().advanced(by: .seconds(10))
+        let inserted = try await store.write { transaction in
+            [
+                try transaction.insertCells("s", ["a", "b"], expires: end),
+                try transaction.insertCells("s", ["b", "ü \"'?"], expires: end),
+                try transaction.insertCells("s", [], expires: end),
+            ]
+        }
+        #expect(inserted == [["a", "b"], ["ü \"'?"], []])
+        clock.move(.seconds(10))
+        let again = clock.now().advanced(by: .seconds(1))
+        #expect(try await store.write { try $0.insertCells("s", ["a"], expires: again) } == ["a"])
+        #expect(try await store.read { try $0.cells("s").map { "\($0.key)=\($0.value)" } } == ["a=null"])
     }
 
     @Test(arguments: Medium.allCases)

@@ -21,8 +21,15 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
         var reading: TimeAmount = .seconds(60)
     }
 
+    /// What happens at the deadline.
+    private enum Lateness { case closes, refusesBody }
+
     private let limits: Limits
-    private var request: Scheduled<Void>?
+    /// When the client must have done the next thing; nil while it is the hub's turn.
+    private var deadline: (time: NIODeadline, lateness: Lateness)?
+    /// One look at the deadline is always planned, and never later than any deadline to come. To plan and cancel one
+    /// for each request costs NIO a search through those of all connections.
+    private var look: Scheduled<Void>?
     private var reading: Scheduled<Void>?
     private var isAnswering = false
     private var isUpload = false
@@ -30,11 +37,11 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
     init(_ limits: Limits) { self.limits = limits }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        if context.channel.isActive { expect(limits.head, context) { $0.close(promise: nil) } }
+        if context.channel.isActive { begin(context) }
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        expect(limits.head, context) { $0.close(promise: nil) }
+        begin(context)
         context.fireChannelActive()
     }
 
@@ -49,11 +56,9 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             isUpload = head.method == .put && head.path?.hasSuffix("/upload") == true
-            expect(isUpload ? limits.uploadPause : limits.body, context) { [self] in refuseSlowBody($0) }
-        case .body: if isUpload { expect(limits.uploadPause, context) { [self] in refuseSlowBody($0) } }
-        case .end:
-            request?.cancel()
-            request = nil
+            expect(isUpload ? limits.uploadPause : limits.body, .refusesBody)
+        case .body: if isUpload { expect(limits.uploadPause, .refusesBody) }
+        case .end: deadline = nil
         }
         context.fireChannelRead(data)
     }
@@ -64,7 +69,7 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
         case .body: break
         case .end:
             isAnswering = false
-            if request == nil { expect(limits.head, context) { $0.close(promise: nil) } }
+            if deadline == nil { expect(limits.head, .closes) }
         }
         context.write(data, promise: promise)
     }
@@ -89,18 +94,34 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
         context.close(promise: nil)
     }
 
-    private func expect(
-        _ time: TimeAmount, _ context: ChannelHandlerContext, _ late: @escaping (ChannelHandlerContext) -> Void
-    ) {
-        request?.cancel()
-        let bound = NIOLoopBound((context, late), eventLoop: context.eventLoop)
-        request = context.eventLoop.scheduleTask(in: time) { bound.value.1(bound.value.0) }
+    private func begin(_ context: ChannelHandlerContext) {
+        expect(limits.head, .closes)
+        if look == nil { planLook(context) }
+    }
+
+    private func expect(_ time: TimeAmount, _ lateness: Lateness) { deadline = (.now() + time, lateness) }
+
+    private func planLook(_ context: ChannelHandlerContext) {
+        let soonest = NIODeadline.now() + min(limits.head, limits.body, limits.uploadPause)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        look = context.eventLoop.scheduleTask(deadline: min(deadline?.time ?? soonest, soonest)) {
+            bound.value.0.lookAtDeadline(bound.value.1)
+        }
+    }
+
+    private func lookAtDeadline(_ context: ChannelHandlerContext) {
+        guard let (time, lateness) = deadline, time <= .now() else { return planLook(context) }
+        look = nil
+        switch lateness {
+        case .closes: context.close(promise: nil)
+        case .refusesBody: refuseSlowBody(context)
+        }
     }
 
     private func cancel() {
-        request?.cancel()
+        look?.cancel()
         reading?.cancel()
-        request = nil
+        look = nil
         reading = nil
     }
 }

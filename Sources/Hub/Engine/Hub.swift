@@ -21,6 +21,8 @@ public final class Hub: Sendable {
     let documents = DocumentCache()
     let dirtyStacks = DirtyStacks()
     let contacts = NodeContacts()
+    let gate = SignedRequestGate()
+    let nodeKeys = NodeKeys()
     let workflows = OpenedWorkflows()
 
     public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {

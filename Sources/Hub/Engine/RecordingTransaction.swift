@@ -80,6 +80,9 @@ final class RecordingTransaction: StoreTransaction {
     ) throws -> [ResourceRecord] {
         try inner.search(text, kinds: kinds, brands: brands, limit: limit)
     }
+    func statuses(_ kind: String, _ ids: [String]) throws -> [String: ResourceStatus] {
+        try inner.statuses(kind, ids)
+    }
     func counts() throws -> [String: [String: Int]] { try inner.counts() }
     func claimHolder(_ claim: String) throws -> String? { try inner.claimHolder(claim) }
 
@@ -102,6 +105,9 @@ final class RecordingTransaction: StoreTransaction {
     }
     func insertCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws -> Bool {
         try inner.insertCell(space, key, value, expires: expires)
+    }
+    func insertCells(_ space: String, _ keys: [String], expires: Timestamp) throws -> Set<String> {
+        try inner.insertCells(space, keys, expires: expires)
     }
     func removeCell(_ space: String, _ key: String) throws { try inner.removeCell(space, key) }
     func removeExpiredCells() throws -> Int { try inner.removeExpiredCells() }

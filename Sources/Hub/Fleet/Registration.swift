@@ -129,25 +129,33 @@ extension Hub {
         throw Problem(.conflict, "No name is left for the server \(base).")
     }
 
-    /// The public key that a node signs with; nil for an unknown or removed one.
+    /// The public key that a node signs with; nil for an unknown or removed one, of which ``authenticateAgent`` has
+    /// the last word.
     public func nodeKey(_ nodeId: String) async throws -> NodeKey? {
         guard nodeId.utf8.count <= 64 else { return nil }
-        return try await store.read { transaction in
-            // One that is being retired still reports what it has stopped.
-            guard let node = try transaction.get("node", nodeId), node.status != .deleted,
-                node.status != .deleting || node.state["run_id"] != nil,
-                let raw = node.state["public_key"]?.stringValue.flatMap({ Base64.decode($0) })
+        if let known = nodeKeys[nodeId] { return known }
+        let found = try await store.read { transaction -> NodeKey? in
+            guard let node = try transaction.get("node", nodeId), Self.maySpeak(node),
+                let raw = node.state["public_key"]?.stringValue.flatMap({ Base64.decode($0) }),
+                // A stored key that is no key is treated like none.
+                let key = try? Curve25519.Signing.PublicKey(rawRepresentation: raw)
             else { return nil }
-            return NodeKey(nodeId: nodeId, raw: raw)
+            return NodeKey(nodeId: node.id, key: key)
         }
+        if let found { nodeKeys.keep(found) }
+        return found
+    }
+
+    /// One that is being retired still reports what it has stopped.
+    static func maySpeak(_ node: ResourceRecord) -> Bool {
+        node.status != .deleted && (node.status != .deleting || node.state["run_id"] != nil)
     }
 }
 
 /// What a node's signatures are checked with.
 public struct NodeKey: Sendable {
     let nodeId: String
-    /// Ed25519.
-    let raw: [UInt8]
+    let key: Curve25519.Signing.PublicKey
 }
 
 /// Compares secrets without telling by the time taken how much of them is equal.

@@ -24,17 +24,17 @@ extension Hub {
         _ signature: RequestSignature, with known: NodeKey?, method: String, path: String, body: [UInt8]
     ) async throws -> String {
         guard let known, known.nodeId == signature.nodeId,
-            // A stored key that is no key is treated like none.
-            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: known.raw),
-            signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: key)
+            signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: known.key)
         else { throw Self.refusedAgent }
         // The time comes first, so that the store writes new nonces beside each other. It is signed, too: what is
         // sent again has the same.
         let nonce = "\(signature.timeMs) \(signature.nodeId) \(signature.nonce.lowercased())"
-        let expires = world.clock.now().advanced(by: RequestSignature.window * 2)
-        let isNew = try await store.write { try $0.insertCell("nonce", nonce, .null, expires: expires) }
-        guard isNew else {
-            throw Problem(.unauthenticated, "This signed request was received before.")
+        switch try await gate.admit(.init(nodeId: known.nodeId, nonce: nonce), store: store, clock: world.clock) {
+        case .fresh: break
+        case .repeated: throw Problem(.unauthenticated, "This signed request was received before.")
+        case .unknownNode:
+            nodeKeys.forget(known.nodeId)
+            throw Self.refusedAgent
         }
         return signature.nodeId
     }

@@ -35,6 +35,29 @@ extension SQLTransaction {
             [space, key, value.canonicalText, expires?.millisecondsSinceEpoch, now.millisecondsSinceEpoch]) > 0
     }
 
+    func insertCells(_ space: String, _ keys: [String], expires: Timestamp) throws -> Set<String> {
+        guard !keys.isEmpty else { return [] }
+        // The condition keeps SQLite from reading ON as the beginning of a join.
+        return Set(
+            try rows(
+                """
+                INSERT INTO cells (space, key, value, expires)
+                SELECT ?, value, 'null', ? FROM \(members) WHERE true
+                ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+                WHERE cells.expires <= ? RETURNING key
+                """,
+                [
+                    space, expires.millisecondsSinceEpoch, JSONValue.array(keys.map { .string($0) }).canonicalText,
+                    now.millisecondsSinceEpoch,
+                ]
+            ).map { $0[0] as String })
+    }
+
+    /// The members of a JSON array that is an argument, as rows with a column `value`.
+    var members: String {
+        isPostgres ? "jsonb_array_elements_text(CAST(? AS jsonb)) AS members(value)" : "json_each(?)"
+    }
+
     func removeCell(_ space: String, _ key: String) throws {
         try execute("DELETE FROM cells WHERE space = ? AND key = ?", [space, key])
     }

@@ -70,6 +70,21 @@ struct SQLTransaction: StoreTransaction {
         return try records("tenant_id = ? AND status = ? ORDER BY created_at, seq", [tenantId, status.rawValue])
     }
 
+    func statuses(_ kind: String, _ ids: [String]) throws -> [String: ResourceStatus] {
+        guard kinds[kind] != nil, !ids.isEmpty else { return [:] }
+        let found = try rows(
+            "SELECT id, status FROM resources WHERE kind = '\(kind)' AND id IN (SELECT value FROM \(members))",
+            [JSONValue.array(ids.map { .string($0) }).canonicalText])
+        return Dictionary(
+            try found.map { row in
+                guard let status = ResourceStatus(rawValue: row[1]) else {
+                    throw Problem(
+                        .storage, "A stored resource cannot be read.", context: "\(kind)/\(row[0] as String)")
+                }
+                return (row[0], status)
+            }, uniquingKeysWith: { $1 })
+    }
+
     func put(_ record: ResourceRecord) throws -> ResourceRecord {
         guard let kind = kinds[record.kind] else {
             throw Problem(.internalError, "There is no kind \(record.kind).")

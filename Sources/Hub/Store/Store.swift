@@ -37,6 +37,8 @@ public protocol StoreTransaction: ResourceTransaction {
     func page(_ kind: ResourceKind, _ query: ListQuery) throws -> RecordPage
     /// Resources of any of these kinds whose id or searched fields contain the text, ignoring case.
     func search(_ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int) throws -> [ResourceRecord]
+    /// The statuses of those of the resources that there are, by id.
+    func statuses(_ kind: String, _ ids: [String]) throws -> [String: ResourceStatus]
     /// Kind → status → count.
     func counts() throws -> [String: [String: Int]]
     /// Id of the first resource of a kind whose field holds this id and that is not being deleted.
@@ -54,6 +56,8 @@ public protocol StoreTransaction: ResourceTransaction {
     func putCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws
     /// Stores the cell unless it exists; returns whether it did. The test for "never seen before".
     func insertCell(_ space: String, _ key: String, _ value: JSONValue, expires: Timestamp?) throws -> Bool
+    /// Stores a cell without a value for each key that has none yet; returns those keys. No key may be there twice.
+    func insertCells(_ space: String, _ keys: [String], expires: Timestamp) throws -> Set<String>
     func removeCell(_ space: String, _ key: String) throws
     /// Removes what has expired; returns how many.
     func removeExpiredCells() throws -> Int

@@ -1,0 +1,142 @@
+import AgentProtocol
+import Host
+import HubStore
+import Model
+import ResourceKit
+import Synchronization
+
+/// Lets each signed request through once, and only those of servers that are still known. Requests that arrive close to
+/// each other share one transaction; the store decides, so that the answer also holds after a restart and for other
+/// hubs on the same database.
+final class SignedRequestGate: Sendable {
+    struct Entry: Sendable {
+        var nodeId: String
+        /// What makes the request this one, in text that the store can keep.
+        var nonce: String
+    }
+
+    enum Verdict: Sendable {
+        case fresh
+        /// It was received before.
+        case repeated
+        /// The server was removed.
+        case unknownNode
+    }
+
+    /// What a waiting request hears.
+    private enum Turn {
+        case decided(Result<Verdict, any Error>)
+        /// It asks the store next, for itself and those that wait behind it.
+        case asks
+    }
+
+    private struct Waiting {
+        var entry: Entry
+        var continuation: CheckedContinuation<Turn, Never>
+    }
+
+    private struct State {
+        var waiting: [Waiting] = []
+        var isAsking = false
+        var askedAt: Duration?
+    }
+
+    private let state = Mutex(State())
+    /// Between two transactions: a busy hub syncs its disk a few dozen times a second, and not for each request. What
+    /// comes after a quiet moment does not wait.
+    private static let pause: Duration = .milliseconds(20)
+    private static let batchMax = 256
+
+    /// - Throws: `storage_failed`.
+    func admit(_ entry: Entry, store: any Store, clock: any HostClock) async throws -> Verdict {
+        let turn = await withCheckedContinuation { continuation in
+            let asks = state.withLock { state in
+                guard state.isAsking else {
+                    state.isAsking = true
+                    return true
+                }
+                state.waiting.append(Waiting(entry: entry, continuation: continuation))
+                return false
+            }
+            if asks { continuation.resume(returning: Turn.asks) }
+        }
+        switch turn {
+        case .decided(let verdict): return try verdict.get()
+        case .asks: return try await ask(for: entry, store, clock)
+        }
+    }
+
+    private func ask(for entry: Entry, _ store: any Store, _ clock: any HostClock) async throws -> Verdict {
+        let rest = state.withLock { state in
+            state.askedAt.map { Self.pause - (clock.monotonic() - $0) } ?? .zero
+        }
+        // Whoever gave up waiting for this answer still has to ask for the others.
+        if rest > .zero { try? await clock.sleep(for: rest) }
+        let others = state.withLock { state in
+            state.askedAt = clock.monotonic()
+            let others = Array(state.waiting.prefix(Self.batchMax - 1))
+            state.waiting.removeFirst(others.count)
+            return others
+        }
+        let verdicts: Result<[Verdict], any Error>
+        do {
+            verdicts = .success(try await Self.decide([entry] + others.map(\.entry), store))
+        } catch {
+            verdicts = .failure(error)
+        }
+        let next = state.withLock { state in
+            state.isAsking = !state.waiting.isEmpty
+            return state.isAsking ? state.waiting.removeFirst() : nil
+        }
+        next?.continuation.resume(returning: .asks)
+        for (index, other) in others.enumerated() {
+            other.continuation.resume(returning: .decided(verdicts.map { $0[index + 1] }))
+        }
+        return try verdicts.get()[0]
+    }
+
+    private static func decide(_ entries: [Entry], _ store: any Store) async throws -> [Verdict] {
+        try await store.write { transaction in
+            let speaking = try speakingNodes(Set(entries.map(\.nodeId)), transaction)
+            let known = Set(entries.lazy.filter { speaking.contains($0.nodeId) }.map(\.nonce))
+            // What is taken out is not there for an equal request of the same batch.
+            var fresh = try transaction.insertCells(
+                "nonce", known.sorted(), expires: transaction.now.advanced(by: RequestSignature.window * 2))
+            return entries.map { entry in
+                guard speaking.contains(entry.nodeId) else { return .unknownNode }
+                return fresh.remove(entry.nonce) == nil ? .repeated : .fresh
+            }
+        }
+    }
+
+    /// Those of the nodes that may still say something.
+    private static func speakingNodes(
+        _ ids: Set<String>, _ transaction: any StoreTransaction
+    ) throws -> Set<String> {
+        var speaking: Set<String> = []
+        for (id, status) in try transaction.statuses("node", ids.sorted()) {
+            // One that is being retired still reports what it has stopped; few are.
+            let isSpeaking = try status != .deleting || transaction.get("node", id).map(Hub.maySpeak) == true
+            if isSpeaking, status != .deleted { speaking.insert(id) }
+        }
+        return speaking
+    }
+}
+
+/// Keys of servers that spoke lately. The key of a server never changes while it is there; that it is still there is
+/// what ``SignedRequestGate`` asks for each request.
+final class NodeKeys: Sendable {
+    private static let keysMax = 65_536
+    private let keys = Mutex<[String: NodeKey]>([:])
+
+    subscript(_ nodeId: String) -> NodeKey? { keys.withLock { $0[nodeId] } }
+
+    func keep(_ key: NodeKey) {
+        keys.withLock { keys in
+            if keys.count >= Self.keysMax { keys = [:] }
+            keys[key.nodeId] = key
+        }
+    }
+
+    func forget(_ nodeId: String) { _ = keys.withLock { $0.removeValue(forKey: nodeId) } }
+}
