@@ -49,4 +49,23 @@ import Testing
             #expect(try await server.send(.GET, "tenants").status == 200)
         }
     }
+
+    /// Right or wrong: what needs no key is counted by where it comes from.
+    @Test func loginsAtClientsHaveALimit() async throws {
+        try await ServerFixture.run { server in
+            for path in ["/oidc/authorize?client_id=x", "/oidc/token"] {
+                let method: HTTPMethod = path.hasSuffix("token") ? .POST : .GET
+                var statuses: [Int] = []
+                for _ in 0..<320 where statuses.last != 429 {
+                    let answer = try await server.send(method, path, anonymous: true)
+                    statuses.append(answer.status)
+                    if answer.status == 429 {
+                        #expect((Int(answer.headers.first(name: "Retry-After") ?? "") ?? 0) > 0)
+                    }
+                }
+                #expect(statuses.last == 429 && statuses.first == 400, "\(path): \(statuses.count)")
+            }
+            #expect(try await server.send(.GET, "tenants").status == 200)
+        }
+    }
 }
