@@ -1,4 +1,5 @@
 import Catalog
+import HubCore
 import Model
 import NIOHTTP1
 import Testing
@@ -51,21 +52,16 @@ import Testing
     }
 
     /// Right or wrong: what needs no key is counted by where it comes from.
-    @Test func loginsAtClientsHaveALimit() async throws {
-        try await ServerFixture.run { server in
-            for path in ["/oidc/authorize?client_id=x", "/oidc/token"] {
-                let method: HTTPMethod = path.hasSuffix("token") ? .POST : .GET
-                var statuses: [Int] = []
-                for _ in 0..<320 where statuses.last != 429 {
-                    let answer = try await server.send(method, path, anonymous: true)
-                    statuses.append(answer.status)
-                    if answer.status == 429 {
-                        #expect((Int(answer.headers.first(name: "Retry-After") ?? "") ?? 0) > 0)
-                    }
-                }
-                #expect(statuses.last == 429 && statuses.first == 400, "\(path): \(statuses.count)")
-            }
-            #expect(try await server.send(.GET, "tenants").status == 200)
+    @Test func whatNeedsNoKeyHasALimit() throws {
+        let fixture = try HubFixture()
+        func ask(_ what: String, _ address: String = "192.0.2.1") throws {
+            try fixture.hub.countAttempt(what, from: address)
         }
+        for _ in 0..<300 { try ask("oidc token") }
+        #expect(throws: Problem.self) { try ask("oidc token") }
+        try ask("oidc authorize")
+        try ask("oidc token", "192.0.2.2")
+        fixture.clock.move(.seconds(1))
+        try ask("oidc token")
     }
 }
