@@ -8,6 +8,8 @@ import uuid
 
 from kit.agent import HubProcess
 from kit.check import Stopwatch, equal, expect, wait_for
+from kit.pair import Page, PostgresHub
+from kit.postgres import Postgres
 from kit.powerdns import PowerDNS
 from kit.registry import scenario
 
@@ -169,4 +171,41 @@ def killed(world):
     clients.end()
     world.note(f"accepted in {watch.ms / 1000:.1f} s")
     judge(world, hub.api, platform, dns, clients)
+    world.note(f"at an end after {watch.ms / 1000:.1f} s")
+
+
+def names_hub(postgres, hubs):
+    """The hub that keeps the name servers up to date."""
+    found = postgres.query("SELECT value FROM cells WHERE space = 'lease' AND key = 'names'")
+    holder = json.loads(found[0])["holder"] if found else None
+    for hub in hubs:
+        with open(f"{hub.data}/hub/name") as file:
+            if file.read().strip() == holder:
+                return hub
+
+
+@scenario("creates.two-hubs", seconds=180, quick=True)
+def two_hubs(world):
+    """Two hubs on PostgreSQL: the one that works on names is killed, then the database; all goes on in the other."""
+    dns, postgres = PowerDNS(world), Postgres(world)
+    first = PostgresHub(world, postgres, "first")
+    second = PostgresHub(world, postgres, "second", master=first)
+    platform = Platform(first.api, dns)
+    pages = [Page(hub, "tenant", "fqdn") for hub in (first, second)]
+    watch = Stopwatch()
+    clients = Clients([first, second], platform.jobs())
+    clients.wait(200)
+    for number, page in enumerate(pages):
+        wait_for(f"page {number} hears of tenants and names", lambda: {"tenant", "fqdn"} <= page.kinds, 30)
+    dead = wait_for("a hub works on names", lambda: names_hub(postgres, [first, second]), 20)
+    alive = second if dead is first else first
+    dead.kill()
+    killed = Stopwatch()
+    clients.wait(600)
+    postgres.restart()
+    clients.end()
+    world.note(f"accepted in {watch.ms / 1000:.1f} s")
+    wait_for("the other hub works on names", lambda: names_hub(postgres, [first, second]) is alive, 60)
+    world.note(f"names taken over in {killed.ms / 1000:.1f} s")
+    judge(world, alive.api, platform, dns, clients)
     world.note(f"at an end after {watch.ms / 1000:.1f} s")
