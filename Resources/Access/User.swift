@@ -10,7 +10,7 @@ public let userKind = ResourceKind(
             "email", .string(check: User.emailFlaw), "Login name; unique.", required: true,
             example: "ada@example.org"),
         Field(
-            "password", .string(check: passwordFlaw), "At least 8 characters; without one the user cannot log in.",
+            "password", .string(check: User.passwordFlaw), "At least 8 characters; without one the user cannot log in.",
             hashed: true),
         Field(
             "role", .choice(["admin", "operator", "viewer"]),
@@ -18,6 +18,7 @@ public let userKind = ResourceKind(
         Field(
             "brands", .list(of: .string(check: APIKey.brandFlaw), countMax: 1000),
             "Which brands the user may touch; * is all.", default: ["*"]),
+        Field("is_disabled", .boolean, "Whether the user cannot log in; ends all sessions.", default: false),
     ],
     reported: [Field("totp_enabled", .boolean, "Whether logins need a code of an app as well.")],
     claims: { ["user/\($0.spec["email"]?.stringValue?.lowercased() ?? "")"] },
@@ -25,9 +26,16 @@ public let userKind = ResourceKind(
         ResourceAction(
             "reset-totp", "Take the second factor away, for somebody who lost it.", isDestructive: true)
     ],
-    columns: ["email", "role", "totp_enabled"], searched: ["email"], behaviour: UserBehaviour())
+    columns: ["email", "role", "totp_enabled", "is_disabled"], searched: ["email"], behaviour: UserBehaviour())
 
 struct UserBehaviour: KindBehaviour {
+    func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        guard old.spec["password"] != new.spec["password"] || new.spec["is_disabled"] == true else { return }
+        var user = new
+        User.endSessions(of: &user)
+        _ = try transaction.put(user)
+    }
+
     func perform(
         _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
         _ transaction: any ResourceTransaction
@@ -35,17 +43,28 @@ struct UserBehaviour: KindBehaviour {
         var record = record
         for name in ["totp_secret", "totp_pending", "totp_last_step", "recovery_hashes"] { record.state[name] = nil }
         record.state["totp_enabled"] = false
+        // Whoever has the lost thing may have a session as well.
+        User.endSessions(of: &record)
         return try transaction.put(record)
     }
 }
 
-@Sendable private func passwordFlaw(_ text: String) -> String? {
-    guard text.utf8.count <= 72 else { return "must have at most 72 bytes" }
-    return text.count < 8 ? "must have at least 8 characters" : nil
-}
-
 /// What a user's fields may hold.
 public enum User {
+    /// Ends every session that was opened so far: each holds the number of its time.
+    public static func endSessions(of user: inout ResourceRecord) {
+        user.state["session_epoch"] = .int(sessionEpoch(of: user) + 1)
+    }
+
+    /// What a session of the user must hold to be one.
+    public static func sessionEpoch(of user: ResourceRecord) -> Int64 { user.state["session_epoch"]?.intValue ?? 0 }
+
+    /// Why a text is no password for a user.
+    @Sendable public static func passwordFlaw(_ text: String) -> String? {
+        guard text.utf8.count <= 72 else { return "must have at most 72 bytes" }
+        return text.count < 8 ? "must have at least 8 characters" : nil
+    }
+
     /// Why a text is no email address; only what is plainly wrong is refused.
     @Sendable public static func emailFlaw(_ text: String) -> String? {
         let flaw = "must be an email address"

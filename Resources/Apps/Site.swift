@@ -123,7 +123,7 @@ private let siteHeaderFields: [Field] = [
     Field("hide_server", .boolean, "Removes Server and X-Powered-By from answers.", default: true),
     Field(
         "request_headers", .map(key: Names.headerNameFlaw, value: headerValue, countMax: 100),
-        "Set towards the upstream.", default: [:], example: ["X-Site": "shop"]),
+        "Set towards the upstream.", confidential: true, default: [:], example: ["X-Site": "shop"]),
     Field(
         "request_headers_removed", .list(of: .string(check: Names.headerNameFlaw), countMax: 100),
         "Not passed to the upstream.", default: []),

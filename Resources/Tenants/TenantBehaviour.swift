@@ -32,10 +32,31 @@ struct TenantBehaviour: KindBehaviour {
         return shard.spec["role"] == "web" ? nil : "must be a shard of the role web"
     }
 
-    /// No server does anything for a tenant by itself, so there is nothing to wait for; what is below it has a status
-    /// of its own.
+    /// No server does anything for a tenant by itself, so there is nothing to wait for but what moves with it; what is
+    /// below it has a status of its own.
     func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement? {
-        .active(nil)
+        for follower in record.state["followers"]?.arrayValue ?? [] {
+            guard let kind = follower["kind"]?.stringValue, let id = follower["id"]?.stringValue,
+                let other = try transaction.get(kind, id), [.pending, .provisioning].contains(other.status)
+            else { continue }
+            return .waiting("Its \(kind) \(id) is being looked at again after the move.")
+        }
+        return .active(nil)
+    }
+
+    /// Has what was in force made anew for the new place.
+    /// - Returns: what the tenant waits for.
+    private func follow(
+        _ kinds: [String], _ record: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> [JSONValue] {
+        guard !kinds.isEmpty else { return [] }
+        return try transaction.all(ofTenant: record.id, status: .active).filter { kinds.contains($0.kind) }.map {
+            var below = $0
+            below.status = .provisioning
+            below.statusMessage = nil
+            _ = try transaction.put(below)
+            return ["kind": .string(below.kind), "id": .string(below.id)]
+        }
     }
 
     func perform(
@@ -47,6 +68,7 @@ struct TenantBehaviour: KindBehaviour {
         case "suspend":
             if record.status != .suspended { record.state["suspended_at"] = .string(transaction.now.rfc3339) }
             record.status = .suspended
+            record.state["followers"] = nil
             record.state["suspend_reason"] = arguments["reason"]
             record.statusMessage = arguments["reason"]?.stringValue
         case "unsuspend":
@@ -63,6 +85,8 @@ struct TenantBehaviour: KindBehaviour {
                 throw Problem(.conflict, "The tenant is suspended.", hint: "Unsuspend it first.")
             }
             record.spec["shard_id"] = .string(target)
+            let kinds = [("migrate_zones", "zone"), ("migrate_fqdns", "fqdn")].filter { arguments[$0.0] == true }
+            record.state["followers"] = .array(try follow(kinds.map(\.1), record, transaction))
             record.status = .provisioning
             record.statusMessage = nil
         }
@@ -73,12 +97,7 @@ struct TenantBehaviour: KindBehaviour {
         _ name: String, of record: ResourceRecord, _ transaction: any ResourceTransaction
     ) throws -> JSONValue {
         guard name == "resource-summary" else {
-            let quota = record.spec["disk_quota_bytes"]?.intValue ?? 0
-            // Until a server measures it, nobody knows, and null says so.
-            return [
-                "tenant_id": .string(record.id), "disk_quota_bytes": .int(quota), "disk_used_bytes": .null,
-                "measured_at": .null,
-            ]
+            return try usage(of: record, transaction)
         }
         var totals: [String: Int] = [:]
         var kinds: [String: JSONValue] = [:]
@@ -94,5 +113,20 @@ struct TenantBehaviour: KindBehaviour {
         }
         result["total"] = .int(Int64(totals.values.reduce(0, +)))
         return .object(result)
+    }
+
+    /// What is there is counted now; what only a server can measure is null until one does.
+    private func usage(
+        of record: ResourceRecord, _ transaction: any ResourceTransaction
+    ) throws -> JSONValue {
+        let counts = try transaction.counts(ofTenant: record.id).mapValues { statuses in
+            // What is on its way out is no longer used.
+            JSONValue.int(Int64(statuses.filter { $0.key != ResourceStatus.deleting.rawValue }.values.reduce(0, +)))
+        }
+        return [
+            "tenant_id": .string(record.id), "disk_quota_bytes": .int(record.spec["disk_quota_bytes"]?.intValue ?? 0),
+            "disk_used_bytes": .null, "measured_at": .null, "counts": .object(counts),
+            "counted_at": .string(transaction.now.rfc3339),
+        ]
     }
 }

@@ -40,6 +40,8 @@ public struct Field: Sendable {
     /// Text, or a list of texts, that is stored only as SHA-256: for long random secrets, which are compared often and
     /// cannot be guessed; such a field is secret as well.
     public var isDigested: Bool
+    /// Shown to readers, and left out of the audit log: what people put tokens into.
+    public var isConfidential: Bool
     /// Cannot be changed after creation.
     public var isImmutable: Bool
     /// Whether what it refers to cannot be deleted as long as the resource is there.
@@ -51,9 +53,8 @@ public struct Field: Sendable {
 
     public init(
         _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
-        hashed: Bool = false, digested: Bool = false, immutable: Bool = false, binding: Bool = false,
-        default defaultValue: JSONValue? = nil,
-        example: JSONValue? = nil
+        hashed: Bool = false, digested: Bool = false, confidential: Bool = false, immutable: Bool = false,
+        binding: Bool = false, default defaultValue: JSONValue? = nil, example: JSONValue? = nil
     ) {
         self.name = name
         self.kind = kind
@@ -62,6 +63,7 @@ public struct Field: Sendable {
         self.isSecret = secret || hashed || digested
         self.isHashed = hashed
         self.isDigested = digested
+        self.isConfidential = confidential
         self.isImmutable = immutable
         self.isBinding = binding
         self.defaultValue = defaultValue

@@ -18,6 +18,8 @@ import ServiceLifecycle
 /// The hub as it runs: store, keys and server in one data folder.
 struct HubProcess: Sendable {
     let hub: Hub
+    /// Names this hub in leases.
+    let name: String
     let publicKey: String
     let address: SocketAddressText
     let logger: Logger
@@ -46,10 +48,11 @@ struct HubProcess: Sendable {
             random: random,
             secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random))
         let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
-        hub.openWorkflows(journal: store, name: try Self.name(in: folder, random))
+        let name = try Self.name(in: folder, random)
+        hub.openWorkflows(journal: store, name: name)
         let publicKey = try await hub.ensureSigningKey()
         try await hub.ensureAdministratorKey(writeTo: "\(dataFolder)/admin.key")
-        return HubProcess(hub: hub, publicKey: publicKey, address: address, logger: logger)
+        return HubProcess(hub: hub, name: name, publicKey: publicKey, address: address, logger: logger)
     }
 }
 
@@ -75,12 +78,12 @@ extension HubProcess {
         let server = HubServer(
             api: api, router: router, host: address.host, port: address.port, logger: quiet,
             tls: front.tls)
-        let hub = hub
+        let (hub, name) = (hub, name)
         return [
             FunctionService { await hub.runUpkeep() }, FunctionService { await hub.runCallbacks() },
             FunctionService { await hub.runFleet() }, FunctionService { await hub.runSettling() },
             FunctionService { await hub.runWorkflows() },
-            FunctionService { await NameService(hub: hub).run() },
+            FunctionService { await NameService(hub: hub, holder: name).run() },
             FunctionService { try await server.run() },
         ]
     }

@@ -1,7 +1,11 @@
 """Logging in and out, rights, headers, hostile input."""
+import base64
+import hashlib
+import hmac
 import http.client
 import random
 import re
+import time
 import urllib.parse
 
 from playwright.sync_api import expect
@@ -100,6 +104,63 @@ def user_is_made(suite):
     context.close()
 
 
+def code_of(secret):
+    """The six digits that an app shows (RFC 6238)."""
+    step = int(time.time()) // 30
+    digest = hmac.new(base64.b32decode(secret), step.to_bytes(8, "big"), hashlib.sha1).digest()
+    start = digest[-1] & 15
+    return f"{(int.from_bytes(digest[start : start + 4], 'big') & 0x7FFFFFFF) % 1000000:06}"
+
+
+def own_account_is_changed(suite):
+    """A user changes the password and sets up a second factor; the other sessions end."""
+    suite.hub.api("POST", "/users", {"email": "self@example.org", "password": PASSWORD})
+    pages = []
+    for _ in range(2):
+        page = suite.context().new_page()
+        page.goto("/login")
+        page.get_by_label("Email").fill("self@example.org")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in as a user").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        pages.append(page)
+    own, other = pages
+    own.get_by_role("link", name="user:self@example.org").click()
+    expect(own.get_by_role("heading", level=1)).to_have_text("Your account")
+    for current, heard in (("not the password", "Current password is wrong"), (PASSWORD, "The password was changed")):
+        own.get_by_label("Current password").fill(current)
+        own.get_by_label("New password").fill("another " + PASSWORD)
+        own.get_by_role("button", name="Change the password").click()
+        expect(own.locator(".notice")).to_contain_text(heard)
+        assert PASSWORD not in own.content()
+    other.goto("/")
+    assert "/login" in other.url, other.url
+    own.get_by_role("button", name="Set up a second factor").click()
+    secret = own.locator("#totp-secret").inner_text()
+    own.get_by_label("Code").fill("12")
+    own.get_by_role("button", name="Turn it on").click()
+    expect(own.get_by_role("alert")).to_contain_text("Code is wrong")
+    assert own.locator("#totp-secret").inner_text() == secret
+    own.get_by_label("Code").fill(code_of(secret))
+    own.get_by_role("button", name="Turn it on").click()
+    expect(own.get_by_role("heading", level=1)).to_have_text("The second factor is on")
+    codes = own.locator("#once-codes").inner_text().split()
+    assert len(set(codes)) == 10, codes
+    own.get_by_role("link", name="Done, I have copied it").click()
+    expect(own.get_by_text("10 recovery codes are left")).to_be_visible()
+    other.get_by_label("Email").fill("self@example.org")
+    other.get_by_label("Password").fill("another " + PASSWORD)
+    other.get_by_role("button", name="Log in as a user").click()
+    other.get_by_label("Code").fill(codes[0])
+    other.get_by_role("button", name="Log in").click()
+    expect(other.get_by_role("link", name="user:self@example.org")).to_be_visible()
+    own.get_by_label("Code").fill(codes[1])
+    own.get_by_role("button", name="Take the second factor away").click()
+    expect(own.get_by_role("button", name="Set up a second factor")).to_be_visible()
+    for page in pages:
+        page.context.close()
+
+
 def guessing_is_limited(suite):
     """Too many wrong passwords are answered with how long to wait."""
     context = suite.context()
@@ -175,5 +236,5 @@ def hostile_input_is_refused(suite):
     assert refused > 50, refused
 
 
-CASES = [headers_are_strict, wrong_key_is_refused, forms_need_their_token, user_is_made, guessing_is_limited,
-         unknown_pages_are_friendly, hostile_input_is_refused]
+CASES = [headers_are_strict, wrong_key_is_refused, forms_need_their_token, user_is_made, own_account_is_changed,
+         guessing_is_limited, unknown_pages_are_friendly, hostile_input_is_refused]

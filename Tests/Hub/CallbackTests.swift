@@ -2,6 +2,7 @@ import AgentProtocol
 import Crypto
 import HTTPTypes
 import Host
+import HubAPI
 import HubCore
 import HubStore
 import Hummingbird
@@ -38,6 +39,9 @@ import Testing
                         id: header(CallbackSignature.idHeader), time: header(CallbackSignature.timeHeader),
                         signature: header(CallbackSignature.signatureHeader), body: Array(body.readableBytesView)))
                 return HTTPResponse.Status.ok
+            }
+            router.post("moved") { _, _ in
+                Response(status: .temporaryRedirect, headers: [.location: "/hook"])
             }
             router.post("closed") { _, _ in HTTPResponse.Status.serviceUnavailable }
             var logger = Logger(label: "receiver")
@@ -138,5 +142,63 @@ import Testing
             try await problem { _ = try await fixture.make("shelf", ["name": "b", "callback_url": "http://x/"]) }
                 .fields[
                     "callback_url"] != nil)
+    }
+
+    /// However they are written: the sender looks at what they mean.
+    @Test(arguments: [
+        "http://2852039166/", "http://0xa9fea9fe/", "http://0251.0376.0251.0376/", "http://[::ffff:169.254.169.254]/",
+        "http://[64:ff9b::a9fe:a9fe]/", "http://[fd00:ec2::254]/", "http://100.100.100.200/", "http://0/",
+        "http://[::]/", "http://[ff02::1]/", "http://224.0.0.1/", "http://nobody.invalid/",
+    ]) func nothingGoesToTheMachineItself(_ url: String) async throws {
+        let refused = try await problem {
+            _ = try await HTTPCallbackSender().post(url, headers: [:], body: [], timeout: .seconds(5))
+        }
+        #expect(refused.context?.contains("linkLocal") == true || url.contains("nobody"), "\(refused.context ?? "")")
+    }
+
+    @Test func aRedirectIsNotFollowed() async throws {
+        let receiver = try await Receiver()
+        defer { receiver.stop() }
+        let sender = HTTPCallbackSender()
+        let url = "http://localhost:\(receiver.port)"
+        #expect(try await sender.post("\(url)/moved", headers: [:], body: [], timeout: .seconds(30)) == 307)
+        #expect(try await sender.post("\(url)/hook", headers: [:], body: [1], timeout: .seconds(30)) == 200)
+        var messages = receiver.messages.makeAsyncIterator()
+        #expect(await messages.next()?.body == [1])
+    }
+
+    /// A receiver that is away costs one look a few attempts, however much waits for it; and of two hubs one sends.
+    @Test func oneReceiverDoesNotHoldUpAnother() async throws {
+        let fixture = try HubFixture()
+        let shelf = try await fixture.make("shelf", ["name": "s"])
+        _ = try await fixture.hub.ensureSigningKey()
+        let receiver = try await Receiver()
+        defer { receiver.stop() }
+        for (number, url)
+            in (Array(repeating: "http://127.0.0.1:1/hook", count: 9)
+            + ["http://127.0.0.1:\(receiver.port)/hook"]).enumerated()
+        {
+            let id = try await fixture.make(
+                "book", below: shelf, ["title": .string("b\(number)"), "callback_url": .string(url)])
+            try await settle(fixture, id, .active)
+        }
+        let other = HubFixture.hub(fixture.store, TestKinds.all, fixture.clock)
+        async let first: Void = fixture.hub.deliverCallbacks()
+        async let second: Void = other.deliverCallbacks()
+        _ = try await (first, second)
+        var messages = receiver.messages.makeAsyncIterator()
+        let body = try JSONParser.parse(try #require(await messages.next()).body)
+        #expect(body["resource"]?["title"] == "b9")
+        let left = try await fixture.store.read { try $0.cells("callback") }
+        #expect(left.count == 9, "what was taken is gone")
+        #expect(left.count { $0.value["attempts"] == 0 } > 0, "not all of them were tried")
+        fixture.clock.move(.seconds(60))
+        let again = try await fixture.make(
+            "book", below: shelf,
+            ["title": "last", "callback_url": .string("http://127.0.0.1:\(receiver.port)/hook")])
+        try await settle(fixture, again, .active)
+        try await fixture.hub.deliverCallbacks()
+        let last = try JSONParser.parse(try #require(await messages.next()).body)
+        #expect(last["resource"]?["title"] == "last", "the first message came once")
     }
 }

@@ -105,6 +105,40 @@ import Testing
         #expect(try await hub.read(try fixture.kind("node"), id: node, as: .local)["shard_ids"] == [])
     }
 
+    /// There and back again.
+    private func theNamesOfATenantFollow(
+        _ fixture: HubFixture, _ kind: ResourceKind, _ id: String, from: String, to: String
+    ) async throws {
+        let hub = fixture.hub
+        let fqdn = try await fixture.make("fqdn", below: id, ["fqdn": "www.moved.example"])
+        func set(_ status: ResourceStatus) async throws {
+            _ = try await hub.write { transaction in
+                var record = try transaction.get("fqdn", fqdn)!
+                record.status = status
+                return try transaction.put(record)
+            }
+        }
+        func status() async throws -> JSONValue? {
+            try await hub.settle()
+            return try await hub.read(kind, id: id, as: .local)["status"]
+        }
+        try await set(.active)
+        let usage = try await hub.view("resource-usage", of: kind, id: id, as: .local)
+        #expect(usage["counts"] == ["fqdn": 1] && usage["disk_used_bytes"]?.isNull == true)
+        let migrate = try #require(kind.actions.first { $0.name == "migrate" })
+        _ = try await hub.perform(
+            migrate, on: kind, id: id, body: ["target_shard_id": .string(to), "migrate_fqdns": true], as: .local)
+        #expect(try await hub.read(try fixture.kind("fqdn"), id: fqdn, as: .local)["status"] == "provisioning")
+        #expect(try await status() == "provisioning")
+        try await set(.active)
+        #expect(try await status() == "active")
+        // Without the wish it is left alone.
+        _ = try await hub.perform(migrate, on: kind, id: id, body: ["target_shard_id": .string(from)], as: .local)
+        #expect(try await hub.read(try fixture.kind("fqdn"), id: fqdn, as: .local)["status"] == "active")
+        #expect(try await status() == "active")
+        _ = try await hub.delete(try fixture.kind("fqdn"), id: fqdn, as: .local)
+    }
+
     @Test func aTenantFitsItsPlaceAndIsSuspendedAndMoved() async throws {
         let fixture = try HubFixture(kinds: Catalog.kinds)
         let hub = fixture.hub
@@ -140,6 +174,7 @@ import Testing
         let refused = try await problem { _ = try await act("migrate", ["target_shard_id": .string(database)]) }
         #expect(refused.fields["target_shard_id"] != nil)
         #expect(try await act("migrate", ["target_shard_id": .string(second)])["shard_id"] == .string(second))
+        try await theNamesOfATenantFollow(fixture, kind, id, from: second, to: place.shard)
         // Now the first shard is free to go, and the second is not.
         #expect(try await hub.delete(try fixture.kind("shard"), id: place.shard, as: .local).code == 202)
         let bound = try await problem { _ = try await hub.delete(try fixture.kind("shard"), id: second, as: .local) }

@@ -1,4 +1,5 @@
 import Catalog
+import HubCore
 import Model
 import NIOHTTP1
 import Testing
@@ -48,5 +49,19 @@ import Testing
             // Others do not feel it.
             #expect(try await server.send(.GET, "tenants").status == 200)
         }
+    }
+
+    /// Right or wrong: what needs no key is counted by where it comes from.
+    @Test func whatNeedsNoKeyHasALimit() throws {
+        let fixture = try HubFixture()
+        func ask(_ what: String, _ address: String = "192.0.2.1") throws {
+            try fixture.hub.countAttempt(what, from: address)
+        }
+        for _ in 0..<300 { try ask("oidc token") }
+        #expect(throws: Problem.self) { try ask("oidc token") }
+        try ask("oidc authorize")
+        try ask("oidc token", "192.0.2.2")
+        fixture.clock.move(.seconds(1))
+        try ask("oidc token")
     }
 }

@@ -27,8 +27,8 @@ from kit.registry import SCENARIOS  # noqa: E402
 from kit.world import PROGRAM, World  # noqa: E402
 
 MODULES = [
-    "basics", "sources", "deploys", "failures", "storage", "joining", "runs", "distrust", "hostile", "faults",
-    "containers", "sites", "hosts",
+    "basics", "sources", "deploys", "failures", "storage", "joining", "runs", "creates", "distrust", "hostile",
+    "faults", "containers", "sites", "hosts",
 ]
 
 

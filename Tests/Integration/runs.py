@@ -1,18 +1,13 @@
 """Workflows of the real program: a server that is retired, and hubs that die in the middle of it."""
 
-import http.client
 import json
 import os
-import shutil
-import threading
-import urllib.parse
 
 from kit.agent import Agent, HubProcess
-from kit.check import Stopwatch, equal, expect, free_port, stays, wait_for
-from kit.hub import Hub
+from kit.check import Stopwatch, equal, expect, wait_for
+from kit.pair import Page, PostgresHub
 from kit.postgres import Postgres
 from kit.registry import scenario
-from kit.world import answers, read_key
 
 
 def ended(api, run, seconds=60):
@@ -97,55 +92,6 @@ def timed_out(world):
     equal(ended(hub.api, run)["status"], "succeeded", "the run that was tried again")
 
 
-class Page:
-    """The event stream of a dashboard, as a browser reads it."""
-
-    def __init__(self, hub):
-        login = hub.api.ask("POST", "/login", {"key": hub.api.key})
-        cookie = login.headers["Set-Cookie"].split(";")[0]
-        parts = urllib.parse.urlsplit(hub.url)
-        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
-        self.connection.request("GET", "/live?topics=workflow-run+node", headers={"Cookie": cookie})
-        self.kinds = set()
-        self.answer = self.connection.getresponse()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        try:
-            for line in self.answer:
-                if line.startswith(b"data: "):
-                    self.kinds |= set(json.loads(line[6:])["kinds"])
-        except (OSError, http.client.HTTPException, ValueError):
-            pass  # its hub was killed
-
-
-class PostgresHub:
-    """A hub of several on one database."""
-
-    def __init__(self, world, postgres, name, master=None):
-        self.world, self.postgres, self.name = world, postgres, name
-        self.data = world.path(f"hub-{name}")
-        if master:
-            os.makedirs(f"{self.data}/hub", mode=0o700)
-            shutil.copy(f"{master.data}/hub/master.key", f"{self.data}/hub/master.key")
-            shutil.copy(f"{master.data}/admin.key", f"{self.data}/admin.key")
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        self.process = self.world.spawn(
-            f"hub-{self.name}.log", "hub", "--data", self.data, "--listen", f"127.0.0.1:{self.port}",
-            "--store", self.postgres.url, isolated=False,
-        )
-        wait_for(f"hub {self.name} answers", lambda: answers(self.url), 60)
-        self.api = Hub(self.url, read_key(self.data))
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
 @scenario("runs.takeover", seconds=150, quick=True)
 def takeover(world):
     """Two hubs on one PostgreSQL: the killed one's run goes on in the other, also when the database was restarted."""
@@ -160,7 +106,7 @@ def takeover(world):
     node = agent.identity["node_id"]
     wait_for("the server is heard of", lambda: second.api.get(f"/nodes/{node}")["generation"] is not None, 20)
     os.kill(agent.process.pid, 19)
-    pages = [Page(first), Page(second)]
+    pages = [Page(hub, "workflow-run", "node") for hub in (first, second)]
     run = retire(first.api, node)
     read = lambda hub: hub.api.get(f"/workflow-runs/{run}")
     wait_for("the run waits", lambda: any(x["status"] == "retrying" for x in read(second)["steps"]), 20)

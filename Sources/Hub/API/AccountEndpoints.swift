@@ -3,11 +3,12 @@ import HubCore
 import Hummingbird
 import Model
 
-/// The second factor of the user who asks.
+/// Password and second factor of the user who asks.
 extension HubAPI {
     func accountEndpoints() -> [Endpoint] {
         var enrol = Operation(
             id: "enrol-totp", tag: "session", summary: "Make a secret for an authenticator app; shown once.")
+        enrol.body = ["type": "object", "additionalProperties": false]
         enrol.answers = [(200, Schema.reference("totp"))]
         var confirm = Operation(
             id: "confirm-totp", tag: "session",
@@ -22,8 +23,10 @@ extension HubAPI {
         disable.answers = [(204, nil)]
         let path = "\(Self.base)/account/totp"
         return [
+            showAccount(), changePassword(),
             Endpoint(method: .post, path: path, access: .key, operation: enrol) {
-                Answers.json(try await hub.enrolSecondFactor(as: $0.principal))
+                try APIRequest.expectNoFields(in: try await $0.json(limit: 16_384))
+                return Answers.json(try await hub.enrolSecondFactor(as: $0.principal))
             },
             Endpoint(method: .post, path: "\(path)/confirm", access: .key, operation: confirm) {
                 Answers.json(try await hub.confirmSecondFactor(try await Self.code($0), as: $0.principal))
@@ -33,6 +36,35 @@ extension HubAPI {
                 return Answers.empty(.noContent)
             },
         ]
+    }
+
+    private func showAccount() -> Endpoint {
+        var operation = Operation(id: "account", tag: "session", summary: "Show the user who asks.")
+        operation.answers = [(200, Schema.reference("account"))]
+        return Endpoint(method: .get, path: "\(Self.base)/account", access: .key, operation: operation) {
+            Answers.json(try await hub.account(of: $0.principal))
+        }
+    }
+
+    private func changePassword() -> Endpoint {
+        var operation = Operation(
+            id: "change-password", tag: "session",
+            summary: "Change the password of the user who asks, and end the user's other sessions.")
+        operation.body = Schema.reference("password-change")
+        operation.isBodyRequired = true
+        operation.answers = [(204, nil)]
+        return Endpoint(method: .post, path: "\(Self.base)/account/password", access: .key, operation: operation) {
+            request in
+            let body = try await request.json(limit: 16_384)
+            let names = ["current_password", "password"]
+            for name in (body.objectValue ?? [:]).keys.sorted() where !names.contains(name) {
+                throw Problem.invalid(String(name.prefix(80)), "is not a known field")
+            }
+            guard let current = body[names[0]]?.stringValue else { throw Problem.invalid(names[0], "must be a string") }
+            guard let new = body[names[1]]?.stringValue else { throw Problem.invalid(names[1], "must be a string") }
+            try await hub.changePassword(from: current, to: new, as: request.principal)
+            return Answers.empty(.noContent)
+        }
     }
 
     private static func code(_ request: APIRequest) async throws -> String {

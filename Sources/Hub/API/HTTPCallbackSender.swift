@@ -4,28 +4,42 @@ import Model
 import NIOCore
 import NIOHTTP1
 
-/// Callbacks over HTTP, on connections of their own.
+/// Callbacks over HTTP, on connections of their own: to the address that was looked at, wherever the name points later,
+/// and to no place that an answer redirects to.
 public final class HTTPCallbackSender: CallbackSender {
-    private static let client: HTTPClient = {
+    public init() {}
+
+    private static func client(for host: String) async throws -> HTTPClient {
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(5)
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        let name = isBracketed ? String(host.dropFirst().dropLast()) : host
+        configuration.dnsOverride = [host: try await CallbackAddress.resolve(name)]
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }()
-
-    public init() {}
+    }
 
     public func post(
         _ url: String, headers: [String: String], body: [UInt8], timeout: Duration
     ) async throws -> Int {
+        // The same reading of the address as the client's own.
+        let host = try HTTPClient.Request(url: url).host
         var request = HTTPClientRequest(url: url)
         request.method = .POST
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         request.headers.add(name: "User-Agent", value: "roost")
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
-            let answer = try await Self.client.execute(request, timeout: .milliseconds(timeout.milliseconds))
-            return Int(answer.status.code)
+            let client = try await Self.client(for: host)
+            let result: Result<Int, any Error>
+            do {
+                let answer = try await client.execute(request, timeout: .milliseconds(timeout.milliseconds))
+                result = .success(Int(answer.status.code))
+            } catch {
+                result = .failure(error)
+            }
+            try await client.shutdown()
+            return try result.get()
         } catch is CancellationError {
             throw CancellationError()
         } catch {

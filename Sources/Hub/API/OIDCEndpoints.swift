@@ -14,10 +14,10 @@ extension HubAPI {
             hidden(.get, "/oidc/jwks") { _ in
                 Answers.json(try await hub.oidcPublicKeys(), headers: [.accessControlAllowOrigin: "*"])
             },
-            hidden(.get, "/oidc/authorize") { await authorize($0) },
-            hidden(.post, "/oidc/authorize") { await authorize($0) },
+            hidden(.get, "/oidc/authorize") { try await limited("authorize", $0) { await authorize($0) } },
+            hidden(.post, "/oidc/authorize") { try await limited("authorize", $0) { await authorize($0) } },
             hidden(.get, "/oidc/continue") { Self.continuing($0) },
-            hidden(.post, "/oidc/token") { try await token($0) },
+            hidden(.post, "/oidc/token") { try await limited("token", $0) { try await token($0) } },
             hidden(.get, "/oidc/userinfo") { try await userInfo($0) },
             hidden(.post, "/oidc/userinfo") { try await userInfo($0) },
         ]
@@ -64,6 +64,14 @@ extension HubAPI {
             try APIRequest.expectNoFields(in: try await request.json())
             return Answers.json(try await hub.rotateOIDCKey(as: request.principal))
         }
+    }
+
+    /// These take no key, so they are counted by where they come from.
+    private func limited(
+        _ what: String, _ request: APIRequest, _ answer: (APIRequest) async throws -> Response
+    ) async throws -> Response {
+        try hub.countAttempt("oidc \(what)", from: request.address)
+        return try await answer(request)
     }
 
     private func loginSession() -> Endpoint {

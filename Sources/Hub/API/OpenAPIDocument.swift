@@ -200,6 +200,11 @@ enum OpenAPIDocument {
                 credentials(["email": text, "password": text], optional: ["code": text]), credentials(["key": text]),
             ]
         ],
+        "account": members([
+            "id": text, "email": text, "role": text, "totp_enabled": ["type": "boolean"],
+            "recovery_codes_left": ["type": "integer"],
+        ]),
+        "password-change": members(["current_password": text, "password": text]),
         "totp": members(["secret": text, "uri": text]),
         "recovery-codes": members(["recovery_codes": ["type": "array", "items": text]]),
         "code": members(["code": ["type": "string", "maxLength": 32]]),

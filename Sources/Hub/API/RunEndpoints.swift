@@ -71,8 +71,7 @@ extension HubAPI {
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
             // Who may not, hears that before the body is looked at.
             _ = try await hub.workflowRun(request.id, as: request.principal)
-            let body = try await request.json()
-            guard body == .null || body == [:] else { throw Problem(.invalid, "The body must be empty.") }
+            try APIRequest.expectNoFields(in: try await request.json())
             return Answers.json(RunJSON.run(try await perform(hub, request.id, request.principal)), status: .accepted)
         }
     }

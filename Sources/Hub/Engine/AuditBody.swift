@@ -18,9 +18,16 @@ enum AuditBody {
         var result: [String: JSONValue] = [:]
         for (name, value) in members {
             let field = fields.first { $0.name == name }
-            result[name] = field.map { $0.isSecret && !value.isNull ? marker : redacted(value, $0.kind) } ?? marker
+            result[name] = field.map { redacted(value, $0) } ?? marker
         }
         return .object(result)
+    }
+
+    private static func redacted(_ value: JSONValue, _ field: Field) -> JSONValue {
+        if field.isSecret, !value.isNull { return marker }
+        guard field.isConfidential else { return redacted(value, field.kind) }
+        // Which names were set may be known.
+        return value.objectValue.map { .object($0.mapValues { _ in marker }) } ?? (value.isNull ? .null : marker)
     }
 
     private static func redacted(_ value: JSONValue, _ kind: Field.Kind) -> JSONValue {

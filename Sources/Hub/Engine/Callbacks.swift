@@ -18,7 +18,10 @@ extension Hub {
     /// How long a change may take until nobody waits for it any more.
     private static let waitMax: Duration = .seconds(7 * 86_400)
     private static let sendTimeout: Duration = .seconds(10)
-    private static let sendsAtOnce = 16
+    private static let receiversAtOnce = 32
+    private static let sendsAtOnce = 4
+    /// How long a message is one hub's to send; longer than sending may take.
+    private static let claimSpan: Duration = .seconds(30)
 
     /// Why a URL cannot be called; nil when it can.
     static func callbackFlaw(_ url: String) -> String? {
@@ -27,9 +30,15 @@ extension Hub {
         guard let scheme = ["https://", "http://"].first(where: url.hasPrefix) else { return flaw }
         let authority = url.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
         guard !authority.isEmpty, !authority.contains("@"), !authority.hasPrefix(":") else { return flaw }
-        // Where clouds answer questions about the machine itself.
+        // Only what can be told without asking for the name; the sender looks at what it means.
         let isLinkLocal = authority.hasPrefix("169.254.") || authority.lowercased().hasPrefix("[fe80:")
         return isLinkLocal ? "must not be a link-local address" : nil
+    }
+
+    /// Who is called: messages to one receiver wait for each other, not for those to others.
+    private static func receiver(_ entry: JSONValue) -> String {
+        let url = entry["url"]?.stringValue ?? ""
+        return url.split(separator: "/", maxSplits: 2).dropFirst().first.map { $0.lowercased() } ?? url
     }
 
     /// Takes `callback_url` out of a body, where it stands beside the fields of an asynchronous kind.
@@ -80,26 +89,64 @@ extension Hub {
                 return next.map { now.since($0) >= .zero } ?? true
             }
         }
-        for start in stride(from: 0, to: due.count, by: Self.sendsAtOnce) {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for (key, entry) in due[start..<min(due.count, start + Self.sendsAtOnce)] {
-                    group.addTask { try await self.deliver(key, entry) }
-                }
-                try await group.waitForAll()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var receivers = Dictionary(grouping: due) { Self.receiver($0.value) }.values.makeIterator()
+            for _ in 0..<Self.receiversAtOnce {
+                guard let messages = receivers.next() else { break }
+                group.addTask { try await self.deliver(messages) }
+            }
+            while try await group.next() != nil {
+                guard let messages = receivers.next() else { continue }
+                group.addTask { try await self.deliver(messages) }
             }
         }
     }
 
-    private func deliver(_ key: String, _ entry: JSONValue) async throws {
-        var entry = entry
-        if entry["body"] == nil {
-            guard let body = try await message(key, entry) else { return }
-            entry["body"] = body
-            // The same words at each attempt, whatever happens to the resource meanwhile.
-            try await keep(key, entry)
+    /// To one receiver, a few at once, until it does not take one: a dead one costs one wait, not one for each.
+    private func deliver(_ messages: [(key: String, value: JSONValue)]) async throws {
+        for start in stride(from: 0, to: messages.count, by: Self.sendsAtOnce) {
+            let isTaking = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for (key, entry) in messages[start..<min(messages.count, start + Self.sendsAtOnce)] {
+                    group.addTask { try await self.deliver(key, entry) }
+                }
+                return try await group.reduce(true) { $0 && $1 }
+            }
+            if !isTaking { return }
         }
-        guard let body = entry["body"], let url = entry["url"]?.stringValue else { return }
-        if try await send(key, url, body) { return try await store.write { try $0.removeCell(Self.space, key) } }
+    }
+
+    /// - Returns: false when it was sent and not taken.
+    private func deliver(_ key: String, _ entry: JSONValue) async throws -> Bool {
+        guard let entry = try await claimed(key, entry) else { return true }
+        guard let body = entry["body"], let url = entry["url"]?.stringValue else { return true }
+        if try await send(key, url, body) {
+            try await store.write { try $0.removeCell(Self.space, key) }
+            return true
+        }
+        try await postpone(key, entry)
+        return false
+    }
+
+    /// The entry with its message, which no other hub sends for a while; nil while there is nothing to tell, and when
+    /// another hub has it.
+    private func claimed(_ key: String, _ seen: JSONValue) async throws -> JSONValue? {
+        var entry = seen
+        if entry["body"] == nil {
+            // The same words at each attempt, whatever happens to the resource meanwhile.
+            guard let body = try await message(key, entry) else { return nil }
+            entry["body"] = body
+        }
+        entry["next_at"] = .string(world.clock.now().advanced(by: Self.claimSpan).rfc3339)
+        let claimed = entry
+        return try await store.write { transaction -> JSONValue? in
+            guard try transaction.cell(Self.space, key) == seen else { return nil }
+            try transaction.putCell(Self.space, key, claimed, expires: transaction.now.advanced(by: Self.waitMax))
+            return claimed
+        }
+    }
+
+    private func postpone(_ key: String, _ entry: JSONValue) async throws {
+        var entry = entry
         let attempts = (entry["attempts"]?.intValue ?? 0) + 1
         guard attempts < Self.attemptsMax else {
             logger.warning("a callback was given up", metadata: ["id": "\(key)", "attempts": "\(attempts)"])
@@ -108,14 +155,11 @@ extension Hub {
         let pause = min(Self.firstPause * Double(1 << min(attempts, 20)), Self.pauseMax)
         entry["attempts"] = .int(attempts)
         entry["next_at"] = .string(world.clock.now().advanced(by: pause * (0.75 + world.random.unit() / 2)).rfc3339)
-        try await keep(key, entry)
-    }
-
-    private func keep(_ key: String, _ entry: JSONValue) async throws {
+        let later = entry
         try await store.write { transaction in
             // Gone means that it expired, or that another hub was done with it.
             guard try transaction.cell(Self.space, key) != nil else { return }
-            try transaction.putCell(Self.space, key, entry, expires: transaction.now.advanced(by: Self.waitMax))
+            try transaction.putCell(Self.space, key, later, expires: transaction.now.advanced(by: Self.waitMax))
         }
     }
 

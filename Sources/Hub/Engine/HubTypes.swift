@@ -12,6 +12,8 @@ public struct Principal: Sendable, Equatable {
     public var address: String
     /// How much it may ask for.
     public var limits: [RequestLimit] = []
+    /// Under which name the caller's session is stored; nil for an API key.
+    var sessionKey: String?
 
     public init(name: String, scopes: Set<String>, brands: BrandFilter, address: String) {
         self.name = name

@@ -263,7 +263,8 @@ extension Hub {
         of grant: JSONValue, _ transaction: any StoreTransaction
     ) throws -> [String: JSONValue]? {
         guard let kind = grant["kind"]?.stringValue, let id = grant["id"]?.stringValue,
-            let record = try transaction.get(kind, id), record.status == .active
+            let record = try transaction.get(kind, id), record.status == .active,
+            record.spec["is_disabled"] != true
         else { return nil }
         let scopes = Set((grant["scope"]?.stringValue ?? "").split(separator: " "))
         var claims: [String: JSONValue] = ["sub": .string(id)]

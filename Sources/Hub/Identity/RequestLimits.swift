@@ -1,4 +1,6 @@
-import Model
+import Host
+public import Model
+import ResourceKit
 import Synchronization
 
 /// A bucket of requests, by name.
@@ -9,6 +11,9 @@ public struct RequestLimit: Sendable, Equatable {
 
 /// How many requests a key, and all keys of a brand together, may make: a bucket of a minute's worth, filled evenly.
 final class RequestLimits: Sendable {
+    /// For what anybody may ask without a key: logins, and requests to the OpenID provider.
+    static let attemptsPerMinute: Int64 = 300
+
     /// For those that name no limit of their own.
     static let standardPerMinute: Int64 = 60_000
     private static let namesMax = 50_000
@@ -48,5 +53,15 @@ final class RequestLimits: Sendable {
         throw Problem(
             .rateLimited, "Too many requests; try again in \(max(1, (wait.milliseconds + 999) / 1000)) seconds.",
             retryAfter: wait)
+    }
+}
+
+extension Hub {
+    /// Counts what is asked without a key or a session, right or wrong, by where it comes from.
+    /// - Throws: `rate_limited` with the time until the next one fits.
+    public func countAttempt(_ what: String, from address: String) throws(Problem) {
+        try requestLimits.admit(
+            [RequestLimit(name: "\(what) from \(address)", perMinute: RequestLimits.attemptsPerMinute)],
+            at: world.clock.monotonic())
     }
 }

@@ -1,3 +1,4 @@
+import AccessResources
 import AgentProtocol
 import Host
 import HubStore
@@ -63,6 +64,8 @@ extension Hub {
                 user.state["totp_last_step"] = .int(step)
                 user.state["totp_enabled"] = true
                 user.state["recovery_hashes"] = .array(hashes)
+                // What was opened without the second factor is worth less than it from now on.
+                User.endSessions(of: &user)
             }
         }
         return ["recovery_codes": .array(codes.map { .string($0) })]
@@ -82,6 +85,7 @@ extension Hub {
                     user.state[name] = nil
                 }
                 user.state["totp_enabled"] = false
+                User.endSessions(of: &user)
             }
         }
     }
@@ -111,34 +115,34 @@ extension Hub {
     /// Recovery codes are random, so a plain hash keeps them.
     private static func recoveryHash(_ code: String) -> String { sha256Hex(Array("recovery \(code)".utf8)) }
 
-    /// Counts wrong codes as failed logins.
-    private func limitedCode(_ principal: Principal, _ body: () async throws -> Void) async throws {
+    /// Counts wrong codes and passwords as failed logins.
+    func limitedCode(_ principal: Principal, _ body: () async throws -> Void) async throws {
         let account = "code \(principal.name)"
         try loginLimits.admit(account: account, address: principal.address, at: world.clock.monotonic())
         do {
             try await body()
             loginLimits.noteSuccess(account: account)
-        } catch let problem as Problem where problem == Self.wrongCode {
+        } catch let problem as Problem where problem == Self.wrongCode || problem == Self.wrongPassword {
             loginLimits.noteFailure(account: account, address: principal.address, at: world.clock.monotonic())
             throw problem
         }
     }
 
-    /// Changes the caller's own user, with an entry of the audit log; answers the email.
-    private func changeAccount(
+    /// Changes the caller's own user, with an entry of the audit log; answers the email. When that ends the user's
+    /// sessions, the caller's own goes on.
+    func changeAccount(
         _ action: String, _ principal: Principal,
         _ change: @escaping @Sendable (inout ResourceRecord, Timestamp) throws -> Void
     ) async throws -> String {
-        guard principal.name.hasPrefix("user:") else {
-            throw Problem(.forbidden, "Only a user who is logged in has a second factor.")
-        }
-        let email = String(principal.name.dropFirst(5))
+        let email = try Self.email(of: principal)
         return try await write { transaction in
-            guard let id = try transaction.claimHolder("user/\(email.lowercased())"),
-                var user = try transaction.get("user", id)
-            else { throw Problem(.forbidden, "The user is gone.") }
+            var user = try Self.ownUser(email, transaction)
+            let (id, epoch) = (user.id, User.sessionEpoch(of: user))
             try change(&user, transaction.now)
             _ = try transaction.put(user)
+            if epoch != User.sessionEpoch(of: user) {
+                try Self.carrySession(of: principal, into: User.sessionEpoch(of: user), transaction)
+            }
             try transaction.appendAudit(
                 AuditEntry(
                     time: transaction.now, actor: principal.name, action: action, resourceKind: "user",

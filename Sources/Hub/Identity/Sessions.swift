@@ -1,3 +1,4 @@
+import AccessResources
 import AgentProtocol
 import Host
 import HubStore
@@ -33,9 +34,11 @@ extension Hub {
         return try await limited(account: account, address: address) {
             let user = try await user(account)
             let hash = try user?.spec["password"]?.stringValue.map { try world.secrets.open($0) }
-            guard try await passwords.verify(password, hash: hash), let user else { throw Self.refusedLogin }
+            guard try await passwords.verify(password, hash: hash), let user, user.spec["is_disabled"] != true else {
+                throw Self.refusedLogin
+            }
             try await requireCode(code, of: user)
-            return ("user", user.id)
+            return user
         }
     }
 
@@ -71,7 +74,10 @@ extension Hub {
         let token = world.random.hex(32)
         let account = String(email.lowercased().prefix(320))
         let expires = world.clock.now().advanced(by: Self.stepLifetime)
-        try await store.write { try $0.putCell("login_step", Self.cellKey(token), .string(account), expires: expires) }
+        // Worth nothing any more when the password, which it stands for, is changed.
+        let epoch = try await user(account).map { User.sessionEpoch(of: $0) } ?? 0
+        let cell: JSONValue = ["account": .string(account), "epoch": .int(epoch)]
+        try await store.write { try $0.putCell("login_step", Self.cellKey(token), cell, expires: expires) }
         return token
     }
 
@@ -79,13 +85,17 @@ extension Hub {
     /// - Throws: `unauthenticated`; `rate_limited` after too many failures.
     public func login(ticket: String, code: String, address: String) async throws -> Session {
         let key = Self.cellKey(ticket)
-        guard let account = try await store.read({ try $0.cell("login_step", key)?.stringValue }) else {
+        guard let cell = try await store.read({ try $0.cell("login_step", key) }),
+            let account = cell["account"]?.stringValue
+        else {
             throw Problem(.unauthenticated, "The login took too long.", hint: "Begin again.")
         }
         let session = try await limited(account: account, address: address) {
-            guard let user = try await user(account) else { throw Self.refusedLogin }
+            guard let user = try await user(account), user.spec["is_disabled"] != true,
+                User.sessionEpoch(of: user) == cell["epoch"]?.intValue
+            else { throw Self.refusedLogin }
             try await requireCode(code, of: user)
-            return ("user", user.id)
+            return user
         }
         try await store.write { try $0.removeCell("login_step", key) }
         return session
@@ -96,20 +106,23 @@ extension Hub {
     public func loginWithKey(_ key: String, address: String) async throws -> Session {
         try await limited(account: "key", address: address) {
             _ = try await authenticate(apiKey: key, address: address)
-            return ("api-key", key.split(separator: "_").dropFirst().first.map(String.init) ?? "")
+            let id = APIKey.id(in: key) ?? ""
+            guard let record = try await store.read({ try $0.get("api-key", id) }) else { throw Self.refusedLogin }
+            return record
         }
     }
 
     private func limited(
-        account: String, address: String, _ check: () async throws -> (kind: String, id: String)
+        account: String, address: String, _ check: () async throws -> ResourceRecord
     ) async throws -> Session {
         // All keys would share one account; their length alone keeps them from being guessed.
         let counted = account == "key" ? "key from \(address)" : account
+        try countAttempt("login", from: address)
         try loginLimits.admit(account: counted, address: address, at: world.clock.monotonic())
         do {
-            let (kind, id) = try await check()
+            let record = try await check()
             loginLimits.noteSuccess(account: counted)
-            let session = try await openSession(kind: kind, id: id, address: address)
+            let session = try await openSession(of: record, address: address)
             await auditLogin(session.principal.name, address, outcome: "ok")
             return session
         } catch let problem as Problem where problem.code == .unauthenticated {
@@ -132,9 +145,12 @@ extension Hub {
         }
     }
 
-    private func openSession(kind: String, id: String, address: String) async throws -> Session {
+    /// - Parameter record: as it was when the caller proved to be it: a change since then voids the session.
+    private func openSession(of record: ResourceRecord, address: String) async throws -> Session {
         let token = world.random.hex(32)
-        let cell: JSONValue = ["kind": .string(kind), "id": .string(id)]
+        let cell: JSONValue = [
+            "kind": .string(record.kind), "id": .string(record.id), "epoch": .int(User.sessionEpoch(of: record)),
+        ]
         let expires = world.clock.now().advanced(by: Self.sessionLifetime)
         try await store.write { try $0.putCell("session", Self.cellKey(token), cell, expires: expires) }
         guard let session = try await session(token, address: address) else { throw Self.refusedLogin }
@@ -149,12 +165,14 @@ extension Hub {
         typealias Found = (cell: JSONValue, record: ResourceRecord, limits: [RequestLimit])
         let found = try await store.read { transaction -> Found? in
             guard let cell = try transaction.cell("session", key), let kind = cell["kind"]?.stringValue,
-                let id = cell["id"]?.stringValue, let record = try transaction.get(kind, id)
+                let id = cell["id"]?.stringValue, let record = try transaction.get(kind, id),
+                cell["epoch"]?.intValue ?? 0 == User.sessionEpoch(of: record), record.spec["is_disabled"] != true
             else { return nil }
             return (cell, record, try Self.limits(of: record, transaction))
         }
         guard let found, var principal = sessionPrincipal(found.record, address) else { return nil }
         principal.limits = found.limits
+        principal.sessionKey = key
         let now = world.clock.now()
         await prolong(key, found.cell, now)
         return Session(
@@ -194,8 +212,10 @@ extension Hub {
         let used = cell
         do {
             try await store.write { transaction in
-                // A logout in the meantime must win.
-                guard try transaction.cell("session", key) != nil else { return }
+                // A logout in the meantime must win, and a new epoch.
+                guard let stored = try transaction.cell("session", key), stored["epoch"] == used["epoch"] else {
+                    return
+                }
                 try transaction.putCell("session", key, used, expires: now.advanced(by: Self.sessionLifetime))
             }
         } catch {

@@ -17,7 +17,8 @@ public final class NameService: Sendable {
         var zones = Backoff<String>()
         var spellings: [String: ZoneSpellings] = [:]
         var isLookDue = true
-        var holdsLease = false
+        /// On the monotonic clock; nothing while another hub has it.
+        var leaseEnd: Duration?
     }
 
     private static let zonesAtOnce = 8
@@ -25,7 +26,8 @@ public final class NameService: Sendable {
     private static let pauseMax: Duration = .seconds(5)
     /// So that many changes in a row make few requests.
     private static let gathering: Duration = .milliseconds(20)
-    private static let leaseSpan: Duration = .seconds(20)
+    private static let leaseSpan: Duration = .seconds(10)
+    private static let leaseRenewal: Duration = .seconds(2)
 
     private let hub: Hub
     private let kinds: NameKinds?
@@ -36,10 +38,11 @@ public final class NameService: Sendable {
     private let holder: String
 
     /// - Parameters:
+    ///   - holder: names this hub in the lease; one that keeps its name has its lease back at once after a restart.
     ///   - lookInterval: how often every zone is compared with its server.
     ///   - connect: a name server's API at an address, with its key in the open.
     public init(
-        hub: Hub, lookInterval: Duration = .seconds(300),
+        hub: Hub, holder: String? = nil, lookInterval: Duration = .seconds(300),
         connect: @escaping @Sendable (_ url: String, _ key: String) -> any ZoneServer = {
             PowerDNSClient(url: $0, key: $1)
         }
@@ -47,7 +50,7 @@ public final class NameService: Sendable {
         self.hub = hub
         self.lookInterval = lookInterval
         self.connect = connect
-        holder = hub.world.random.uuid()
+        self.holder = holder ?? hub.world.random.uuid()
         if let zone = hub.kind("zone"), let record = hub.kind("zone-record"), let fqdn = hub.kind("fqdn") {
             kinds = NameKinds(zone: zone, record: record, fqdn: fqdn)
         } else {
@@ -222,7 +225,11 @@ public final class NameService: Sendable {
 // MARK: - One hub at a time
 
 extension NameService {
-    private var mayWork: Bool { !hub.store.isShared || state.withLock { $0.holdsLease } }
+    private var mayWork: Bool {
+        guard hub.store.isShared else { return true }
+        let now = hub.world.clock.monotonic()
+        return state.withLock { $0.leaseEnd.map { $0 > now } ?? false }
+    }
 
     private func keepLease() async {
         guard hub.store.isShared else { return }
@@ -230,16 +237,18 @@ extension NameService {
             do {
                 try await takeLease()
             } catch {
-                state.withLock { $0.holdsLease = false }
+                // What was held is held until its end: no other hub takes it before.
                 hub.logger.warning("the lease on names could not be kept", metadata: ["error": "\(error)"])
             }
             // A cancelled sleep ends the loop at its head.
-            try? await hub.world.clock.sleep(for: Self.pauseMax)
+            try? await hub.world.clock.sleep(for: Self.leaseRenewal)
         }
     }
 
     private func takeLease() async throws {
         let holder = holder
+        // Counted from before the write, so that this hub stops first if the two clocks tell the same span.
+        let began = hub.world.clock.monotonic()
         let isHeld = try await hub.store.write { transaction in
             let expiry = transaction.now.advanced(by: Self.leaseSpan)
             let entry: JSONValue = ["holder": .string(holder)]
@@ -249,9 +258,10 @@ extension NameService {
             return true
         }
         let isNew = state.withLock { state in
-            defer { state.holdsLease = isHeld }
-            if isHeld, !state.holdsLease { state.isLookDue = true }
-            return isHeld && !state.holdsLease
+            let hadIt = state.leaseEnd.map { $0 > began } ?? false
+            state.leaseEnd = isHeld ? began + Self.leaseSpan : nil
+            if isHeld, !hadIt { state.isLookDue = true }
+            return isHeld && !hadIt
         }
         if isNew { signal.notify() }
     }

@@ -43,6 +43,11 @@ class Postgres:
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=on"
         self.call("pg_ctl", "-D", self.data, "-l", f"{self.folder}/log", "-w", "-o", options, "-m", "immediate", *words)
 
+    def query(self, text):
+        """What psql answers: one row a line."""
+        command = [f"{self.programs}/psql", "-Atc", text, self.url]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+
     def restart(self):
         """As after a power cut: no goodbye to anybody."""
         self.control("restart")

@@ -37,6 +37,7 @@ extension DashboardSite {
         frame.merge([
             "navigation": .array(primary(visit, section)), "more_navigation": .array(more),
             "has_more_navigation": .bool(!more.isEmpty), "who": .string(visit.principal.name),
+            "has_account": .bool(visit.principal.name.hasPrefix("user:")),
             "csrf": .string(visit.session.csrfToken), "here": .string(visit.here), "theme": .string(visit.theme),
             "theme_next": .string(next), "has_crumbs": .bool(!crumbs.isEmpty), "query": visit.asked("q").json,
             "crumbs": .array(crumbs.map { ["label": .string($0.label), "path": $0.path.json] }),
@@ -96,6 +97,7 @@ extension DashboardSite {
         let texts: [String: (String, String)] = [
             "saved": ("ok", "Saved."), "created": ("ok", "Created."), "deleted": ("ok", "Deleted."),
             "unchanged": ("idle", "Nothing was changed, so nothing was saved."), "done": ("ok", "Done."),
+            "password": ("ok", "The password was changed; your other sessions have ended."),
             "restart": ("ok", "Restarting without a gap: the new instances take over when they are healthy."),
             "retry": ("ok", "Trying again."),
             "current": ("idle", "The newest commit is deployed already, so nothing was started."),

@@ -11,6 +11,7 @@ extension DashboardSite {
             switch visit.path[0] {
             case "live": return live(visit)
             case "log": return try await log(visit)
+            case "account": return try await account(visit)
             case "events": return try await events(visit)
             case "audit-logs": return try await audit(visit)
             case "search": return try await search(visit)
@@ -43,6 +44,7 @@ extension DashboardSite {
         switch visit.path {
         case ["theme"]: return setTheme(visit)
         case ["logout"]: return try await logOut(visit)
+        case let path where path.count == 2 && path[0] == "account": return try await changeAccount(path[1], visit)
         case let path where path.count == 3 && path[0] == RunPages.section:
             return try await changeRun(path[1], path[2], visit)
         default: break

@@ -46,7 +46,8 @@ let frameTemplates: [String: String] = [
     <div class="rail-foot">
     <span class="live-state" id="live-state" role="status">{{#topics}}Connecting…{{/topics}}\#
     {{^topics}}Not live{{/topics}}</span>
-    <span class="who small" title="{{who}}">{{who}}</span>
+    {{#has_account}}<a class="who small" href="/account" title="Your account">{{who}}</a>{{/has_account}}\#
+    {{^has_account}}<span class="who small" title="{{who}}">{{who}}</span>{{/has_account}}
     <div class="row">
     <form method="post" action="/theme" data-theme><input type="hidden" name="csrf" value="{{csrf}}">
     <input type="hidden" name="back" value="{{here}}">

@@ -21,7 +21,7 @@ struct PageTemplates: Sendable {
     static let sources: [String: String] =
         frameTemplates.merging(partTemplates) { $1 }.merging(formTemplates) { $1 }.merging(stackTemplates) { $1 }
         .merging(serverTemplates) { $1 }.merging(genericTemplates) { $1 }.merging(siteTemplates) { $1 }
-        .merging(timelineTemplates) { $1 }.merging(runTemplates) { $1 }
+        .merging(timelineTemplates) { $1 }.merging(runTemplates) { $1 }.merging(accountTemplates) { $1 }
 
     /// HTML of a page; everything in the model is escaped.
     func render(_ name: String, _ model: [String: JSONValue]) -> String {
