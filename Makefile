@@ -11,7 +11,7 @@ SEEDS ?= 1000
 ROOST := .build/$(CONFIG)/roost
 
 # What building and running needs, and what the tests need besides. One package a word.
-RUN_PACKAGES := git make ca-certificates g++ zlib1g-dev libxml2 libcurl4 libsqlite3-dev libcrypt-dev nodejs python3 libarchive-tools
+RUN_PACKAGES := git make ca-certificates g++ zlib1g-dev libxml2 libcurl4 libncurses6 libsqlite3-dev libcrypt-dev nodejs python3 libarchive-tools
 TEST_PACKAGES := $(RUN_PACKAGES) nginx wrk curl openssl openssh-client openssh-server bind9-dnsutils systemd-container \
 	mmdebstrap iproute2 nftables procps chromium python3-venv pebble nghttp2-client zsh fish postgresql \
 	pdns-server pdns-backend-sqlite3 sqlite3

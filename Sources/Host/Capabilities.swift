@@ -7,6 +7,21 @@ public struct GitCredentials: Sendable, Equatable {
     public init(sshPrivateKey: String? = nil) { self.sshPrivateKey = sshPrivateKey }
 }
 
+/// A repository inside another one's tree.
+public struct GitSubmodule: Sendable, Equatable {
+    /// Relative to the tree.
+    public var path: String
+    /// Absolute.
+    public var url: String
+    public var commit: String
+
+    public init(path: String, url: String, commit: String) {
+        self.path = path
+        self.url = url
+        self.commit = commit
+    }
+}
+
 /// The system's git. URLs and references were checked with `Names` before; implementations end options with `--`
 /// all the same, and allow only the protocols https, http, ssh, git and file.
 public protocol Git: Sendable {
@@ -15,8 +30,14 @@ public protocol Git: Sendable {
     func resolve(url: String, ref: String?, credentials: GitCredentials, timeout: Duration) async throws -> String
     /// Brings a commit into the shared object cache, from the remote when it is not there yet.
     func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws
-    /// Puts the tree of a commit into a new worktree. The folder must not exist.
+    /// Puts the tree of a commit into a new worktree. The folder must not exist, or be empty.
     func checkout(cache: String, commit: String, to folder: String, timeout: Duration) async throws
+    /// The submodules that a commit in the cache pins.
+    /// - Parameter url: The repository's own, from which relative URLs are seen.
+    /// - Throws: `invalid` when one of them may not be fetched.
+    func submodules(url: String, commit: String, cache: String, timeout: Duration) async throws -> [GitSubmodule]
+    /// Whether a commit in the cache has pointers of Git LFS in the place of files.
+    func hasPointers(commit: String, cache: String, timeout: Duration) async throws -> Bool
     /// Forgets a worktree whose folder was removed.
     func prune(cache: String) async throws
 }

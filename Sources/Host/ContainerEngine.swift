@@ -12,6 +12,15 @@ public protocol ContainerEngine: Sendable {
     /// - Parameter environment: added to the client's own.
     /// - Throws: as `client`; `timeout`. A non-zero exit code is a result, not an error.
     func ask(_ arguments: [String], environment: [String: String], timeout: Duration) async throws -> CommandResult
+    /// Makes a group for the processes of a build, with a limit of the memory that they use together.
+    ///
+    /// - Returns: what the engine's client takes as the build's parent group.
+    /// - Throws: `unavailable` where memory cannot be limited; `invalid` when the engine is on another machine.
+    func limitBuild(group: String, memoryMaxBytes: Int64) async throws -> String
+    /// Whether processes of the group wanted more memory than there was for them.
+    func hasReachedLimit(group: String) async -> Bool
+    /// Removes a group of `limitBuild`, if there is one and its processes have ended.
+    func removeLimit(group: String) async
 }
 
 /// The client program of a container engine.
@@ -36,6 +45,12 @@ public struct NoContainerEngine: ContainerEngine {
     public func ask(
         _ arguments: [String], environment: [String: String], timeout: Duration
     ) async throws -> CommandResult { throw Self.missing }
+
+    public func limitBuild(group: String, memoryMaxBytes: Int64) async throws -> String { throw Self.missing }
+
+    public func hasReachedLimit(group: String) async -> Bool { false }
+
+    public func removeLimit(group: String) async {}
 
     /// What is said where a client is needed and there is none.
     public static let missing = Problem(

@@ -53,6 +53,7 @@ struct AgentProcess: Sendable {
     /// Runs until cancelled. Applications and edge go on.
     func run() async throws {
         do {
+            try await FolderLock.take(options.dataFolder, what: "agent")
             try await agent(host).run()
         } catch {
             try await shutDown()
@@ -92,15 +93,16 @@ struct AgentProcess: Sendable {
         return try outcome.get()
     }
 
+    static func isEdge(_ unit: String) -> Bool { unit == "edge" || unit.hasPrefix("edge.") }
+
     /// Stops every application and then the edge; for `roost up`, which ends with all that it began.
     func stopUnits() async throws {
         let units = try await host.supervisor.list().map(\.id)
-        func isEdge(_ id: String) -> Bool { id == "edge" || id.hasPrefix("edge.") }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for unit in units where !isEdge(unit) { group.addTask { try await host.supervisor.stop(unit) } }
+            for unit in units where !Self.isEdge(unit) { group.addTask { try await host.supervisor.stop(unit) } }
             try await group.waitForAll()
         }
-        for unit in units where isEdge(unit) { try await host.supervisor.stop(unit) }
+        for unit in units where Self.isEdge(unit) { try await host.supervisor.stop(unit) }
         try await host.names.remove()
         try await Leaving.openFirewall(host)
     }

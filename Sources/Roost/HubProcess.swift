@@ -37,6 +37,8 @@ struct HubProcess: Sendable {
         let folder = "\(dataFolder)/hub"
         try await LiveFiles().makeFolder(dataFolder, mode: 0o755)
         try await LiveFiles().makeFolder(folder, mode: 0o700)
+        try await FolderLock.take(folder, what: "hub")
+        try address.checkFree("--listen")
         let place = try StoreChoice(
             option: choice, environment: getenv("ROOST_STORE").map { String(cString: $0) },
             sqlitePath: "\(folder)/roost.db")

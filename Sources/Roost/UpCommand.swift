@@ -92,6 +92,9 @@ struct UpCommand: AsyncParsableCommand {
         let hub = try await HubProcess.open(dataFolder: folder, address: listen, logger: logger)
         let options = try AgentOptions.forThisMachine(
             dataFolder: "\(folder)/agent", edge: edge, edgeTLS: edgeTLS, internalHost: internalHost)
+        // An edge that is ours has been listening since before a crash, and goes on.
+        let units = "\(folder)/agent/units"
+        if try await !LiveFiles().list(units).contains(where: AgentProcess.isEdge) { try edge.checkFree("--edge") }
         let local = LocalServer(hub: hub, options: options, logger: logger)
         let sample = example ? SampleStack(hub: hub.hub, folder: "\(folder)/example", edge: edge) : nil
         let listen = listen

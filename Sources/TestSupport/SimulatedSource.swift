@@ -90,5 +90,9 @@ struct SimulatedGit: Git {
         disk.put("\(folder)/COMMIT", Array(commit.utf8))
     }
 
+    func submodules(url: String, commit: String, cache: String, timeout: Duration) async throws -> [GitSubmodule] { [] }
+
+    func hasPointers(commit: String, cache: String, timeout: Duration) async throws -> Bool { false }
+
     func prune(cache: String) async throws {}
 }

@@ -20,6 +20,8 @@ struct OneCommitGit: Git {
     func fetch(url: String, commit: String, cache: String, credentials: GitCredentials, timeout: Duration) async throws
     {}
     func checkout(cache: String, commit: String, to folder: String, timeout: Duration) async throws {}
+    func submodules(url: String, commit: String, cache: String, timeout: Duration) async throws -> [GitSubmodule] { [] }
+    func hasPointers(commit: String, cache: String, timeout: Duration) async throws -> Bool { false }
     func prune(cache: String) async throws {}
 }
 

@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import time
 
-from kit.check import Stopwatch, equal, expect, stays, wait_for
+from kit.check import Stopwatch, equal, expect, free_port, stays, wait_for
 from kit.hub import request
 from kit.registry import scenario
 from kit.world import Load, Up
@@ -336,6 +336,18 @@ def end(world):
     wait_for("it serves again after the next start", lambda: up.serves("/app", "version=1"), 30)
 
 
+def second_start_is_refused(world, up):
+    """Another roost on the same folder, or on addresses in use, ends before it touches anything, and says why."""
+    others = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    for data, listen, edge, words in (
+        (up.data, *others, ("works on", "--data")),
+        (world.path("data2"), f"127.0.0.1:{up.port}", others[1], ("listens on", "--listen")),
+        (world.path("data3"), others[0], f"127.0.0.1:{up.edge_port}", ("listens on", "--edge")),
+    ):
+        done = world.run("up", "--data", data, "--listen", listen, "--edge", edge, check=False)
+        expect(done.returncode != 0 and all(word in done.stderr for word in words), f"{done.returncode}: {done.stderr}")
+
+
 @scenario("basics.kill", quick=True)
 def kill(world):
     """kill -9 of roost up and a restart: the same processes, none twice, and no request fails."""
@@ -345,6 +357,7 @@ def kill(world):
     before = [up.app_pids(service) for service in services]
     equal([len(pids) for pids in before], [1, 2], "processes per service")
     with Load(f"{up.edge_url}/two", 100, "version=1") as load:
+        second_start_is_refused(world, up)
         for _ in range(3):
             up.kill()
             time.sleep(0.5)

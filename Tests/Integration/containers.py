@@ -134,6 +134,24 @@ def crash(world, up, engine, service):
         wait_for("it serves again", lambda: up.serves("/box/version.txt", "version=1"), 30)
 
 
+def limits_of_builds(up, service, repository, good):
+    """Docker's own processes are held to the limits of a build, and none is left behind."""
+    path = f"/services/{service['id']}"
+    up.hub.ok("PUT", path, {"build_memory_max": "32M"})
+    repository.commit({"Dockerfile": good + "RUN tail /dev/zero\n"})
+    up.hub.deploy(service["id"])
+    message = up.hub.failed(service["id"])["status_message"]
+    expect("137" in message, f"above the build's memory limit: {message}")
+    nap = f"sleep {random.randrange(20_000, 90_000)}"
+    up.hub.ok("PUT", path, {"build_timeout": "4s"})
+    repository.commit({"Dockerfile": good + f"RUN {nap}\n"})
+    up.hub.deploy(service["id"])
+    message = up.hub.failed(service["id"])["status_message"]
+    expect("4s" in message or "4 s" in message, f"above the build's time limit: {message}")
+    wait_for("what the build ran is gone", lambda: not visible_in_ps(nap.replace(" ", "\0")), 30)
+    up.hub.ok("PUT", path, {"build_memory_max": None, "build_timeout": None})
+
+
 @scenario("containers.failures", seconds=SECONDS)
 def failures(world):
     """What cannot be built, does not become healthy, or wants too much memory, fails; the old release goes on."""
@@ -147,6 +165,7 @@ def failures(world):
             up.hub.deploy(service["id"])
             message = up.hub.failed(service["id"])["status_message"]
             expect("the reason" in message, f"the build's words are not in the message: {message}")
+            limits_of_builds(up, service, repository, good)
             # A forwarder accepts connections for it, and nobody answers: this check is a plain connect.
             repository.commit({"Dockerfile": good, "www/late": "60\n", **release("2")})
             up.hub.deploy(service["id"])

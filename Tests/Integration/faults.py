@@ -1,5 +1,6 @@
 """kill -9 of the agent right before and right after its labelled effects: the end is the same as without."""
 
+import functools
 import os
 import random
 import re
@@ -12,6 +13,9 @@ from kit.world import HERE
 
 SOURCES = f"{HERE}/../../Sources/Node/Reconciler"
 SAMPLE = 12
+IS_LONG = bool(os.environ.get("ROOST_TEST_LONG"))
+# The long version is an hour of waiting; its parts run side by side.
+PARTS = 6 if IS_LONG else 1
 LABEL = re.compile(r'(?:effect|remember)\("([a-z.]+)"')
 # Effects of joining happen once, before there is an agent.
 OUTSIDE = {"identity.draft", "identity.write"}
@@ -124,22 +128,25 @@ class Course:
         equal(len(units), 2, f"{self.number}: units {units}")
 
 
-@scenario("faults.effects", seconds=420)
-def effects(world):
-    """A sample of effects by default, printed with its seed; all of them in the long version."""
+def chosen_cuts(seed):
+    """Numbered, since each course has names and a port of its own."""
     cuts = [(label, nth, side) for label in labels() for nth in (1, 2) for side in ("before", "after")]
-    seed = int(os.environ.get("ROOST_TEST_SEED", random.randrange(1 << 32)))
     wanted = os.environ.get("ROOST_TEST_FAULT")
     if wanted:
-        chosen = [tuple(wanted.split(":"))]
-    elif os.environ.get("ROOST_TEST_LONG"):
-        chosen = cuts
-    else:
-        chosen = random.Random(seed).sample(cuts, SAMPLE)
+        cuts = [tuple(wanted.split(":"))]
+    elif not IS_LONG:
+        cuts = random.Random(seed).sample(cuts, SAMPLE)
+    return list(enumerate(cuts))
+
+
+def walk(world, part):
+    """A sample of effects by default, printed with its seed; in the long version all of them, this part's share."""
+    seed = int(os.environ.get("ROOST_TEST_SEED", random.randrange(1 << 32)))
     hub = HubProcess(world)
     hub.api.ok("PUT", f"/stacks/{hub.stack()['id']}", {"poll_interval": "1s"})
+    chosen = [cut for cut in chosen_cuts(seed) if cut[0] % PARTS == part]
     killed, missed = 0, []
-    for number, (label, nth, side) in enumerate(chosen):
+    for number, (label, nth, side) in chosen:
         agent = Agent(world, hub, f"n{number}")
         agent.join(hub.token())
         agent.start({"ROOST_FAULT": f"{label}:{nth}:{side}"})
@@ -159,6 +166,12 @@ def effects(world):
     world.note(
         f"seed {seed}: {killed} of {len(chosen)} faults hit"
         + (f"; not reached: {sorted(set(missed))}" if missed else "")
+    )
+
+
+for share in range(PARTS):
+    scenario("faults.effects" if PARTS == 1 else f"faults.effects.{share + 1}", seconds=420)(
+        functools.partial(walk, part=share)
     )
 
 

@@ -103,4 +103,32 @@ import Testing
         #expect(!FileContents.exists("\(root)/roost/\(name)"))
         try await bench.run(["umount", root])
     }
+
+    /// On whichever version the machine has; where it has none, that is what must be said.
+    @Test(.enabled(if: geteuid() == 0)) func whatAnEngineRunsBelowItsGroupIsLimited() async throws {
+        let name = "test-\(getpid())"
+        let memory = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"].first {
+            FileContents.exists("\($0)/memory.limit_in_bytes")
+                || (FileContents.text("\($0)/cgroup.controllers") ?? "").contains("memory")
+        }
+        guard let memory else {
+            let code = await problemCode { _ = try EngineGroup.make(name: name, memoryMaxBytes: 32 << 20) }
+            #expect(code == .unavailable)
+            return
+        }
+        #expect(try EngineGroup.make(name: name, memoryMaxBytes: 32 << 20) == "/roost-builds/\(name)")
+        let leaf = "\(memory)/roost-builds/\(name)/buildkit/step"
+        try await bench.run(["mkdir", "-p", leaf])
+        #expect(!EngineGroup.hasReachedLimit(name: name))
+        let eater = try bench.start(["sh", "-c", "echo $$ > \(leaf)/cgroup.procs; exec tail /dev/zero"])
+        try await eventually("the eater is killed") {
+            var status: Int32 = 0
+            return waitpid(eater, &status, WNOHANG) == eater || kill(eater, 0) != 0
+        }
+        #expect(EngineGroup.hasReachedLimit(name: name))
+        try await eventually("the group is gone") {
+            EngineGroup.remove(name: name)
+            return !FileContents.exists("\(memory)/roost-builds/\(name)")
+        }
+    }
 }

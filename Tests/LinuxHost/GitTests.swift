@@ -284,4 +284,71 @@ struct GitTests {
         }
         return port
     }
+
+    /// A repository that pins `sample.git`, named by this URL, as `parts/lib`.
+    private func makeParent(pinning commit: String, url: String, more: String = "") async throws -> String {
+        let work = "\(bench.path)/parent"
+        try await bench.run(["git", "init", "-q", "-b", "main", work], environment: Self.author)
+        try await bench.write("parent/.gitmodules", "[submodule \"a.b\"]\n\tpath = parts/lib\n\turl = \(url)\n\(more)")
+        let git = ["git", "-C", work]
+        try await bench.run(git + ["add", ".gitmodules"], environment: Self.author)
+        try await bench.run(
+            git + ["update-index", "--add", "--cacheinfo", "160000,\(commit),parts/lib"], environment: Self.author)
+        try await bench.run(git + ["commit", "-q", "-m", "Pin"], environment: Self.author)
+        return String(try await bench.run(git + ["rev-parse", "HEAD"]).prefix(40))
+    }
+
+    @Test func submodulesArePinnedAndFitIntoTheTree() async throws {
+        let commits = try await makeRepository()
+        let parent = "file://\(bench.path)/parent"
+        let commit = try await makeParent(pinning: commits[0], url: "../sample.git")
+        let own = "\(bench.path)/data/cache/parent"
+        try await git.fetch(url: parent, commit: commit, cache: own, credentials: none, timeout: .seconds(20))
+        let found = try await git.submodules(url: parent, commit: commit, cache: own, timeout: .seconds(20))
+        #expect(found == [GitSubmodule(path: "parts/lib", url: url, commit: commits[0])])
+        let tree = "\(bench.path)/tree"
+        try await git.checkout(cache: own, commit: commit, to: tree, timeout: .seconds(20))
+        try await git.fetch(url: url, commit: commits[0], cache: cache, credentials: none, timeout: .seconds(20))
+        try await git.checkout(cache: cache, commit: commits[0], to: "\(tree)/parts/lib", timeout: .seconds(20))
+        #expect(try await bench.read("\(tree)/parts/lib/file.txt") == "version 1\n")
+        #expect(try await git.submodules(url: url, commit: commits[0], cache: cache, timeout: .seconds(20)).isEmpty)
+        #expect(try await !git.hasPointers(commit: commit, cache: own, timeout: .seconds(20)))
+    }
+
+    @Test(arguments: ["/etc", "ext::sh -c id", "--upload-pack=id", "https://u:p@example.org/x"])
+    func submodulesThatLeadElsewhereAreRefused(_ target: String) async throws {
+        let commits = try await makeRepository()
+        let commit = try await makeParent(pinning: commits[0], url: target)
+        let parent = "file://\(bench.path)/parent"
+        try await git.fetch(url: parent, commit: commit, cache: cache, credentials: none, timeout: .seconds(20))
+        let code = await problemCode {
+            _ = try await git.submodules(url: parent, commit: commit, cache: cache, timeout: .seconds(20))
+        }
+        #expect(code == .invalid)
+        // The cache says nothing of where it came from: seen from elsewhere, files of the server are out of reach.
+        let local = try await makeParentAgain(commits[0])
+        try await git.fetch(url: parent, commit: local, cache: cache, credentials: none, timeout: .seconds(20))
+        let far = await problemCode {
+            _ = try await git.submodules(
+                url: "https://example.org/x.git", commit: local, cache: cache, timeout: .seconds(20))
+        }
+        #expect(far == .invalid)
+    }
+
+    private func makeParentAgain(_ commit: String) async throws -> String {
+        try await bench.run(["rm", "-rf", "\(bench.path)/parent"])
+        return try await makeParent(pinning: commit, url: url)
+    }
+
+    @Test func pointersOfLargeFilesAreNoticed() async throws {
+        let work = "\(bench.path)/large"
+        try await bench.run(["git", "init", "-q", "-b", "main", work], environment: Self.author)
+        try await bench.write("large/media/.gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+        try await bench.run(["git", "-C", work, "add", "."], environment: Self.author)
+        try await bench.run(["git", "-C", work, "commit", "-q", "-m", "Large"], environment: Self.author)
+        let commit = String(try await bench.run(["git", "-C", work, "rev-parse", "HEAD"]).prefix(40))
+        try await git.fetch(
+            url: "file://\(work)", commit: commit, cache: cache, credentials: none, timeout: .seconds(20))
+        #expect(try await git.hasPointers(commit: commit, cache: cache, timeout: .seconds(20)))
+    }
 }

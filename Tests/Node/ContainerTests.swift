@@ -32,6 +32,14 @@ import Testing
         #expect(zip(argv, argv.dropFirst()).contains { $0 == ("--cpus", "0.5") })
     }
 
+    @Test func `a limited build names its control group`() {
+        let service = Self.service("container")
+        #expect(!DockerCommands.build(service, tree: "/t", group: nil).contains("--cgroup-parent"))
+        let argv = DockerCommands.build(service, tree: "/t", group: "/roost-builds/web-1")
+        #expect(zip(argv, argv.dropFirst()).contains { $0 == ("--cgroup-parent", "/roost-builds/web-1") })
+        #expect(argv.suffix(3) == ["--file", "/t/Dockerfile", "/t"])
+    }
+
     @Test func `a port is the one inside, so that two releases fit beside each other`() {
         let service = Self.service("container") { $0.port = 80 }
         let argv = DockerCommands.run(service, name: "roost-x", outerPort: 20_001, names: [])
@@ -159,6 +167,39 @@ import Testing
         #expect(services?["db"]?["image"] == nil)
         #expect(services?["db"]?["logging"] == ["driver": "local"])
         #expect(services?["quiet"]?["logging"] == nil)
+    }
+
+    @Test func `builds of a limited file run below a group, and no argument's value is on the command line`() throws {
+        let model = try Self.model(
+            """
+            {"services": {"db": {"image": "postgres:17"}, "web": {"build": {"context": "/t/web", "dockerfile": "a/D",
+             "args": {"TOKEN": "hunter2"}, "target": "run", "labels": {"x": "y"}, "no_cache": true, "tags": ["t"],
+             "extra_hosts": ["h=10.0.0.1"], "additional_contexts": {"more": "/t/more"}}}}}
+            """)
+        #expect(model.limitFlaw == nil)
+        let build = try #require(model.builds(Self.service, group: "/g").first)
+        #expect(model.builds(Self.service, group: "/g").count == 1)
+        #expect(build.arguments == ["TOKEN": "hunter2"])
+        let argv = build.argv
+        #expect(!argv.contains { $0.contains("hunter2") })
+        for pair in [
+            ("--cgroup-parent", "/g"), ("--file", "/t/web/a/D"), ("--build-arg", "TOKEN"), ("--target", "run"),
+            ("--label", "x=y"), ("--add-host", "h=10.0.0.1"), ("--build-context", "more=/t/more"),
+            ("--tag", "\(DockerCommands.image(Self.service))-web"),
+        ] {
+            #expect(zip(argv, argv.dropFirst()).contains { $0 == pair }, "\(pair)")
+        }
+        #expect(argv.contains("--no-cache") && argv.last == "/t/web")
+    }
+
+    @Test(arguments: [
+        (#"{"context": "/t", "secrets": [{"source": "s"}]}"#, "build.secrets"),
+        (#"{"context": "/t", "args": {"DOCKER_HOST": "tcp://x"}}"#, "DOCKER_HOST"),
+        (#"{"context": "/t", "additional_contexts": {"base": "service:db"}}"#, "another service's image"),
+    ])
+    func `what cannot be built below a group is said`(build: String, word: String) throws {
+        let model = try Self.model(#"{"services": {"web": {"build": \#(build)}}}"#)
+        #expect(model.limitFlaw?.contains(word) == true)
     }
 
     @Test func `a file that two releases could not run side by side is refused`() throws {

@@ -1,6 +1,7 @@
 import Glibc
 public import Host
 import Model
+import Supervisor
 
 /// Docker by its client. `DOCKER_HOST` and its kin come from this process's own environment, registry logins from the
 /// home folder of its account.
@@ -33,6 +34,19 @@ public struct LiveContainers: ContainerEngine {
         command.diesWithCaller = true
         return try await LiveCommands().run(command)
     }
+
+    public func limitBuild(group: String, memoryMaxBytes: Int64) async throws -> String {
+        if let address = getenv("DOCKER_HOST").map({ String(cString: $0) }), !address.hasPrefix("unix://") {
+            throw Problem(
+                .invalid, "The memory of a build cannot be limited: DOCKER_HOST names an engine on another machine.",
+                hint: "For that the agent must use the Docker of its own machine.")
+        }
+        return try EngineGroup.make(name: group, memoryMaxBytes: memoryMaxBytes)
+    }
+
+    public func hasReachedLimit(group: String) async -> Bool { EngineGroup.hasReachedLimit(name: group) }
+
+    public func removeLimit(group: String) async { EngineGroup.remove(name: group) }
 
     private static func found() throws -> ContainerClient {
         let candidates = folders.map { folder -> String in "\(folder)/docker" }

@@ -65,7 +65,8 @@ public struct LiveGit: Git {
     public func checkout(cache: String, commit: String, to folder: String, timeout: Duration) async throws {
         try Self.check(commit: commit)
         try FileCalls.check(folder)
-        guard access(folder, F_OK) != 0 else {
+        // The place of a submodule is an empty folder.
+        guard rmdir(folder) == 0 || access(folder, F_OK) != 0 else {
             throw Problem(.conflict, "\(folder) exists already.")
         }
         let lock = try await GitCacheLock.take(cache, timeout: timeout)

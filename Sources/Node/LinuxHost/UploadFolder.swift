@@ -1,3 +1,4 @@
+import CRoost
 import Glibc
 public import Host
 import Model

@@ -35,6 +35,78 @@ struct ComposeModel {
         Dictionary(uniqueKeysWithValues: builtServices.map { ($0, Self.image($0, of: service)) })
     }
 
+    /// Members of `build` that `builds` understands. Tags are left out, since each release has images of its own.
+    private static let understood: Set<String> = [
+        "context", "dockerfile", "args", "target", "labels", "network", "extra_hosts", "additional_contexts",
+        "no_cache",
+        "pull", "cache_from", "shm_size", "tags",
+    ]
+    /// Would steer the engine's client, since arguments of a build reach it by its environment.
+    private static let clientNames = [
+        "PATH", "HOME", "LC_ALL", "XDG_RUNTIME_DIR", "DOCKER_", "BUILDX_", "BUILDKIT_", "LD_",
+    ]
+
+    /// Why a build of this file could not be held to a limit; nil when all can. Compose itself hands no limit on.
+    var limitFlaw: String? {
+        for name in builtServices {
+            let build = services[name]?["build"]?.objectValue ?? [:]
+            if let member = build.keys.sorted().first(where: { !Self.understood.contains($0) }) {
+                return "Service \(name) of the compose file has build.\(member), which only compose itself builds, and "
+                    + "compose hands no limit on."
+            }
+            for argument in (build["args"]?.objectValue ?? [:]).keys.sorted()
+            where Self.clientNames.contains(where: { $0.hasSuffix("_") ? argument.hasPrefix($0) : argument == $0 }) {
+                return "Service \(name) of the compose file has the build argument \(argument), which would steer the "
+                    + "docker program; another name for it would allow the limit."
+            }
+            let contexts = build["additional_contexts"]?.objectValue ?? [:]
+            if contexts.values.contains(where: { $0.stringValue?.hasPrefix("service:") == true }) {
+                return "Service \(name) of the compose file is built from another service's image, which only compose "
+                    + "itself does, and compose hands no limit on."
+            }
+        }
+        return nil
+    }
+
+    /// One run of the engine's client.
+    struct Build: Equatable {
+        var argv: [String]
+        /// Build arguments, for the client's environment: `ps` shows argv to all.
+        var arguments: [String: String]
+    }
+
+    /// What `docker compose build` would do, each build below a control group.
+    func builds(_ service: DesiredService, group: String) -> [Build] {
+        builtServices.map { name in
+            let build = services[name]?["build"] ?? [:]
+            let context = build["context"]?.stringValue ?? "."
+            let file = build["dockerfile"]?.stringValue ?? "Dockerfile"
+            // A remote context has its Dockerfile inside, named from its root.
+            let isElsewhere = file.hasPrefix("/") || !context.hasPrefix("/")
+            var options = ["--file", isElsewhere ? file : "\(context)/\(file)"]
+            let arguments = (build["args"]?.objectValue ?? [:]).compactMapValues(\.stringValue)
+            for key in arguments.keys.sorted() { options += ["--build-arg", key] }
+            for (member, flag) in [("target", "--target"), ("network", "--network"), ("shm_size", "--shm-size")] {
+                if let value = build[member]?.stringValue { options += [flag, value] }
+            }
+            for (key, value) in (build["labels"]?.objectValue ?? [:]).sorted(by: { $0.key < $1.key }) {
+                options += ["--label", "\(key)=\(value.stringValue ?? "")"]
+            }
+            for (key, value) in (build["additional_contexts"]?.objectValue ?? [:]).sorted(by: { $0.key < $1.key }) {
+                options += ["--build-context", "\(key)=\(value.stringValue ?? "")"]
+            }
+            for (member, flag) in [("extra_hosts", "--add-host"), ("cache_from", "--cache-from")] {
+                for value in (build[member]?.arrayValue ?? []).compactMap(\.stringValue) { options += [flag, value] }
+            }
+            for (member, flag) in [("no_cache", "--no-cache"), ("pull", "--pull")] where build[member] == true {
+                options.append(flag)
+            }
+            let argv = DockerCommands.build(
+                Self.image(name, of: service), of: service, group: group, options, context: context)
+            return Build(argv: argv, arguments: arguments)
+        }
+    }
+
     private static func image(_ name: String, of service: DesiredService) -> String {
         // A tag has at most 128 characters; the release has 21 of them.
         let suffix = name.utf8.count <= 90 ? name : String(sha256Hex(Array(name.utf8)).prefix(32))

@@ -17,11 +17,18 @@ enum DockerCommands {
         "\(repository(service.name, id: service.id)):\(Keys.release(service))"
     }
 
-    static func build(_ service: DesiredService, tree: String) -> [String] {
-        [
-            "build", "--progress", "plain", "--tag", image(service), "--label", "\(serviceLabel)=\(service.id)",
-            "--file", "\(tree)/\(service.dockerfile ?? "Dockerfile")", tree,
-        ]
+    /// - Parameter group: control group of what the build runs, if it has one.
+    static func build(_ service: DesiredService, tree: String, group: String?) -> [String] {
+        build(
+            image(service), of: service, group: group,
+            ["--file", "\(tree)/\(service.dockerfile ?? "Dockerfile")"], context: tree)
+    }
+
+    static func build(
+        _ image: String, of service: DesiredService, group: String?, _ options: [String], context: String
+    ) -> [String] {
+        ["build", "--progress", "plain", "--tag", image, "--label", "\(serviceLabel)=\(service.id)"]
+            + (group.map { ["--cgroup-parent", $0] } ?? []) + options + [context]
     }
 
     /// The port inside the container.

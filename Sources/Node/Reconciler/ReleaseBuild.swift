@@ -34,7 +34,7 @@ extension WorkerRun {
                 try await checkOut(desired, to: tree)
             }
         } catch let problem as Problem where Self.isFinal(problem) {
-            return try await fail(desired, problem.message)
+            return try await fail(desired, [problem.message, problem.hint].compactMap(\.self).joined(separator: " "))
         }
         if let account = try await ensureAccount(desired) {
             try await host.effect("release.give") { try await host.files.give(tree, to: account) }
@@ -57,18 +57,6 @@ extension WorkerRun {
         try await host.effect("release.seal") { try await JSONFile.write(seal, path, host.files) }
         noteSize(seal, desired)
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
-    }
-
-    private func checkOut(_ desired: DesiredService, to tree: String) async throws {
-        let (host, cache) = (host, worker.parts.paths.cache(url: desired.gitUrl))
-        try await host.effect("git.fetch") {
-            try await host.git.fetch(
-                url: desired.gitUrl, commit: desired.commit, cache: cache,
-                credentials: GitCredentials(sshPrivateKey: desired.gitSshKey), timeout: .seconds(600))
-        }
-        try await host.effect("git.checkout") {
-            try await host.git.checkout(cache: cache, commit: desired.commit, to: tree, timeout: .seconds(300))
-        }
     }
 
     private func unpackUpload(_ desired: DesiredService, to tree: String) async throws {
@@ -141,6 +129,7 @@ extension WorkerRun {
         guard let outcome else { return false }
         if outcome.exitCode == 0 { return true }
         let tail = await LogTail.lastLines(logs, host.files)
+        let isShort = isOfEngine ? await memoryWord(desired) : ""
         if isOfEngine {
             _ = try await host.containers.client()
             try await clearImages(release: release)
@@ -149,7 +138,9 @@ extension WorkerRun {
         let isFull = try await host.facts.machine().diskFreeBytes < Self.diskFreeBytesMin
         // The tree goes first: a build that filled the disk must not keep its failure from being recorded.
         try await removeTree(release)
-        let what = (outcome.lastError ?? "ended without a result") + (isFull ? "; the disk of the server is full" : "")
+        let what =
+            (outcome.lastError ?? "ended without a result") + isShort
+            + (isFull ? "; the disk of the server is full" : "")
         try await fail(desired, "The build \(what)." + (tail.isEmpty ? "" : "\n\(tail)"))
         return false
     }

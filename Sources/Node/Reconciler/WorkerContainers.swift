@@ -30,21 +30,60 @@ extension WorkerRun {
     mutating func buildImages(_ desired: DesiredService, release: String) async throws -> EngineImages? {
         guard let client = try await engineClient(desired) else { return nil }
         try await remember("containers.remember") { $0.usesContainers = true }
-        return desired.kind == "compose"
-            ? try await buildCompose(desired, client, release: release)
-            : try await buildContainer(desired, client, release: release)
+        let group = try await limitBuild(desired)
+        let images =
+            desired.kind == "compose"
+            ? try await buildCompose(desired, client, release: release, group: group)
+            : try await buildContainer(desired, client, release: release, group: group)
+        if group != nil { try await removeBuildLimit() }
+        return images
+    }
+
+    private var buildGroup: String { Keys.engineName(memory.name, id: memory.serviceId) }
+
+    /// Not everywhere can memory be limited. A build goes on without a limit then, and an event says so.
+    private func limitBuild(_ desired: DesiredService) async throws -> String? {
+        guard let bytes = desired.buildMemoryMaxBytes else { return nil }
+        let (host, group) = (host, buildGroup)
+        do {
+            return try await host.effect("build.group.make") {
+                try await host.containers.limitBuild(group: group, memoryMaxBytes: bytes)
+            }
+        } catch let problem as Problem where [.unavailable, .invalid].contains(problem.code) {
+            try await tellUnlimited("\(problem.message) \(problem.hint ?? "")", desired)
+            return nil
+        }
+    }
+
+    private func tellUnlimited(_ reason: String, _ desired: DesiredService) async throws {
+        try await tell(
+            "build", "\(desired.name): the build is not held to build_memory_max. \(reason)", desired.deploymentId)
+    }
+
+    /// What an interrupted build left is removed with the next one, or with the service.
+    func removeBuildLimit() async throws {
+        let (host, group) = (host, buildGroup)
+        try await host.effect("build.group.remove") { await host.containers.removeLimit(group: group) }
+    }
+
+    /// Said of a failed build that wanted more memory than it may have.
+    func memoryWord(_ desired: DesiredService) async -> String {
+        guard let bytes = desired.buildMemoryMaxBytes, await host.containers.hasReachedLimit(group: buildGroup) else {
+            return ""
+        }
+        return "; it reached its memory limit of \(ByteCount.text(bytes))"
     }
 
     private mutating func buildContainer(
-        _ desired: DesiredService, _ client: ContainerClient, release: String
+        _ desired: DesiredService, _ client: ContainerClient, release: String, group: String?
     ) async throws -> EngineImages? {
-        let argv = DockerCommands.build(desired, tree: paths.release(release))
+        let argv = DockerCommands.build(desired, tree: paths.release(release), group: group)
         guard try await engineStep(argv, desired, client, client.environment, release: release) else { return nil }
         return EngineImages(names: [DockerCommands.image(desired)])
     }
 
     private mutating func buildCompose(
-        _ desired: DesiredService, _ client: ContainerClient, release: String
+        _ desired: DesiredService, _ client: ContainerClient, release: String, group: String?
     ) async throws -> EngineImages? {
         let tree = paths.release(release)
         let names = try await host.files.list(tree)
@@ -71,7 +110,14 @@ extension WorkerRun {
             }
         }
         let images = model.builtImages(desired).values.sorted()
-        if !images.isEmpty {
+        let limitFlaw = group == nil ? nil : model.limitFlaw
+        if let limitFlaw { try await tellUnlimited(limitFlaw, desired) }
+        if let group, limitFlaw == nil {
+            for build in model.builds(desired, group: group) {
+                let variables = client.environment.merging(build.arguments) { own, _ in own }
+                guard try await engineStep(build.argv, desired, client, variables, release: release) else { return nil }
+            }
+        } else if !images.isEmpty {
             let files = ["\(tree)/\(file)", additions]
             let argv = DockerCommands.compose(project: project, files: files, ["build", "--progress", "plain"])
             guard try await engineStep(argv, desired, client, environment, release: release) else { return nil }

@@ -218,6 +218,7 @@ extension WorkerRun {
         if memory.usesContainers == true {
             try await clearEngine(label: "\(DockerCommands.serviceLabel)=\(memory.serviceId)")
             try await clearImages()
+            try await removeBuildLimit()
         }
         try await tell("run", "\(name): removed.")
         try await host.effect("service.remove") { try await host.files.remove(root) }
