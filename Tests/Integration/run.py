@@ -28,7 +28,7 @@ from kit.world import PROGRAM, World  # noqa: E402
 
 MODULES = [
     "basics", "sources", "deploys", "failures", "storage", "joining", "runs", "distrust", "hostile", "faults",
-    "containers", "sites", "hosts",
+    "containers", "sites", "targets", "hosts",
 ]
 
 
