@@ -8,8 +8,8 @@ import Synchronization
 ///
 /// Lines of sites that are gone are taken out by the same thread, a file at a time, so that the queue never waits long.
 ///
-/// `@unchecked Sendable`: all mutable state is guarded by `lock`, but for the files and what is to be purged, which only
-/// the thread touches.
+/// `@unchecked Sendable`: all mutable state is guarded by `lock`, but for the files and what is to be purged, which
+/// only the thread touches.
 final class AccessLogWriter: @unchecked Sendable {
     static let fileBytesMax = 50 * 1024 * 1024
     static let filesKept = 5
