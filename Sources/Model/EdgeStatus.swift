@@ -17,6 +17,8 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
     public var upstreams: [String: EdgeUpstreamStatus]
     /// Lines that the access log dropped since start, because the disk did not keep up.
     public var accessLogDropped: Int
+    /// Whether lines of sites that are gone are still to be taken out of the access log.
+    public var isPurgingAccessLog: Bool
     /// One for each certificate of the table, in its order; nil when it has none.
     public var certificates: [EdgeCertificateStatus]?
     /// ``EdgeListeners/generation`` of the process that answers.
@@ -26,8 +28,9 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
         tableHash: String = "", requestsInFlight: [String: Int] = [:], requestsHeld: [String: Int] = [:],
         requestsTotal: [String: Int] = [:], wakeRequested: [String] = [], wakeSerial: Int = 0,
         upstreams: [String: EdgeUpstreamStatus] = [:], accessLogDropped: Int = 0,
-        certificates: [EdgeCertificateStatus]? = nil, generation: Int? = nil
+        certificates: [EdgeCertificateStatus]? = nil, generation: Int? = nil, isPurgingAccessLog: Bool = false
     ) {
+        self.isPurgingAccessLog = isPurgingAccessLog
         self.generation = generation
         self.tableHash = tableHash
         self.requestsInFlight = requestsInFlight
@@ -51,7 +54,8 @@ public struct EdgeStatus: Codable, Sendable, Equatable {
             wakeSerial: try values.decode(.wakeSerial, or: 0), upstreams: try values.decode(.upstreams, or: [:]),
             accessLogDropped: try values.decode(.accessLogDropped, or: 0),
             certificates: try values.decodeIfPresent([EdgeCertificateStatus].self, forKey: .certificates),
-            generation: try values.decodeIfPresent(Int.self, forKey: .generation))
+            generation: try values.decodeIfPresent(Int.self, forKey: .generation),
+            isPurgingAccessLog: try values.decode(.isPurgingAccessLog, or: false))
     }
 }
 

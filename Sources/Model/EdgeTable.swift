@@ -12,11 +12,16 @@ public struct EdgeTable: Codable, Sendable, Equatable {
     public var trustedProxies: [String]?
     /// Certificates of the TLS listener, chosen by the name that a client asks for; nil for none.
     public var certificates: [EdgeCertificate]?
+    /// Ids of all sites of this server, with or without a route. Lines of any other site are taken out of the access
+    /// log. Nil when that is not known, and keeps them all.
+    public var siteIds: [String]?
 
     public init(
         routes: [EdgeRoute] = [], internalNames: [String: String] = [:], internalSuffix: String = "svc.internal",
-        upstreams: [EdgeUpstream] = [], trustedProxies: [String]? = nil, certificates: [EdgeCertificate]? = nil
+        upstreams: [EdgeUpstream] = [], trustedProxies: [String]? = nil, certificates: [EdgeCertificate]? = nil,
+        siteIds: [String]? = nil
     ) {
+        self.siteIds = siteIds
         self.trustedProxies = trustedProxies
         self.certificates = certificates
         self.routes = routes
@@ -47,12 +52,16 @@ public struct EdgeRoute: Codable, Sendable, Equatable {
     public var headers: EdgeHeaderRules?
     /// Whether the access log holds the query, which may hold secrets. Nil for no.
     public var logsQuery: Bool?
+    /// The site that it is of, as the access log names it; nil for a route of a service's own.
+    public var siteId: String?
 
     public init(
         hosts: [String] = [], pathPrefix: String = "/", stripPrefix: Bool = false, upstreamId: String,
         name: String? = nil, access: EdgeAccess? = nil, limits: EdgeRouteLimits? = nil,
-        redirect: EdgeRedirect? = nil, headers: EdgeHeaderRules? = nil, logsQuery: Bool? = nil
+        redirect: EdgeRedirect? = nil, headers: EdgeHeaderRules? = nil, logsQuery: Bool? = nil,
+        siteId: String? = nil
     ) {
+        self.siteId = siteId
         self.hosts = hosts
         self.pathPrefix = pathPrefix
         self.stripPrefix = stripPrefix

@@ -70,8 +70,7 @@ struct AgentProcess: Sendable {
     private func agent(_ host: Host) -> Agent {
         // A program that the operator has put there; see docs/edge.md.
         let hook = "\(options.dataFolder)/dns-hook"
-        let dns =
-            access(hook, X_OK) == 0 ? CommandDNSChallenges(argv: [hook], commands: LiveCommands()) : nil
+        let dns = CommandDNSChallenges(argv: [hook], commands: LiveCommands())
         return Agent(
             options: options, identity: identity, host: host,
             link: HTTPHubLink(client: client, base: identity.hubUrl),

@@ -135,6 +135,30 @@ struct StaticTests {
         }
     }
 
+    /// RFC 9110 section 13.
+    @Test func conditions() async throws {
+        try await with { edge, _ in
+            let file = try await edge.get("/app.js")
+            let etag = try #require(file.field("etag"))
+            let changed = try #require(file.field("last-modified"))
+            let (before, after) = ("Sat, 01 Jan 2000 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT")
+            for (fields, status) in [
+                ("If-Match: \(etag)", 200), ("If-Match: \"a\", \(etag)", 200), ("If-Match: *", 200),
+                ("If-Match: \"a\"", 412), ("If-Match: W/\(etag)", 412), ("If-Unmodified-Since: \(changed)", 200),
+                ("If-Unmodified-Since: \(after)", 200), ("If-Unmodified-Since: \(before)", 412),
+                ("If-Unmodified-Since: never", 200), ("If-Match: *\r\nIf-Unmodified-Since: \(before)", 200),
+                ("If-Modified-Since: \(changed)", 304), ("If-Modified-Since: \(after)", 304),
+                ("If-Modified-Since: \(before)", 200), ("If-Modified-Since: never", 200),
+                ("If-Match: \"a\"\r\nIf-None-Match: \(etag)", 412), ("If-None-Match: W/\(etag)", 304),
+                ("If-None-Match: \"a\"\r\nIf-Modified-Since: \(after)", 200),
+            ] {
+                let response = try await edge.get("/app.js", fields: fields + "\r\n")
+                #expect(response.status == status, "\(fields)")
+                #expect(response.body.isEmpty == (status != 200), "\(fields)")
+            }
+        }
+    }
+
     @Test func headAndOtherMethods() async throws {
         try await with { edge, _ in
             for path in ["/app.js", "/big.bin"] {
@@ -143,6 +167,8 @@ struct StaticTests {
                 #expect(head.status == 200)
                 #expect(head.field("content-length") == get.field("content-length"))
             }
+            let part = try await edge.ask("HEAD /big.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n", toHead: true)
+            #expect(part.status == 200 && part.field("content-range") == nil, "a range is of GET only")
             for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"] {
                 let response = try await edge.ask("\(method) /app.js HTTP/1.1\r\nHost: a\r\n\r\n")
                 #expect(response.status == 405)

@@ -28,7 +28,7 @@ from kit.world import PROGRAM, World  # noqa: E402
 
 MODULES = [
     "basics", "sources", "deploys", "failures", "storage", "joining", "runs", "creates", "distrust", "hostile",
-    "faults", "containers", "sites", "hosts",
+    "faults", "containers", "sites", "targets", "hosts",
 ]
 
 

@@ -108,11 +108,13 @@ class Server:
     def secure(self, domain, *arguments, path="/", root=None):
         return self.curl(f"https://{domain}:{self.tls_port}{path}", *arguments, root=root)
 
-    def traces(self, domain):
-        """Files of the agent that name the domain, but for logs."""
+    def traces(self, domain, access=True):
+        """Files of the agent that name the domain; of logs only the access log, and that if asked for."""
         found = subprocess.run(["grep", "-rlF", domain, self.agent.data], capture_output=True, text=True).stdout
-        logs = self.agent.path("logs")
-        return [line for line in found.splitlines() if not line.startswith(logs)]
+        logs, wanted = self.agent.path("logs"), self.agent.path("logs", "edge.access")
+        return [
+            line for line in found.splitlines() if not line.startswith(logs) or (access and line.startswith(wanted))
+        ]
 
     def keys(self):
         folder = self.agent.path("certificates")
@@ -149,7 +151,7 @@ def acme(world):
     server.agent.kill()
     done = world.run("agent", "leave", "--data", server.agent.data, "--yes")
     expect("has left" in done.stdout, done.stdout + done.stderr)
-    equal(server.traces("shop.test"), [], "files that name the site after leaving")
+    equal(server.traces("shop.test", access=False), [], "files that name the site after leaving")
     equal(server.keys(), [], "certificates after leaving")
 
 
@@ -287,5 +289,7 @@ def whole(world):
     wait_for("the site is gone", lambda: up.hub.ask("GET", f"/sites/{site['id']}").status == 404, 30)
     left = subprocess.run(["grep", "-rlF", "shop.test", up.agent_folder()], capture_output=True, text=True).stdout
     logs = up.agent_folder("logs")
-    equal([line for line in left.splitlines() if not line.startswith(logs)], [], "files that name the site")
+    access = up.agent_folder("logs", "edge.access")
+    told = [line for line in left.splitlines() if not line.startswith(logs) or line.startswith(access)]
+    equal(told, [], "files that name the site")
     equal(visitor.curl(f"http://shop.test:{up.edge_port}/")[1], "404", "a site that is gone")

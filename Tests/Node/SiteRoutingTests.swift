@@ -77,6 +77,7 @@ import Testing
         #expect(routes.map(\.hosts) == [[form.served, "alias.example"], [form.sentOn]])
         #expect(routes[1].redirect == EdgeRedirect(host: form.1, https: true))
         #expect(routes[1].access == nil)
+        #expect(routes.allSatisfy { $0.siteId == site.id }, "each line of the access log tells the site")
         #expect(Set(SiteRouting.wanted(site)?.names ?? []) == [form.served, form.sentOn, "alias.example"])
     }
 

@@ -262,6 +262,12 @@ public actor CertificateKeeper {
         guard let record = records[id] else { return }
         let lost = (error as? OrderFailure)?.problem
         let problem = lost ?? Problem(wrapping: error, doing: "Getting a certificate")
+        logger.warning(
+            "a certificate was not issued",
+            metadata: [
+                "names": "\(record.names.joined(separator: " "))", "problem": "\(problem)",
+                "context": "\(problem.context ?? "")",
+            ])
         let isTransient = lost == nil && problem.code != .conflict && problem.code != .rateLimited
         let next = CertificateSchedule.failed(
             record, problem, isTransient: isTransient, now: host.clock.now(), jitter: host.random.unit())

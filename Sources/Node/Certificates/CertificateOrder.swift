@@ -14,6 +14,8 @@ struct CertificateOrder {
     static let pollFirst = Duration.seconds(1)
     /// How long an authority may think about a challenge or an order.
     static let patience = Duration.seconds(120)
+    private static let hintHTTP = "The name must lead to this server, and its port 80 must be open to everyone."
+    private static let hintDNS = "The DNS hook must end only when all name servers of the zone show the record."
 
     /// - Returns: the chain in PEM form.
     /// - Throws: ``OrderFailure`` when the order is lost; anything else when it may be taken up again.
@@ -66,7 +68,7 @@ struct CertificateOrder {
         case "pending": break
         default: throw OrderFailure(authorization.problem ?? "\(authorization.name) is \(authorization.status).")
         }
-        if !authorization.isWildcard, dns == nil {
+        if !authorization.isWildcard, dns?.isAvailable != true {
             try await authorizeByHTTP(url, authorization)
         } else {
             try await authorizeByDNS(url, authorization)
@@ -86,7 +88,7 @@ struct CertificateOrder {
             try await host.files.write(path, content, mode: 0o600)
         }
         do {
-            try await answer(url, challenge)
+            try await answer(url, challenge, Self.hintHTTP)
         } catch {
             // The failure to tell is the one above; what is left is removed with the next challenge of this token.
             try? await host.files.remove(path)
@@ -96,8 +98,10 @@ struct CertificateOrder {
     }
 
     private func authorizeByDNS(_ url: String, _ authorization: ACMEClient.Authorization) async throws {
-        guard let dns else {
-            throw OrderFailure("\(authorization.name) is a wildcard, which needs DNS-01: no DNS hook is set.")
+        guard let dns, dns.isAvailable else {
+            throw OrderFailure(
+                "\(authorization.name) is a wildcard, which needs DNS-01, and there is no DNS hook.",
+                hint: "Put an executable program dns-hook into the agent's folder.")
         }
         guard let (token, challenge) = authorization.challenges["dns-01"] else {
             throw OrderFailure("The certificate authority offers no DNS-01 challenge for \(authorization.name).")
@@ -106,7 +110,7 @@ struct CertificateOrder {
         let value = client.signature.dnsValue(token)
         try await host.effect("certificate-challenge.present") { try await dns.present(name: name, value: value) }
         do {
-            try await answer(url, challenge)
+            try await answer(url, challenge, Self.hintDNS)
         } catch {
             // As above: the first failure is the one to tell.
             try? await dns.withdraw(name: name, value: value)
@@ -115,7 +119,7 @@ struct CertificateOrder {
         try await host.effect("certificate-challenge.withdraw") { try await dns.withdraw(name: name, value: value) }
     }
 
-    private func answer(_ authorization: String, _ challenge: String) async throws {
+    private func answer(_ authorization: String, _ challenge: String, _ hint: String) async throws {
         try await host.effect("certificate-challenge.respond") { try await client.respond(challenge) }
         let end = host.clock.monotonic() + Self.patience
         var pause = Self.pollFirst
@@ -123,7 +127,9 @@ struct CertificateOrder {
             let now = try await client.authorization(authorization)
             if now.status == "valid" { return }
             guard now.status == "pending" else {
-                throw OrderFailure("\(now.name): \(now.problem ?? "the challenge is \(now.status).")")
+                throw OrderFailure(
+                    "\(now.name): \(now.problem ?? "the challenge is \(now.status).")",
+                    hint: hint)
             }
             try await pauseOrGiveUp(&pause, end, now.retryAfter)
         }
@@ -134,5 +140,5 @@ struct CertificateOrder {
 struct OrderFailure: Error {
     let problem: Problem
 
-    init(_ message: String) { problem = Problem(.conflict, message) }
+    init(_ message: String, hint: String? = nil) { problem = Problem(.conflict, message, hint: hint) }
 }

@@ -1,8 +1,11 @@
+import Glibc
 public import Host
 import Model
 
 /// Puts the records of DNS-01 challenges (RFC 8555 section 8.4) where the authority finds them.
 public protocol DNSChallenges: Sendable {
+    /// Whether names can be proved this way now; without it, names that are no wildcards are proved by HTTP-01.
+    var isAvailable: Bool { get }
     /// Returns when every name server of the zone answers with the record.
     /// - Parameter name: with `_acme-challenge.` in front, without a dot at the end.
     func present(name: String, value: String) async throws
@@ -11,7 +14,7 @@ public protocol DNSChallenges: Sendable {
 }
 
 /// A program of the operator's: `PROGRAM present NAME VALUE`, and `withdraw` with the same. It waits until the record
-/// is visible, and ends with 0.
+/// is visible, and ends with 0. It may be put there and taken away at any time.
 public struct CommandDNSChallenges: DNSChallenges {
     private let argv: [String]
     private let commands: any Commands
@@ -22,6 +25,8 @@ public struct CommandDNSChallenges: DNSChallenges {
         self.commands = commands
         self.timeout = timeout
     }
+
+    public var isAvailable: Bool { argv.first.map { access($0, X_OK) == 0 } ?? false }
 
     public func present(name: String, value: String) async throws { try await run("present", name, value) }
 

@@ -12,7 +12,7 @@ extension Agent {
 
     /// Notes the sites of the kept document, so that the first table has them.
     func noteSites() async {
-        guard let document = await keeper.current, document.sites?.isEmpty == false else { return }
+        guard let document = await keeper.current else { return }
         do {
             try await sites.note(document, tlsAddress: edgeListeners(document).tlsAddress)
         } catch {
@@ -34,8 +34,9 @@ extension Agent {
                     return
                 }
             }
-            let hasSites = document?.sites?.isEmpty == false
-            await sitesChanged.wait(atMost: hasSites ? Self.sitesPause : .seconds(30), host.clock)
+            var isBusy = document?.sites?.isEmpty == false
+            if !isBusy { isBusy = await sites.isPurging }
+            await sitesChanged.wait(atMost: isBusy ? Self.sitesPause : .seconds(30), host.clock)
         }
     }
 

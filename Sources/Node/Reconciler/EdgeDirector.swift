@@ -165,7 +165,7 @@ actor EdgeDirector {
             routes: routes,
             internalNames: Dictionary(sorted.map { ($0.name, $0.upstream.id) }, uniquingKeysWith: { $1 }),
             internalSuffix: suffix, upstreams: upstreams,
-            certificates: sites.certificates.isEmpty ? nil : sites.certificates)
+            certificates: sites.certificates.isEmpty ? nil : sites.certificates, siteIds: sites.siteIds)
     }
 
     private func upstream(of service: EdgeContribution, _ sites: [SitePart]) -> EdgeUpstream {

@@ -29,6 +29,8 @@ actor SiteDirector {
     /// What the keeper was told of.
     private var wanted: [WantedCertificate]?
     private var isForgetting = true
+    /// The edge still takes lines of sites that are gone out of its log.
+    private(set) var isPurging = false
     /// The edge was told of some site.
     private var isShowing = false
     private var report = CertificateReport(entries: [], statuses: [])
@@ -78,6 +80,7 @@ actor SiteDirector {
             if !isOther { isOther = try await edge.isServingOther() }
             if isOther { try await edge.set(parts(document, tlsAddress)) }
             isShowing = !sites.isEmpty
+            if !Set(reported.keys).isSubset(of: sites.map(\.id)) { isForgetting = true }
             if isForgetting { try await forget() }
         } catch is CancellationError {
             throw CancellationError()
@@ -106,6 +109,8 @@ actor SiteDirector {
         isForgetting = false
         do {
             try await certificates.forgetUnwanted()
+            isPurging = try await host.edge.status().isPurgingAccessLog
+            isForgetting = isPurging
         } catch {
             isForgetting = true
             throw error

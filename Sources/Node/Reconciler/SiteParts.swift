@@ -19,6 +19,8 @@ struct SiteParts: Sendable, Equatable {
     var certificates: [EdgeCertificate] = []
     /// Names of services by id, for the page of one that is not there.
     var serviceNames: [String: String] = [:]
+    /// All of the server, also those that the edge did not take; nil as long as that is not known.
+    var siteIds: [String]?
 }
 
 /// Where a container that a site is in front of can be reached.
@@ -47,7 +49,8 @@ enum SiteRouting {
                     serviceId: site.target.serviceId, serviceProtocol: site.target.protocol)
             },
             certificates: certificates,
-            serviceNames: Dictionary(document.services.map { ($0.id, $0.name) }, uniquingKeysWith: { $1 }))
+            serviceNames: Dictionary(document.services.map { ($0.id, $0.name) }, uniquingKeysWith: { $1 }),
+            siteIds: (document.sites ?? []).map(\.id).sorted())
     }
 
     /// All names that the site's certificate is for.
@@ -96,11 +99,13 @@ enum SiteRouting {
         main.limits = site.limits
         main.headers = site.headers
         main.logsQuery = site.logsQuery
+        main.siteId = site.id
         if upgrades { main.redirect = EdgeRedirect(https: true, httpsPort: httpsPort) }
         guard let other = otherForm(site) else { return [main] }
         var sentOn = EdgeRoute(hosts: [other], upstreamId: upstreamId(site), name: site.domain)
         sentOn.headers = site.headers
         sentOn.logsQuery = site.logsQuery
+        sentOn.siteId = site.id
         sentOn.redirect = EdgeRedirect(host: site.wwwRedirect, https: upgrades, httpsPort: httpsPort)
         return [main, sentOn]
     }

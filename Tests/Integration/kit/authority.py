@@ -9,7 +9,7 @@ from .check import free_port, wait_for
 class Authority:
     def __init__(self, world, http_port):
         self.world = world
-        port, management, names, names_management = (free_port() for _ in range(4))
+        port, management, names, self.names_management = (free_port() for _ in range(4))
         self.certificate, key = world.path("pebble.crt"), world.path("pebble.key")
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3",
@@ -24,7 +24,7 @@ class Authority:
                             "ocspResponderURL": "", "externalAccountBindingRequired": False}}, file,
             )  # fmt: skip
         self._spawn(
-            "names.log", ["pebble-challtestsrv", "-management", f"127.0.0.1:{names_management}", "-dns01",
+            "names.log", ["pebble-challtestsrv", "-management", f"127.0.0.1:{self.names_management}", "-dns01",
                           f"127.0.0.1:{names}", "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""],
         )  # fmt: skip
         self._spawn(
@@ -39,9 +39,15 @@ class Authority:
 
     def _spawn(self, log, command):
         with open(self.world.path(log), "ab") as out:
-            self.world.processes.append(
-                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
+            self.world.processes.append(self.process)
+
+    def stop(self):
+        """The authority is away from now on; the name server stays."""
+        self.process.kill()
+        self.process.wait()
 
     @property
     def wire(self):

@@ -47,6 +47,7 @@ final class EdgeCore: Sendable {
         tableHash = Mutex(initial.hash)
         if !initial.hash.isEmpty { publishNames(initial.source) }
         loadCertificates(initial.source)
+        log.keep(sites: initial.siteIds)
     }
 
     /// Checks a table, keeps it on disk, and gives it to every loop. Blocks until the last has it.
@@ -69,6 +70,8 @@ final class EdgeCore: Sendable {
         }
         tableHash.withLock { $0 = table.hash }
         self.table.withLock { $0 = table }
+        // After each loop has handed its lines over.
+        log.keep(sites: table.siteIds)
         let health = health
         loops[0].eventLoop.execute { health.follow(table) }
         publishNames(source)
@@ -102,6 +105,7 @@ final class EdgeCore: Sendable {
         status.certificates = certificates?.statuses
         status.generation = generation
         status.accessLogDropped = log.dropped
+        status.isPurgingAccessLog = log.isPurging
         let now = EdgeLoop.now()
         let totals = Self.byUpstream(readSeries())
         status.upstreams = history.withLock { $0.statuses(totals, now: now) }

@@ -6,7 +6,10 @@ import Synchronization
 /// Writes the access log on a thread of its own. What it cannot take in time is dropped and counted, and the count is
 /// written into the log.
 ///
-/// `@unchecked Sendable`: all mutable state is guarded by `lock`, but for the file, which only the thread touches.
+/// Lines of sites that are gone are taken out by the same thread, a file at a time, so that the queue never waits long.
+///
+/// `@unchecked Sendable`: all mutable state is guarded by `lock`, but for the files and what is to be purged, which
+/// only the thread touches.
 final class AccessLogWriter: @unchecked Sendable {
     static let fileBytesMax = 50 * 1024 * 1024
     static let filesKept = 5
@@ -25,10 +28,19 @@ final class AccessLogWriter: @unchecked Sendable {
     private var droppedLines = 0
     private let droppedTotal = Atomic<Int>(0)
     private var isStopping = false
+    /// The sites that were asked to be kept last.
+    private var keptSites: Set<String>?
+    private var isPurgeAsked = false
+    private var isPurgeUnderWay = false
     private var thread: pthread_t?
+    /// Locked while a file is written, moved or replaced: a process that hands over writes beside its successor.
+    private var folderLock: Int32 = -1
     private var file: Int32 = -1
     private var fileBytes = 0
     private var hasComplained = false
+    /// Files that are still to be purged, from the newest on: what is moved meanwhile comes later.
+    private var toPurge: [String] = []
+    private var hasPurgeFailed = false
 
     init(folder: String, logger: Logger) {
         self.folder = folder
@@ -38,10 +50,18 @@ final class AccessLogWriter: @unchecked Sendable {
     /// Lines that were lost since start.
     var dropped: Int { droppedTotal.load(ordering: .relaxed) }
 
+    /// Whether lines of sites that are gone are still to be taken out.
+    var isPurging: Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        return isPurgeAsked || isPurgeUnderWay
+    }
+
     private var path: String { folder + "/access.log" }
 
     func start() {
         mkdir(folder, 0o750)
+        folderLock = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         let context = Unmanaged.passRetained(self)
         var handle = pthread_t()
         let status = pthread_create(
@@ -67,6 +87,16 @@ final class AccessLogWriter: @unchecked Sendable {
         lock.unlock(withValue: 1)
     }
 
+    /// Keeps the lines of these sites and takes out those of all others; nil changes nothing.
+    func keep(sites: Set<String>?) {
+        guard let sites else { return }
+        lock.lock()
+        // At first nobody knows which ones are in the files.
+        if keptSites?.isSubset(of: sites) != true { isPurgeAsked = true }
+        keptSites = sites
+        lock.unlock(withValue: 1)
+    }
+
     /// Writes what is left, and ends the thread.
     func stop() {
         lock.lock()
@@ -77,13 +107,18 @@ final class AccessLogWriter: @unchecked Sendable {
 
     private func run() {
         while true {
-            lock.lock(whenValue: 1)
+            waitForWork()
             let batches = queue
             let dropped = droppedLines
             let stops = isStopping
             queue = []
             queueBytes = 0
             droppedLines = 0
+            if isPurgeAsked {
+                toPurge = [path] + (1...Self.filesKept).map { "\(path).\($0)" }
+                (isPurgeAsked, isPurgeUnderWay, hasPurgeFailed) = (false, true, false)
+            }
+            let sites = keptSites
             lock.unlock(withValue: 0)
             for batch in batches where !write(batch.lines) { lost(batch.count) }
             if dropped > 0, !write(Array("{\"dropped_lines\":\(dropped)}\n".utf8)) {
@@ -92,8 +127,42 @@ final class AccessLogWriter: @unchecked Sendable {
                 lock.unlock()
             }
             if stops { break }
+            if let sites { purgeNext(keeping: sites) }
         }
         if file >= 0 { close(file) }
+        if folderLock >= 0 { close(folderLock) }
+    }
+
+    /// Returns with the lock.
+    private func waitForWork() {
+        if toPurge.isEmpty {
+            lock.lock(whenValue: 1)
+        } else if !hasPurgeFailed || !lock.lock(whenValue: 1, timeoutSeconds: 5) {
+            lock.lock()
+        }
+    }
+
+    /// One file; what fails is tried again after a while, and by the next process.
+    private func purgeNext(keeping sites: Set<String>) {
+        guard let next = toPurge.first else { return }
+        let failure = exclusively { AccessLogPurge.run(next, keeping: sites) }
+        if failure != 0 {
+            if !hasPurgeFailed { complain("cannot be purged", failure) }
+            hasPurgeFailed = true
+            return
+        }
+        hasPurgeFailed = false
+        toPurge.removeFirst()
+        guard toPurge.isEmpty else { return }
+        lock.lock()
+        isPurgeUnderWay = false
+        lock.unlock()
+    }
+
+    private func exclusively<Result>(_ body: () -> Result) -> Result {
+        while folderLock >= 0, flock(folderLock, LOCK_EX) != 0, errno == EINTR {}
+        defer { if folderLock >= 0 { flock(folderLock, LOCK_UN) } }
+        return body()
     }
 
     /// They are told of as soon as something can be written again.
@@ -105,8 +174,10 @@ final class AccessLogWriter: @unchecked Sendable {
     }
 
     /// - Returns: whether all of it was written.
-    private func write(_ batch: [UInt8]) -> Bool {
-        if file < 0 || fileBytes >= Self.fileBytesMax { open() }
+    private func write(_ batch: [UInt8]) -> Bool { exclusively { writeOnce(batch) } }
+
+    private func writeOnce(_ batch: [UInt8]) -> Bool {
+        if file < 0 || fileBytes >= Self.fileBytesMax || !isInPlace { open() }
         guard file >= 0 else { return false }
         var offset = 0
         while offset < batch.count {
@@ -121,6 +192,13 @@ final class AccessLogWriter: @unchecked Sendable {
         hasComplained = false
         fileBytes += batch.count
         return true
+    }
+
+    /// Whether the open file is the one that the path names; another process may have moved or replaced it.
+    private var isInPlace: Bool {
+        var (opened, named) = (stat(), stat())
+        return fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_ino == named.st_ino
+            && opened.st_dev == named.st_dev
     }
 
     /// Opens the file, after moving a full one out of the way.

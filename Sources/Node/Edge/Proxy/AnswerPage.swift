@@ -50,6 +50,7 @@ struct AnswerPage {
         case 404: "Not Found"
         case 405: "Method Not Allowed"
         case 408: "Request Timeout"
+        case 412: "Precondition Failed"
         case 414: "URI Too Long"
         case 416: "Range Not Satisfiable"
         case 429: "Too Many Requests"

@@ -6,6 +6,7 @@ extension ClientConnection {
         logLine.appendEscaped(bytes + loop.requestHead.hostName.start, loop.requestHead.hostName.count)
         logLine.append(UInt8(ascii: "\""))
         if let match { logLine.append(contentsOf: loop.table.logNames[Int(match.route)]) }
+        logTableNumber = loop.tableNumber
         logLine.append(contentsOf: ",\"method\":\"".utf8)
         logLine.appendEscaped(bytes + loop.requestHead.methodRange.start, loop.requestHead.methodRange.count)
         logLine.append(contentsOf: "\",\"path\":\"".utf8)
@@ -37,6 +38,10 @@ extension ClientConnection {
 
     /// The request is over.
     func writeLog(_ now: UInt64) {
+        // Its site may have been removed meanwhile, and the site's lines with it.
+        if logTableNumber != loop.tableNumber, let sites = loop.table.siteIds,
+            !logLine.withUnsafeBytes({ AccessLogSite.isKept($0, sites) })
+        { return }
         let microseconds = (now &- request.startedAt) / 1000
         loop.log.append(at: loop.wallMilliseconds(now)) { line in
             line.append(contentsOf: logLine)

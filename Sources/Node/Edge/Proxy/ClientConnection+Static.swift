@@ -57,7 +57,10 @@ extension ClientConnection {
             switch field.id {
             case .ifNoneMatch: conditions.ifNoneMatch = bytes.string(field.value)
             case .ifModifiedSince: conditions.ifModifiedSince = bytes.string(field.value)
-            case .range: conditions.range = bytes.string(field.value)
+            case .ifMatch: conditions.ifMatch = bytes.string(field.value)
+            case .ifUnmodifiedSince: conditions.ifUnmodifiedSince = bytes.string(field.value)
+            // A range is of GET only (RFC 9110 section 14.2).
+            case .range where request.method == .get: conditions.range = bytes.string(field.value)
             case .ifRange: conditions.ifRange = bytes.string(field.value)
             default: break
             }

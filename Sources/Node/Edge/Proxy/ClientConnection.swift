@@ -62,6 +62,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     @exclusivity(unchecked) var heldSince: UInt64 = 0
     var heldBy: UpstreamState?
     @exclusivity(unchecked) var logLine: [UInt8] = []
+    /// ``EdgeLoop/tableNumber`` when it was begun.
+    @exclusivity(unchecked) var logTableNumber = 0
     var upstreamWritesPending = false
     /// What the request's route asks, and how far the request has come in it; nil for most.
     @exclusivity(unchecked) var policy: RoutePolicy?

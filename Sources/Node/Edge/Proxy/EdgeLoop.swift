@@ -16,6 +16,8 @@ final class EdgeLoop: @unchecked Sendable {
     @exclusivity(unchecked) var requestHead = RequestHead()
     @exclusivity(unchecked) var responseHead = ResponseHead()
     private(set) var table: RoutingTable
+    /// Another one for each table.
+    private(set) var tableNumber = 0
     private(set) var pools: [UpstreamPool] = []
     private(set) var isDraining = false
     private var connections: [ClientConnection] = []
@@ -94,6 +96,8 @@ final class EdgeLoop: @unchecked Sendable {
             former.removeValue(forKey: ObjectIdentifier(endpoint)) ?? UpstreamPool(endpoint: endpoint)
         }
         table = next
+        tableNumber &+= 1
+        if next.siteIds != nil { log.handOver() }
         metrics.swap(next)
         for pool in former.values { pool.retire() }
         let waiting = held

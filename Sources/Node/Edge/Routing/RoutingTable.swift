@@ -52,8 +52,10 @@ final class RoutingTable: Sendable {
     let policies: [RoutePolicy?]
     /// By route: what its counters are called.
     let routeKeys: [SeriesKey]
-    /// By route: `,"service":"…","route":"…"` ready for the access log.
+    /// By route: `,"site":"…","service":"…","route":"…"` ready for the access log.
     let logNames: [[UInt8]]
+    /// Sites whose lines the access log keeps; nil for all.
+    let siteIds: Set<String>?
     let trustedProxies: TrustedProxies?
     let wakes: WakeBoard?
     /// Routes that an earlier one hides, for the log.
@@ -73,6 +75,7 @@ final class RoutingTable: Sendable {
         policies = []
         routeKeys = []
         logNames = []
+        siteIds = nil
         trustedProxies = nil
         wakes = nil
         hiddenRoutes = []
@@ -116,10 +119,13 @@ final class RoutingTable: Sendable {
         }
         internalRoutes = names
         routeKeys = keys
-        logNames = keys.map { key in
+        logNames = keys.enumerated().map { number, key in
             let (service, route) = (JSONValue.string(key.service), JSONValue.string(key.route))
-            return Array(",\"service\":\(service.canonicalText),\"route\":\(route.canonicalText)".utf8)
+            let site = number < table.routes.count ? table.routes[number].siteId : nil
+            return AccessLogSite.member(site)
+                + Array(",\"service\":\(service.canonicalText),\"route\":\(route.canonicalText)".utf8)
         }
+        siteIds = table.siteIds.map { Set($0) }
         policies =
             table.routes.map { RoutePolicy($0, registry: registry, upstreamById: byId) }
             + [RoutePolicy?](repeating: nil, count: table.internalNames.count)

@@ -11,10 +11,18 @@ extension TableRules {
         if let name = route.name, let flaw = Names.lineFlaw(name, bytesMax: 255) {
             throw .invalid("\(path)/name", flaw)
         }
+        if let id = route.siteId { try checkSiteId(id, at: "\(path)/site_id") }
         if let access = route.access { try check(access, at: "\(path)/access") }
         if let limits = route.limits { try check(limits, at: "\(path)/limits") }
         if let redirect = route.redirect { try check(redirect, at: "\(path)/redirect") }
         if let headers = route.headers { try check(headers, at: "\(path)/headers") }
+    }
+
+    /// It stands in each line of the access log as it is.
+    static func checkSiteId(_ id: String, at path: String) throws(Problem) {
+        guard (1...255).contains(id.utf8.count),
+            id.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C })
+        else { throw .invalid(path, "must be plain ASCII without spaces, quotation marks and backslashes") }
     }
 
     static func checkNetwork(_ text: String, at path: String) throws(Problem) {

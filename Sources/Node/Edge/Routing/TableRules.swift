@@ -30,6 +30,8 @@ enum TableRules {
         for (index, network) in (table.trustedProxies ?? []).enumerated() {
             try checkNetwork(network, at: "trusted_proxies/\(index)")
         }
+        try require(table.siteIds?.count ?? 0, in: 0...routesMax, at: "site_ids")
+        for (index, id) in (table.siteIds ?? []).enumerated() { try checkSiteId(id, at: "site_ids/\(index)") }
         try check(table.certificates ?? [])
         if let flaw = Names.hostnameFlaw(table.internalSuffix) { throw .invalid("internal_suffix", flaw) }
         for (name, id) in table.internalNames {

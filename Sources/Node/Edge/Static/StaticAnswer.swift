@@ -11,12 +11,19 @@ struct StaticAnswer: Equatable {
         var ifModifiedSince: String?
         var range: String?
         var ifRange: String?
+        var ifMatch: String?
+        var ifUnmodifiedSince: String?
     }
 
     static func decide(size: Int, etag: String, lastModified: String, _ conditions: Conditions) -> StaticAnswer {
+        if let ifMatch = conditions.ifMatch {
+            if !matches(ifMatch, etag, isStrong: true) { return StaticAnswer(status: 412, range: 0..<0) }
+        } else if let since = conditions.ifUnmodifiedSince, isUntil(lastModified, since) == false {
+            return StaticAnswer(status: 412, range: 0..<0)
+        }
         if let ifNoneMatch = conditions.ifNoneMatch {
             if matches(ifNoneMatch, etag) { return StaticAnswer(status: 304, range: 0..<0) }
-        } else if conditions.ifModifiedSince == lastModified {
+        } else if let since = conditions.ifModifiedSince, isUntil(lastModified, since) == true {
             return StaticAnswer(status: 304, range: 0..<0)
         }
         let whole = StaticAnswer(status: 200, range: 0..<size)
@@ -29,13 +36,30 @@ struct StaticAnswer: Equatable {
         }
     }
 
-    /// Weak comparison with a list of entity tags.
-    private static func matches(_ list: String, _ etag: String) -> Bool {
+    /// Whether a date is not after another one; nil when that one is none, and its condition is ignored then.
+    private static func isUntil(_ lastModified: String, _ date: String) -> Bool? {
+        if date == lastModified { return true }
+        guard let date = sortable(date), let last = sortable(lastModified) else { return nil }
+        return last <= date
+    }
+
+    /// The parts of a date in its preferred form (RFC 9110 section 5.6.7), the greatest first.
+    private static func sortable(_ date: String) -> String? {
+        let parts = date.split(separator: " ")
+        guard date.utf8.count == 29, parts.count == 6, parts[5] == "GMT", let day = Int(parts[1]),
+            (1...31).contains(day), let month = months.firstIndex(of: String(parts[2])), Int(parts[3]) != nil,
+            parts[4].split(separator: ":").compactMap({ Int($0) }).count == 3
+        else { return nil }
+        return "\(parts[3]) \(month < 10 ? "0" : "")\(month) \(parts[1]) \(parts[4])"
+    }
+
+    /// Comparison with a list of entity tags, a weak one unless a strong one is asked for.
+    private static func matches(_ list: String, _ etag: String, isStrong: Bool = false) -> Bool {
         list.split(separator: ",").contains { element in
             var tag = element.drop { $0 == " " || $0 == "\t" }
             while let last = tag.last, last == " " || last == "\t" { tag.removeLast() }
             if tag == "*" { return true }
-            return (tag.hasPrefix("W/") ? tag.dropFirst(2) : tag) == etag
+            return (tag.hasPrefix("W/") && !isStrong ? tag.dropFirst(2) : tag) == etag
         }
     }
 
@@ -44,13 +68,14 @@ struct StaticAnswer: Equatable {
         "\"\(String(size, radix: 16))-\(String(seconds, radix: 16))-\(String(nanoseconds, radix: 16))\""
     }
 
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
     /// RFC 9110 section 5.6.7.
     static func httpDate(_ seconds: Int) -> String {
         let text = Timestamp(millisecondsSinceEpoch: Int64(seconds) * 1000).rfc3339
         let parts = text.split(whereSeparator: { "-T:.Z".contains($0) })
         guard parts.count >= 6, let month = Int(parts[1]) else { return "Thu, 01 Jan 1970 00:00:00 GMT" }
         let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
-        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let day = ((seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400) % 7 + 7) % 7
         return "\(days[day]), \(parts[2]) \(months[month - 1]) \(parts[0]) \(parts[3]):\(parts[4]):\(parts[5]) GMT"
     }

@@ -19,6 +19,8 @@ enum HeaderName: UInt8 {
     case ifRange
     case ifNoneMatch
     case ifModifiedSince
+    case ifMatch
+    case ifUnmodifiedSince
     /// Reads like one of the above to a CGI or WSGI program because `_` stands for `-`.
     case disguised
 
@@ -26,7 +28,8 @@ enum HeaderName: UInt8 {
     @inline(__always)
     var isReplaced: Bool {
         switch self {
-        case .other, .accept, .range, .ifRange, .ifNoneMatch, .ifModifiedSince, .expect: false
+        case .other, .accept, .range, .ifRange, .ifNoneMatch, .ifModifiedSince, .ifMatch, .ifUnmodifiedSince, .expect:
+            false
         default: true
         }
     }
@@ -47,7 +50,7 @@ enum HeaderName: UInt8 {
         case 5: return matches("range") ? .range : .other
         case 6: return matches("accept") ? .accept : matches("expect") ? .expect : .other
         case 7: return matches("upgrade") ? .upgrade : .other
-        case 8: return matches("if-range") ? .ifRange : .other
+        case 8: return matches("if-range") ? .ifRange : matches("if-match") ? .ifMatch : .other
         case 9: return matches("forwarded") || matches("x-real-ip") ? .claimed : .other
         case 10: return matches("connection") ? .connection : matches("keep-alive") ? .keepAlive : .other
         case 12: return matches("x-request-id") ? .claimed : .other
@@ -67,7 +70,9 @@ enum HeaderName: UInt8 {
         case 17:
             return matches("transfer-encoding")
                 ? .transferEncoding : matches("if-modified-since") ? .ifModifiedSince : .other
-        case 19: return matches("proxy-authorization") ? .proxyAuthorization : .other
+        case 19:
+            return matches("proxy-authorization")
+                ? .proxyAuthorization : matches("if-unmodified-since") ? .ifUnmodifiedSince : .other
         default: return .other
         }
     }

@@ -1,0 +1,103 @@
+import Edge
+import Glibc
+import Model
+import Testing
+
+/// What the access log holds of sites, and no longer holds of those that are gone.
+@Suite(.serialized, .exclusive)
+struct AccessLogTests {
+    private static func table(_ port: Int, sites: [String]?) -> EdgeTable {
+        var table = EdgeTable.single(port)
+        table.routes += (sites ?? []).map {
+            EdgeRoute(hosts: ["\($0).test"], upstreamId: "web", name: "\($0).test", siteId: "id-\($0)")
+        }
+        table.siteIds = sites?.map { "id-\($0)" }
+        return table
+    }
+
+    private static func lines(_ path: String, of host: String) -> Int {
+        readFile(path).split(separator: "\n").filter { $0.contains("\"host\":\"\(host)\"") }.count
+    }
+
+    private static func isPurged(_ edge: EdgeFixture) async throws -> Bool {
+        try await eventually(.seconds(30)) { try await !edge.control.status().isPurgingAccessLog }
+    }
+
+    @Test func theLinesOfASiteThatIsGoneAreTakenOut() async throws {
+        let late = try RawUpstream(script: { connection, upstream in
+            while let request = try upstream.read(connection) {
+                if request.line.contains("slow") { usleep(1_500_000) }
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            }
+        })
+        try await EdgeFixture.with(Self.table(late.port, sites: ["a", "b"])) { edge in
+            let path = edge.listeners.logFolder + "/access.log"
+            for _ in 0..<3 {
+                for host in ["a.test", "b.test", "other.test"] { _ = try await edge.get("/", host: host) }
+            }
+            // What a client sends cannot make its line another site's.
+            _ = try await edge.get("/,\"site\":\"id-a\"", host: "b.test")
+            #expect(try await eventually { Self.lines(path, of: "b.test") == 4 })
+            #expect(try await eventually { Self.lines(path, of: "a.test") == 3 })
+            // An older file, larger than what is read at once, ending in a line that was cut off.
+            let older = readFile(path)
+            let repeats = 2_000_000 / older.utf8.count
+            try writeFile(path + ".1", String(repeating: older, count: repeats) + "{\"time\":\"cut")
+            async let slow = edge.get("/slow", host: "a.test")
+            async let slowOther = edge.get("/slow", host: "b.test")
+            #expect(try await eventually { late.requests.filter { $0.line.contains("slow") }.count == 2 })
+            // Still in memory when the table comes.
+            _ = try await edge.get("/", host: "a.test")
+            try await edge.control.apply(Self.table(late.port, sites: ["b"]))
+            #expect(try await Self.isPurged(edge))
+            let statuses = try await [slow.status, slowOther.status]
+            #expect(statuses == [200, 200])
+            _ = try await edge.get("/last", host: "b.test")
+            #expect(try await eventually { readFile(path).contains("/last") })
+            for file in [path, path + ".1"] {
+                #expect(!readFile(file).contains("\"site\":\"id-a\","), "\(file)")
+                #expect(Self.lines(file, of: "a.test") == 0, "\(file)")
+            }
+            #expect(Self.lines(path, of: "b.test") == 6 && Self.lines(path, of: "other.test") == 3)
+            #expect(Self.lines(path + ".1", of: "b.test") == 4 * repeats)
+            #expect(Self.lines(path + ".1", of: "other.test") == 3 * repeats)
+            #expect(readFile(path + ".1").hasSuffix("}\n{\"time\":\"cut"))
+            #expect(try await LogFolder.names(edge) == ["access.log", "access.log.1"])
+        }
+    }
+
+    @Test func aLaterEdgeTakesOutWhatWasLeft() async throws {
+        let upstream = try RawUpstream()
+        try await EdgeFixture.with(Self.table(upstream.port, sites: ["a", "b"])) { edge in
+            let path = edge.listeners.logFolder + "/access.log"
+            for host in ["a.test", "b.test"] { _ = try await edge.get("/", host: host) }
+            #expect(try await eventually { Self.lines(path, of: "b.test") == 1 })
+            // As an edge leaves it whose power goes before it is done.
+            let left = readFile(path)
+            try await edge.control.apply(Self.table(upstream.port, sites: ["b"]))
+            #expect(try await Self.isPurged(edge))
+            try writeFile(path, left)
+            // A table that knows of no sites, as of an older agent, keeps everything.
+            try await edge.control.apply(Self.table(upstream.port, sites: nil))
+            #expect(try await Self.isPurged(edge) && Self.lines(path, of: "a.test") == 1)
+            try await edge.control.apply(Self.table(upstream.port, sites: ["b"]))
+            var listeners = edge.listeners
+            listeners.generation = 1
+            let successor = HandoverTests.start(listeners)
+            #expect(try await HandoverTests.serves(edge, 1))
+            #expect(try await Self.isPurged(edge))
+            #expect(Self.lines(path, of: "a.test") == 0 && Self.lines(path, of: "b.test") == 1)
+            successor.cancel()
+            try await successor.value
+        }
+    }
+}
+
+private enum LogFolder {
+    static func names(_ edge: EdgeFixture) async throws -> [String] {
+        try await blocking {
+            let listed = try runForStatus("/bin/ls", [edge.listeners.logFolder])
+            return listed.text.split(separator: "\n").map(String.init)
+        }
+    }
+}
