@@ -1,5 +1,5 @@
 import HubStore
-import Model
+public import Model
 public import ResourceKit
 
 extension Hub {
