@@ -68,9 +68,15 @@ public enum APIKey {
     @Sendable public static func scopeFlaw(_ text: String) -> String? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         let actions: Set<Substring> = ["read", "write", "delete", "*"]
-        guard parts.count == 2, actions.contains(parts[1]), parts[0] == "*" || Names.slugFlaw(String(parts[0])) == nil
+        guard parts.count == 2, actions.contains(parts[1]),
+            parts[0] == "*" || Names.slugFlaw(inHyphens(String(parts[0]))) == nil
         else { return "must be resource:action with the actions read, write, delete or *" }
         return nil
+    }
+
+    /// `zone_records:read` means `zone-records:read`: either spelling of a kind will do.
+    public static func inHyphens(_ scope: String) -> String {
+        String(scope.map { $0 == "_" ? "-" : $0 })
     }
 
     /// Why a text is no brand id.

@@ -87,7 +87,8 @@ struct ServiceBehaviour: KindBehaviour {
             return try Deployments.start(of: record, nil, reason: "deploy", by: actor, transaction)
         case "retry":
             guard let last = try transaction.all("deployment", parentId: record.id).last, last.status == .failed else {
-                return record
+                if record.status == .active { try requireGeneration(of: record, transaction) }
+                break
             }
             _ = try Deployments.start(
                 of: record, DeploymentSource(of: last), reason: "retry", by: actor, transaction)

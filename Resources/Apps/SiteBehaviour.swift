@@ -56,7 +56,7 @@ struct SiteBehaviour: KindBehaviour {
         guard action.name == "retry" else {
             throw Problem(.internalError, "site has no action \(action.name).")
         }
-        guard record.status == .failed else { return record }
+        guard record.status == .failed || record.status == .active else { return record }
         _ = try transaction.put(try Sites.resolved(record, transaction))
         try Sites.bring(record.id, transaction)
         return try transaction.get("site", record.id) ?? record

@@ -52,6 +52,7 @@ public let stackKind = ResourceKind(
         Field("hash", .line, "SHA-256 of what should run, over canonical JSON."),
     ],
     claims: { ["stack/\($0.spec["name"]?.stringValue ?? "")"] },
+    actions: [ResourceAction("retry", "Have its servers take it once more; harmless on a healthy stack.")],
     columns: ["name", "version", "security_mode"], searched: ["name"], validate: validateStack,
     behaviour: StackBehaviour())
 
@@ -93,6 +94,15 @@ struct StackBehaviour: KindBehaviour {
 
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         try touchStack(new.id, transaction)
+    }
+
+    func perform(
+        _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
+        _ transaction: any ResourceTransaction
+    ) throws -> ResourceRecord {
+        guard record.status == .active || record.status == .failed else { return record }
+        try touchStack(record.id, transaction)
+        return record
     }
 
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {

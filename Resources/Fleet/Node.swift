@@ -31,7 +31,7 @@ public let nodeKind = ResourceKind(
         Field("is_silent", .boolean, "Whether three heartbeats in a row are missing."),
         Field("generation", .integer(0...Int64.max), "Version of the stack that it has taken."),
         Field("is_converged", .boolean, "Whether all that should run there was observed to run."),
-        Field("machine", .json, "Load, memory, disk and versions."),
+        Field("facts", .json, "Of the machine: load, memory, disk and versions."),
         Field("security_mode", .line, "The security mode that is in force there."),
         Field("security_problem", .line, "Why what the stack asks for is not in force there."),
         Field("exposure", .json, "Ports that programs there listen on, but for loopback."),

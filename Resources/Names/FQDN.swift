@@ -41,10 +41,14 @@ struct FQDNBehaviour: KindBehaviour {
         _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
         for id in record.state["record_ids"]?.arrayValue?.compactMap(\.stringValue) ?? [] {
-            _ = try transaction.get("zone-record", id)?.tryingAgain(transaction)
+            guard let made = try transaction.get("zone-record", id), made.status == .failed else { continue }
+            _ = try made.tryingAgain(transaction)
         }
         return try record.tryingAgain(transaction)
     }
+
+    /// The worker looks at its records again.
+    func comesBack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { true }
 
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
         for id in record.state["record_ids"]?.arrayValue?.compactMap(\.stringValue) ?? [] {

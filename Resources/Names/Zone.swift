@@ -4,7 +4,7 @@ public import ResourceKit
 /// A DNS zone that the platform's name servers answer for.
 public let zoneKind = ResourceKind(
     name: "zone", plural: "zones", summary: "A DNS zone that the platform's name servers answer for.",
-    parent: .init(kind: "tenant", field: "tenant_id", isOptional: true), isAsynchronous: true,
+    parent: .init(kind: "tenant", field: "tenant_id", isOptional: true, isMovable: true), isAsynchronous: true,
     fields: [
         Field(
             "name", .string(check: { DomainName.flaw($0, underscores: true) }),
@@ -55,6 +55,15 @@ struct ZoneBehaviour: KindBehaviour {
         _ = try transaction.put(record)
     }
 
+    func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        guard old.parentId != new.parentId else { return }
+        try requireSameOwner(new, transaction)
+        // What is new to a tenant makes the names of tenants below it look for their zone again.
+        var record = new
+        record.status = .pending
+        _ = try transaction.put(record)
+    }
+
     func perform(
         _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,
         _ transaction: any ResourceTransaction
@@ -77,14 +86,17 @@ struct ZoneBehaviour: KindBehaviour {
         }
     }
 
+    /// The worker compares it with what the name server has.
+    func comesBack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { true }
+
     /// It stays until the name server has let go of it.
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { false }
 }
 
 extension ResourceRecord {
-    /// What failed is on its way again; anything else stays as it is.
+    /// What failed, or is held to be healthy, is compared with what the name server has once more.
     func tryingAgain(_ transaction: any ResourceTransaction) throws -> ResourceRecord {
-        guard status == .failed else { return self }
+        guard status == .failed || status == .active else { return self }
         var record = self
         (record.status, record.statusMessage) = (.provisioning, nil)
         return try transaction.put(record)

@@ -112,6 +112,9 @@ struct ZoneRecordBehaviour: KindBehaviour {
         try admit(record, transaction)
     }
 
+    /// The worker compares it with what the name server has.
+    func comesBack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { true }
+
     /// It stays until the name server has let go of it.
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
         if !ZoneRecords.isAutomatic(record) { try leave(record, transaction) }

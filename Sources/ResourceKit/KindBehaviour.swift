@@ -28,6 +28,8 @@ public protocol KindBehaviour: Sendable {
     /// Where a resource that is pending or provisioning has come to; nil when somebody else decides. It is asked again
     /// and again, so what it says follows from what is stored.
     func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement?
+    /// Whether a healthy resource that is set to `provisioning` is looked at again and becomes `active` by itself.
+    func comesBack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool
     /// What a declared view of a resource shows.
     func view(
         _ name: String, of record: ResourceRecord, _ transaction: any ResourceTransaction
@@ -58,6 +60,9 @@ extension KindBehaviour {
     public func revealOnce(_ record: inout ResourceRecord, _ world: HubWorld) throws -> [String: JSONValue] { [:] }
     public var settles: Bool { false }
     public func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement? { nil }
+    public func comesBack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
+        try settles && settle(record, transaction) != nil
+    }
     public func view(
         _ name: String, of record: ResourceRecord, _ transaction: any ResourceTransaction
     ) throws -> JSONValue {

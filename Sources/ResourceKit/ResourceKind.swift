@@ -20,15 +20,19 @@ public struct ResourceKind: Sendable {
         public var segment: String?
         /// Whether a resource may be created without one above it.
         public var isOptional: Bool
+        /// Whether a change may name another parent.
+        public var isMovable: Bool
         /// The claim of the parent that is meant when a creation names none; nil when one must be named.
         public var standardClaim: String?
         public init(
-            kind: String, field: String, segment: String? = nil, isOptional: Bool = false, standardClaim: String? = nil
+            kind: String, field: String, segment: String? = nil, isOptional: Bool = false, isMovable: Bool = false,
+            standardClaim: String? = nil
         ) {
             self.kind = kind
             self.field = field
             self.segment = segment
             self.isOptional = isOptional
+            self.isMovable = isMovable
             self.standardClaim = standardClaim
         }
     }

@@ -159,8 +159,8 @@ private func node(_ id: String, _ states: [String: String], silent: Bool = false
     }
 
     @Test func aServerWithoutFiguresHasNoGauges() {
-        #expect(NodePages.gauges(of: ["machine": ["load1": 1, "cpus": 0]]).isEmpty)
-        #expect(NodePages.gauges(of: ["machine": ["load1": 1.5, "cpus": 2]]).count == 1)
+        #expect(NodePages.gauges(of: ["facts": ["load1": 1, "cpus": 0]]).isEmpty)
+        #expect(NodePages.gauges(of: ["facts": ["load1": 1.5, "cpus": 2]]).count == 1)
     }
 
     @Test func aPlanIsSaidInWords() {

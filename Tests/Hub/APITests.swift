@@ -29,10 +29,15 @@ import Testing
                 ["name": "web", "git_url": "https://git.example.org/x.git", "run_command": "run"])
             #expect(service.status == 202)
             #expect(try await server.send(.GET, "stacks/\(id)/services").json["items"]?.arrayValue?.count == 1)
-            #expect(try await server.send(.GET, "stacks/\(id)/desired-state").status == 200)
+            try await server.hub.settle(stackId: id)
+            let desired = try await server.send(.GET, "stacks/\(id)/desired-state")
+            #expect(desired.status == 200)
+            let stack = try await server.send(.GET, "stacks/\(id)").json
+            #expect(try desired.json["hash"] == stack["hash"] && desired.json["version"] == stack["version"])
+            #expect(stack["hash"]?.stringValue?.utf8.count == 64)
             let retry = try await server.send(
                 .POST, "stacks/\(id)/retry", headers: ["Content-Type": "application/json"])
-            #expect(retry.status == 202)
+            #expect(try retry.status == 202 && retry.json["status"] != "active")
             #expect(try await server.send(.POST, "stacks/\(id)/retry", raw: Array("{}".utf8)).status == 202)
             #expect(try await server.send(.DELETE, "stacks/\(id)").status == 202)
             #expect(try await server.send(.GET, "stacks/\(id)").status == 404)
@@ -192,6 +197,13 @@ import Testing
                 try await server.send(.POST, "stacks", ["name": "a"], headers: headers, anonymous: true).status == 202)
             #expect(try await server.send(.POST, "logout", headers: headers, anonymous: true).status == 204)
             #expect(try await server.send(.GET, "stacks", headers: headers, anonymous: true).status == 401)
+            let bare = try await server.send(
+                .POST, "login", ["key": .string(server.key), "bearer": true], anonymous: true)
+            let token = try #require(try bare.json["token"]?.stringValue)
+            let bearer: HTTPHeaders = ["Authorization": "Bearer \(token)"]
+            #expect(try await server.send(.GET, "stacks", headers: bearer, anonymous: true).status == 200)
+            #expect(try await server.send(.POST, "logout", headers: bearer, anonymous: true).status == 204)
+            #expect(try await server.send(.GET, "stacks", headers: bearer, anonymous: true).status == 401)
             for body: JSONValue in [[:], ["email": "x"], ["key": 1], ["key": "x", "email": "y"], ["x": "y"], []] {
                 #expect(try await server.send(.POST, "login", body, anonymous: true).status == 400)
             }

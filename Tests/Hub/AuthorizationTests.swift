@@ -1,3 +1,4 @@
+import Catalog
 import HubCore
 import HubStore
 import Model
@@ -32,6 +33,24 @@ import Testing
         #expect(unknown.code == .forbidden)
         let noBody = try await problem { _ = try await hub.update(kind, id: "none", body: "x", as: .local) }
         #expect(noBody.code == .notFound)
+    }
+
+    @Test func scopesMayBeSpeltWithUnderscores() async throws {
+        let fixture = try HubFixture(kinds: Catalog.kinds)
+        let answer = try await fixture.hub.create(
+            try fixture.kind("api-key"), body: ["name": "k", "scopes": ["lb_addresses:read"], "brands": ["*"]],
+            as: .local)
+        #expect(answer.body["scopes"] == ["lb_addresses:read"])
+        let key = try #require(answer.body["key"]?.stringValue)
+        let caller = try await fixture.hub.authenticate(apiKey: key, address: "192.0.2.1")
+        #expect(caller.may("read", "lb-addresses") && !caller.may("write", "lb-addresses"))
+        // Nobody gives more than they have by spelling it otherwise.
+        let granting = try await problem {
+            _ = try await fixture.hub.create(
+                try fixture.kind("api-key"), body: ["name": "k", "scopes": ["zone_records:read"], "brands": ["*"]],
+                as: .scoped("api-keys:*"))
+        }
+        #expect(granting.code == .forbidden)
     }
 
     @Test func hidesOtherBrands() async throws {

@@ -87,9 +87,13 @@ import Testing
         let signed = CallbackSignature.message(id: message.id, timeMs: message.time, body: message.body)
         #expect(key.isValidSignature(try #require(Base64.decode(message.signature)), for: signed))
         #expect(try await fixture.store.read { try $0.cells("callback") }.isEmpty)
-        // Deletion: by the query, as it has no body.
-        _ = try await fixture.hub.delete(
-            fixture.kind("book"), id: id, options: .init(callbackURL: url), as: .local)
+        // A deletion takes a body for this alone.
+        let book = try fixture.kind("book")
+        let unknown = try await problem {
+            _ = try await fixture.hub.delete(book, id: id, body: ["callback": .string(url)], as: .local)
+        }
+        #expect(unknown.fields["callback"] != nil)
+        _ = try await fixture.hub.delete(book, id: id, body: ["callback_url": .string(url)], as: .local)
         try await fixture.store.write { transaction in
             if try transaction.get("book", id) != nil { try transaction.remove("book", id) }
         }

@@ -8,7 +8,7 @@ extension HubAPI {
     /// everything but reading.
     func principal(of request: Request, _ address: String) async throws -> Principal {
         // A session's token that a program holds itself; no browser sends it by itself, so it needs no other proof.
-        if let token = Self.apiKey(in: request), token.utf8.count == 64 {
+        if let token = Self.bearerSession(in: request) {
             guard let principal = try await hub.principal(forSession: token, address: address) else {
                 throw Problem(.unauthenticated, "The session has ended.", hint: "Log in again.")
             }
@@ -37,6 +37,11 @@ extension HubAPI {
         let words = header.split(separator: " ")
         guard words.count == 2, words[0].lowercased() == "bearer" else { return "" }
         return String(words[1])
+    }
+
+    /// The token of a session that stands where an API key would; keys are of another length.
+    static func bearerSession(in request: Request) -> String? {
+        Self.apiKey(in: request).flatMap { $0.utf8.count == 64 ? $0 : nil }
     }
 
     static func sessionToken(in request: Request) -> String? {

@@ -104,7 +104,8 @@ enum OpenAPIDocument {
             result["\(kind.name)-created"] = Schema.resource(
                 kind, shownOnce: true, more: Schema.nested(nested, suffix: "created"))
             result["\(kind.name)-creation"] = Schema.object(kind.fields, more: more)
-            result["\(kind.name)-update"] = Schema.object(kind.fields, partial: true, more: callback(kind))
+            result["\(kind.name)-update"] = Schema.object(
+                kind.fields + Hub.placeField(kind), partial: true, more: callback(kind))
             for link in kind.links {
                 let field = Hub.field(of: link)
                 result["\(kind.name)-\(link.name)"] = Schema.object([field])
@@ -175,7 +176,7 @@ enum OpenAPIDocument {
         "event": members([
             "id": ["type": "integer"], "time": ["type": "string", "format": "date-time"], "kind": text,
             "node_id": textOrNull, "stack_id": textOrNull, "service_id": textOrNull, "deployment_id": textOrNull,
-            "message": text,
+            "node": textOrNull, "service": textOrNull, "message": text,
         ]),
         "audit-entry": members([
             "id": ["type": "integer"], "time": ["type": "string", "format": "date-time"], "actor": text,

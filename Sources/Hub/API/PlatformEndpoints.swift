@@ -152,14 +152,18 @@ extension HubAPI {
     private func desiredStateEndpoint() -> Endpoint {
         var operation = Operation(
             id: "stack-desired-state", tag: "stacks",
-            summary: "Read what the servers of a stack should run. Secrets are left out.")
+            summary: "Read what the servers of a stack should run, its version and SHA-256. Secrets are left out.")
         operation.parameters = [Schema.idParameter]
         operation.answers = [(200, ["type": "object"])]
         let path = "\(Self.base)/stacks/{id}/desired-state"
         return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
             guard let kind = hub.kind("stack") else { throw Problem(.notFound, "There are no stacks.") }
             try await hub.admit(kind, "read", id: request.id, as: request.principal)
-            return Answers.json(try WireCoding.encode(try await hub.desiredStatePreview(stackId: request.id)))
+            let state = try await hub.desiredStatePreview(stackId: request.id)
+            var answer = try WireCoding.encode(state)
+            let hash = sha256Hex(answer.canonicalBytes)
+            (answer["version"], answer["hash"]) = (.int(state.generation), .string(hash))
+            return Answers.json(answer, headers: [.eTag: "\"\(hash)\""])
         }
     }
 }

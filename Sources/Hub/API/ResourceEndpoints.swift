@@ -151,8 +151,10 @@ extension HubAPI {
         ]
         return Endpoint(method: .delete, path: "\(Self.base)/\(kind.plural)/{id}", access: .key, operation: operation) {
             request in
-            Self.response(
-                try await hub.delete(kind, id: request.id, options: try request.options(), as: request.principal))
+            let body = try await admittedBody(request, kind, "delete", "delete", id: request.id, parentId: nil)
+            return Self.response(
+                try await hub.delete(
+                    kind, id: request.id, body: body, options: try request.options(), as: request.principal))
         }
     }
 

@@ -12,7 +12,7 @@ extension HubAPI {
         login.isBodyRequired = true
         login.answers = [(200, Schema.reference("session"))]
         let accounts = accountEndpoints()
-        var logout = Operation(id: "logout", tag: "session", summary: "End the session of the cookie.")
+        var logout = Operation(id: "logout", tag: "session", summary: "End the session of the cookie or bearer token.")
         logout.answers = [(204, nil)]
         return [
             Endpoint(method: .post, path: "\(Self.base)/login", access: .anyone, operation: login) {
@@ -20,7 +20,9 @@ extension HubAPI {
             },
             Endpoint(method: .post, path: "\(Self.base)/logout", access: .anyone, operation: logout) { request in
                 // Needs no proof: who can send the cookie may end it, and who cannot ends nothing.
-                if let token = Self.sessionToken(in: request.request) { try await hub.logout(token) }
+                for token in [Self.sessionToken(in: request.request), Self.bearerSession(in: request.request)] {
+                    if let token { try await hub.logout(token) }
+                }
                 return Answers.empty(.noContent, headers: [.setCookie: SessionCookie.removal])
             },
         ] + accounts

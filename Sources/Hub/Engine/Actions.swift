@@ -69,12 +69,12 @@ extension Hub {
         switch action.effect {
         case .retryFailedOfTenant:
             try retryFailed(ofTenant: record.id, principal, transaction)
-            result = record
+            result = try retried(record, kind, transaction)
         case .behaviour:
             result =
                 isDeclared
                 ? try kind.behaviour.perform(action, arguments, on: record, by: principal.name, transaction)
-                : try retried(record, transaction)
+                : try retried(record, kind, transaction)
         }
         let answerKind = kindsByName[result.kind] ?? kind
         let stored = try transaction.get(result.kind, result.id) ?? result
@@ -83,9 +83,12 @@ extension Hub {
 
     /// The retry of a kind that declares none of its own: back to provisioning, where a worker finds it.
     private func retried(
-        _ record: ResourceRecord, _ transaction: any ResourceTransaction
+        _ record: ResourceRecord, _ kind: ResourceKind, _ transaction: any ResourceTransaction
     ) throws -> ResourceRecord {
-        guard record.status == .failed else { return record }
+        let isHealthy = record.status == .active
+        guard try record.status == .failed || (isHealthy && kind.behaviour.comesBack(record, transaction)) else {
+            return record
+        }
         var record = record
         record.status = .provisioning
         record.statusMessage = nil
@@ -103,7 +106,7 @@ extension Hub {
             if let own = kind.actions.first(where: { $0.name == "retry" }) {
                 _ = try kind.behaviour.perform(own, [:], on: record, by: principal.name, transaction)
             } else {
-                _ = try retried(record, transaction)
+                _ = try retried(record, kind, transaction)
             }
         }
     }

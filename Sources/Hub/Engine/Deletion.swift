@@ -1,19 +1,26 @@
 import HubStore
-import Model
+public import Model
 public import ResourceKit
 
 extension Hub {
     /// Deletes a resource and everything below it, the deepest first.
     ///
+    /// - Parameter body: may name a `callback_url`, and nothing else.
     /// - Returns: 202 for an asynchronous kind, 204 for another; 200 with a plan.
-    /// - Throws: `forbidden`, `not_found`, `conflict`, `stale`, `storage_failed`.
+    /// - Throws: `forbidden`, `not_found`, `invalid`, `conflict`, `stale`, `storage_failed`.
     public func delete(
-        _ kind: ResourceKind, id: String, options: MutationOptions = .init(), as principal: Principal
+        _ kind: ResourceKind, id: String, body: JSONValue = .null, options: MutationOptions = .init(),
+        as principal: Principal
     ) async throws -> MutationAnswer {
+        var options = options
+        let rest = try Self.takeCallback(body, kind, &options)
         let mutation = Mutation(
             kind: kind, action: "delete", id: id, body: .null, fields: [], options: options, principal: principal)
         return try await mutate(mutation) {
             try requireScope(kind, "delete", principal)
+            var flaws = FieldFlaws()
+            [Field]().check(rest.objectValue ?? [:], into: &flaws)
+            if let problem = flaws.problem { throw problem }
             return { [self] transaction in
                 var record = try visible(kind, id, principal, transaction)
                 guard kind.verbs.contains(.delete) else {

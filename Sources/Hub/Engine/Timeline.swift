@@ -56,7 +56,7 @@ extension HubEvent {
         return [
             "id": .int(id), "time": .string(time.rfc3339), "kind": .string(kind), "node_id": text(nodeId),
             "stack_id": text(stackId), "service_id": text(serviceId), "deployment_id": text(deploymentId),
-            "message": .string(message),
+            "node": text(nodeId), "service": text(serviceId), "message": .string(message),
         ]
     }
 }

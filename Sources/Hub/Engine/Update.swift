@@ -13,8 +13,8 @@ extension Hub {
         var options = options
         let body = try Self.takeCallback(body, kind, &options)
         let mutation = Mutation(
-            kind: kind, action: "update", id: id, body: body, fields: kind.fields, options: options,
-            principal: principal)
+            kind: kind, action: "update", id: id, body: body, fields: kind.fields + Self.placeField(kind),
+            options: options, principal: principal)
         return try await mutate(mutation) { try await changing(mutation, id) }
     }
 
@@ -26,7 +26,7 @@ extension Hub {
         let old = try await store.read { [self] in try visible(kind, id, principal, $0) }
         guard kind.verbs.contains(.update) else { throw Problem(.notFound, "\(kind.plural) cannot be changed.") }
         try Self.requireBrand(named: mutation.body, kind, principal)
-        let body = Self.withoutPlace(mutation.body, of: old, kind)
+        let (body, destination) = try Self.splitPlace(mutation.body, of: old, kind)
         let spec = try changedSpec(body, of: old, kind)
         try checkGrant(kind, spec, principal)
         try await kind.behaviour.prepareUpdate(spec, of: old, world)
@@ -41,7 +41,8 @@ extension Hub {
             var flaws = FieldFlaws()
             kind.validate(record.spec, &flaws)
             if let problem = flaws.problem { throw problem }
-            if record.spec != before.spec {
+            if let destination { try place(&record, destination, kind, principal, transaction) }
+            if record.spec != before.spec || record.parentId != before.parentId {
                 if kind.isAsynchronous, record.status != .suspended {
                     record.status = .provisioning
                     record.statusMessage = nil
@@ -50,21 +51,18 @@ extension Hub {
                     record.brandId = try brand(of: record.spec, kind, id: id, parent: nil, principal)
                 }
                 try kind.behaviour.didUpdate(from: before, to: try transaction.put(record), transaction)
+            } else if kind.isAsynchronous, record.status == .active,
+                try kind.behaviour.comesBack(record, transaction)
+            {
+                // A 202 promises that the status moves, also where all values are as they were.
+                record.status = .provisioning
+                _ = try transaction.put(record)
             }
             let stored = try transaction.get(kind.name, id) ?? record
             return MutationOutcome(
                 id: id,
                 answer: MutationAnswer(code: kind.isAsynchronous ? 202 : 200, body: rendered(stored, kind)))
         }
-    }
-
-    /// What was read may be sent back: the resource above, named as it is, is no change.
-    private static func withoutPlace(_ body: JSONValue, of old: ResourceRecord, _ kind: ResourceKind) -> JSONValue {
-        guard let field = kind.parent?.field, !kind.fields.contains(where: { $0.name == field }),
-            case .object(var members) = body, members[field] == old.parentId.map(JSONValue.string) ?? .null
-        else { return body }
-        members[field] = nil
-        return .object(members)
     }
 
     /// The record as it is now, if the caller may change it.

@@ -202,7 +202,10 @@ extension Hub {
 
     /// Brings the statuses of a stack and what is in it up to what its servers last said.
     package func settle(stackId: String) async throws {
-        try await write { try Settling.settle(stackId: stackId, $0) }
+        try await write { [self] transaction in
+            try Settling.settle(stackId: stackId, transaction)
+            try noteHash(ofStack: stackId, transaction)
+        }
     }
 
     private func markChangedStacks() async {

@@ -68,8 +68,23 @@ extension Hub {
             guard let stack = try transaction.get("stack", stackId) else {
                 throw Problem(.notFound, "There is no stack \(stackId).")
             }
-            return try document(of: stack, nodeId: "", transaction) { $0.hasPrefix("sealed:") ? "[secret]" : $0 }
+            return try shownDocument(of: stack, transaction)
         }
+    }
+
+    private func shownDocument(of stack: ResourceRecord, _ transaction: any StoreTransaction) throws -> DesiredState {
+        try document(of: stack, nodeId: "", transaction) { $0.hasPrefix("sealed:") ? "[secret]" : $0 }
+    }
+
+    /// Keeps the hash of what the stack should run beside its version. It is that of the document which is shown.
+    func noteHash(ofStack id: String, _ transaction: any StoreTransaction) throws {
+        guard var stack = try transaction.get("stack", id), stack.state["hash_version"] != stack.state["version"] else {
+            return
+        }
+        let document = try WireCoding.encode(try shownDocument(of: stack, transaction))
+        stack.state["hash"] = .string(sha256Hex(document.canonicalBytes))
+        stack.state["hash_version"] = stack.state["version"]
+        _ = try transaction.put(stack)
     }
 
     private func compile(

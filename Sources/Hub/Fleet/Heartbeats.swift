@@ -113,7 +113,7 @@ extension Hub {
     private static func note(_ sighting: NodeContacts.Sighting, in node: inout ResourceRecord) {
         node.state["heartbeat_sequence"] = .int(sighting.sequence)
         node.state["last_heartbeat_at"] = .string(sighting.time.rfc3339)
-        node.state["machine"] = sighting.machine
+        node.state["facts"] = sighting.machine
         node.state["requests"] = sighting.requests
     }
 

@@ -72,7 +72,7 @@ extension Hub {
         }
         return Principal(
             name: "key:\(key.spec["name"]?.stringValue ?? key.id)",
-            scopes: Set(key.spec["scopes"]?.arrayValue?.compactMap(\.stringValue) ?? []),
+            scopes: Set(key.spec["scopes"]?.arrayValue?.compactMap(\.stringValue).map(APIKey.inHyphens) ?? []),
             brands: Self.brands(key.spec["brands"]), address: address)
     }
 

@@ -1,3 +1,4 @@
+import AccessResources
 import HubStore
 import Model
 import ResourceKit
@@ -21,7 +22,8 @@ extension Hub {
     func checkGrant(_ kind: ResourceKind, _ spec: [String: JSONValue], _ principal: Principal) throws {
         let granted: Set<String>
         switch kind.name {
-        case "api-key": granted = Set(spec["scopes"]?.arrayValue?.compactMap(\.stringValue) ?? [])
+        case "api-key":
+            granted = Set(spec["scopes"]?.arrayValue?.compactMap(\.stringValue).map(APIKey.inHyphens) ?? [])
         case "user": granted = scopes(ofRole: spec["role"]?.stringValue ?? "")
         default: return
         }

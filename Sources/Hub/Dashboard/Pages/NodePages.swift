@@ -14,7 +14,7 @@ enum NodePages {
 
     /// Load, memory and disk, as far as they were reported.
     static func gauges(of node: JSONValue) -> [JSONValue] {
-        guard let machine = node["machine"] else { return [] }
+        guard let machine = node["facts"] else { return [] }
         var gauges: [JSONValue] = []
         if let load = machine["load1"]?.doubleValue, let cpus = machine.int("cpus"), cpus > 0 {
             gauges.append(
@@ -46,7 +46,7 @@ enum NodePages {
         func figure(_ label: String) -> JSONValue {
             gauges.first { $0.text("label") == label }.map { .string("\($0.int("percent") ?? 0) %") } ?? "–"
         }
-        let load = node["machine"]?["load1"]?.doubleValue
+        let load = node["facts"]?["load1"]?.doubleValue
         return [
             "id": .string(node.id), "name": .string(node.label), "path": .string("/nodes/\(node.id)"),
             "state": state(of: node), "is_silent": .bool(node.flag("is_silent")),
@@ -82,7 +82,7 @@ enum NodePages {
     }
 
     private static func facts(of node: JSONValue) -> [JSONValue] {
-        let machine = node["machine"] ?? .null
+        let machine = node["facts"] ?? .null
         let uptime = machine.int("uptime_seconds").map { PageParts.span(milliseconds: $0 * 1000) }
         let pairs: [(String, String?)] = [
             ("Host name", node.text("hostname")), ("Address", node.text("address")),
