@@ -10,7 +10,7 @@ public enum PEMText {
         PEMDocument(type: label, derBytes: der).pemString + "\n"
     }
 
-    /// All blocks of a text; nil when it has none, too many, one without an end, or anything in them that is not Base64.
+    /// All blocks of a text; nil when it has none, too many, one without an end, or one that is not Base64.
     ///
     /// More lenient than the parser of SwiftASN1: lines of any length, indented ones, and text between blocks, since
     /// people paste what mails and terminals made of it.

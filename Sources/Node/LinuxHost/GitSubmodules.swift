@@ -48,8 +48,8 @@ enum GitSubmodules {
         }
     }
 
-    /// Why a repository may not have this submodule; nil when it may. A file URL would let whoever writes to a repository
-    /// read others of the server.
+    /// Why a repository may not have this submodule; nil when it may. A file URL would let whoever writes to a
+    /// repository read others of the server.
     static func flaw(_ url: String, from parent: String) -> String? {
         if let flaw = Names.gitURLFlaw(url) { return "its URL \(flaw)" }
         if url.hasPrefix("file:"), !parent.hasPrefix("file:") { return "its URL names a file of the server" }
@@ -58,6 +58,8 @@ enum GitSubmodules {
 }
 
 extension LiveGit {
+    /// The submodules that a commit pins, with their URLs made absolute.
+    /// - Throws: `invalid` for one that may not be fetched; what git says.
     public func submodules(
         url: String, commit: String, cache: String, timeout: Duration
     ) async throws -> [GitSubmodule] {
@@ -93,6 +95,7 @@ extension LiveGit {
         }
     }
 
+    /// Whether a commit keeps files with Git LFS, which is not fetched here.
     public func hasPointers(commit: String, cache: String, timeout: Duration) async throws -> Bool {
         let found = try await runner.run(
             [

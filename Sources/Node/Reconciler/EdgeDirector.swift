@@ -59,6 +59,8 @@ actor EdgeDirector {
     /// As ``note(_:for:)``, of all sites.
     func note(_ sites: SiteParts) { self.sites = sites }
 
+    func holds(_ sites: SiteParts) -> Bool { self.sites == sites }
+
     /// Notes a wish and returns when the edge serves by it.
     func set(_ contribution: EdgeContribution?, for service: String) async throws {
         contributions[service] = contribution

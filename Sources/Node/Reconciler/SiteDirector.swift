@@ -76,9 +76,11 @@ actor SiteDirector {
             try await takeUp(document)
             await findContainers(sites, before: places)
             // An edge may still show what an agent before this one was told to take away.
+            let parts = parts(document, tlsAddress)
             var isOther = isShowing || !sites.isEmpty
+            if !isOther { isOther = await !edge.holds(parts) }
             if !isOther { isOther = try await edge.isServingOther() }
-            if isOther { try await edge.set(parts(document, tlsAddress)) }
+            if isOther { try await edge.set(parts) }
             isShowing = !sites.isEmpty
             if !Set(reported.keys).isSubset(of: sites.map(\.id)) { isForgetting = true }
             if isForgetting { try await forget() }

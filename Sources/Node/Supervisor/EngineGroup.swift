@@ -7,7 +7,7 @@ import Model
 /// limited children.
 public enum EngineGroup {
     static let base = "roost-builds"
-    private static let failureCounts = ["memory.failcnt", "memory.memsw.failcnt"]
+    private static let highest = "memory.max_usage_in_bytes"
 
     /// Makes the group, or takes the one that could not be removed, and limits its memory, swap included.
     ///
@@ -53,9 +53,7 @@ public enum EngineGroup {
         if FileContents.exists(together) { try FileContents.put(together, "-1") }
         try FileContents.put("\(folder)/memory.limit_in_bytes", "\(bytes)")
         if FileContents.exists(together) { try FileContents.put(together, "\(bytes)") }
-        for count in failureCounts where FileContents.exists("\(folder)/\(count)") {
-            try FileContents.put("\(folder)/\(count)", "0")
-        }
+        try FileContents.put("\(folder)/\(highest)", "0")
     }
 
     /// Whether processes of the group were ended, or had to wait, for want of memory since it was made.
@@ -63,8 +61,12 @@ public enum EngineGroup {
         if let text = FileContents.text("\(root)/\(base)/\(name)/memory.events") {
             return text.split(separator: "\n").contains { $0.hasPrefix("oom_kill ") && $0 != "oom_kill 0" }
         }
-        // The kernel counts where it was refused first: with swap accounted, at the limit of both together.
-        return failureCounts.contains { (FileContents.number("\(root)/memory/\(base)/\(name)/\($0)") ?? 0) > 0 }
+        // Newer kernels no longer count failures in groups above the one that failed.
+        let folder = "\(root)/memory/\(base)/\(name)"
+        guard let most = FileContents.number("\(folder)/\(highest)"),
+            let limit = FileContents.number("\(folder)/memory.limit_in_bytes")
+        else { return false }
+        return most >= limit
     }
 
     /// Removes the group in every hierarchy, with the empty ones that the engine left in it. One that still holds
