@@ -27,7 +27,8 @@ struct RoutingTests {
         ("deep.x.c.com", "/", "wild-long"), ("b.com", "/", "any"), ("unknown.org", "/", "any"), ("", "/", "any"),
         ("unknown.org", "/only", "any-only"), ("a.com", "/only", "exact"), ("only-api.com", "/api", "narrow"),
         ("only-api.com", "/else", "any"), ("a.com", "/%61pi", "exact-api"), ("a.com", "/x/../api", "exact-api"),
-        ("a.com", "http", "exact"),
+        ("a.com", "http", "exact"), ("a.com", "//api", "exact-api"), ("a.com", "/api//v2///x", "exact-v2"),
+        ("a.com", "/x/..//api", "exact-api"), ("a.com", "//", "exact"), ("a.com", "/x//api", "exact"),
     ])
     func hostAndLongestPrefix(host: String, path: String, expected: String) async throws {
         let table = Self.table(
@@ -47,6 +48,7 @@ struct RoutingTests {
 
     @Test(arguments: [
         ("/api", "/"), ("/api/", "/"), ("/api/x", "/x"), ("/api?q", "/?q"), ("/api/x/?q", "/x/?q"), ("/%61pi/x", "/x"),
+        ("//api/x//y", "/x/y"), ("/api//x", "//x"),
     ])
     func strippedPrefix(path: String, upstreamPath: String) async throws {
         let upstream = try RawUpstream()

@@ -21,7 +21,7 @@ extension ClientConnection {
                 request.claim = proxies.claim(
                     peer: ClientAddress(remote), isSecure: transport.scheme == "https", bytes, loop.requestHead)
             }
-            match = isPathBroken ? nil : route(bytes, path)
+            if !isPathBroken { match = routeMerged(bytes, &path) }
             writeLogLine(bytes, match)
         }
         if !isResumed {
@@ -76,6 +76,21 @@ extension ClientConnection {
         request.isSent = loop.requestHead.framing == .none
         request.bytesIn = UInt64(loop.requestHead.end)
         if request.framing == .chunked { scanner = ChunkScanner() }
+    }
+
+    /// A route's rules must not be got around by doubling a slash of its prefix, which many upstreams take for one:
+    /// such a path counts and goes on as it was meant. Others keep their slashes.
+    private func routeMerged(_ bytes: UnsafePointer<UInt8>, _ path: inout [UInt8]?) -> RouteIndex.Match? {
+        let match = route(bytes, path)
+        let sent = loop.requestHead.pathOnly
+        let merged =
+            path.map {
+                $0.withUnsafeBufferPointer { PathNormaliser.withMergedSlashes($0.baseAddress!, count: $0.count) }
+            }
+            ?? PathNormaliser.withMergedSlashes(bytes + sent.start, count: sent.count)
+        guard let merged, let meant = route(bytes, merged), meant.route != match?.route else { return match }
+        path = merged
+        return meant
     }
 
     private func route(_ bytes: UnsafePointer<UInt8>, _ path: [UInt8]?) -> RouteIndex.Match? {

@@ -63,6 +63,16 @@ enum PathNormaliser {
         return [ByteClass.slash] + Array(kept.joined(separator: [ByteClass.slash]))
     }
 
+    /// The path with each run of slashes as one; nil when it has none that is longer.
+    static func withMergedSlashes(_ path: UnsafePointer<UInt8>, count: Int) -> [UInt8]? {
+        guard count > 1, (1..<count).contains(where: { isRepeatedSlash(path, $0) }) else { return nil }
+        return (0..<count).filter { $0 == 0 || !isRepeatedSlash(path, $0) }.map { path[$0] }
+    }
+
+    private static func isRepeatedSlash(_ path: UnsafePointer<UInt8>, _ index: Int) -> Bool {
+        path[index] == ByteClass.slash && path[index - 1] == ByteClass.slash
+    }
+
     static func isUnreserved(_ byte: UInt8) -> Bool {
         (byte | 0x20) &- 0x61 < 26 || ByteClass.isDigit(byte) || byte == UInt8(ascii: "-")
             || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "~")
