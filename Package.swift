@@ -19,8 +19,6 @@ let nioCore = product("NIOCore", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
 let nioHTTP1 = product("NIOHTTP1", "swift-nio")
 let httpClient = product("AsyncHTTPClient", "async-http-client")
-let x509 = product("X509", "swift-certificates")
-let asn1 = product("SwiftASN1", "swift-asn1")
 let nioSSL = product("NIOSSL", "swift-nio-ssl")
 let hummingbird = product("Hummingbird", "hummingbird")
 
@@ -36,9 +34,7 @@ func family(_ name: String) -> [Target] {
     [
         .target(
             name: "\(name)Resources",
-            dependencies: [
-                "Model", "Host", "AgentProtocol", "CertificateCoding", "ResourceKit", "Workflow", crypto,
-            ],
+            dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow", crypto],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
             name: "\(name)ResourcesTests",
@@ -65,8 +61,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
-        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -86,7 +80,7 @@ let package = Package(
         library("Model", "Sources/Model", []),
         library("AgentProtocol", "Sources/Protocol", ["Model", crypto]),
         library("Host", "Sources/Host", ["Model"]),
-        library("CertificateCoding", "Sources/CertificateCoding", ["Model", "AgentProtocol", crypto, x509, asn1]),
+        library("CertificateReading", "Sources/CertificateReading", ["Model", nioSSL]),
         library("Workflow", "Sources/Workflow", ["Model", "Host"]),
         library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", "Workflow", crypto]),
         library(
@@ -131,15 +125,16 @@ let package = Package(
         library(
             "Edge", "Sources/Node/Edge",
             [
-                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateCoding", "CRoost", crypto, logging,
+                "Model", "Host", "AgentProtocol", "NameResponder", "CertificateEncoding", "CRoost", crypto, logging,
                 nioCore, nioPosix,
                 nioSSL, product("NIOTLS", "swift-nio"), product("NIOHTTP2", "swift-nio-http2"),
                 product("NIOHPACK", "swift-nio-http2"), product("NIOConcurrencyHelpers", "swift-nio"),
             ]),
+        library("CertificateEncoding", "Sources/Node/CertificateEncoding", ["Model", crypto]),
         library(
             "Certificates", "Sources/Node/Certificates",
             [
-                "Model", "Host", "AgentProtocol", "CertificateCoding", crypto, httpClient,
+                "Model", "Host", "AgentProtocol", "CertificateReading", "CertificateEncoding", crypto, httpClient,
                 logging, nioCore, nioHTTP1, nioSSL,
             ]),
         library("NameResponder", "Sources/Node/DNS", ["Model", nioCore, nioPosix]),
@@ -167,7 +162,7 @@ let package = Package(
             name: "Roost",
             dependencies: [
                 "Model", "AgentProtocol", "Host", "Catalog", "HubStore", "HubCore", "HubNames", "HubAPI", "Dashboard",
-                "Edge", "NameResponder", "Supervisor", "LinuxHost", "Node", "Certificates", "CLI",
+                "Edge", "CertificateReading", "NameResponder", "Supervisor", "LinuxHost", "Node", "Certificates", "CLI",
                 "Example", crypto, logging, hummingbird,
                 httpClient,
                 nioCore, nioPosix, nioSSL, product("ArgumentParser", "swift-argument-parser"),
@@ -181,7 +176,7 @@ let package = Package(
             "TestSupport", "Sources/TestSupport",
             [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "Workflow", "HubStore", "HubCore", "Node",
-                "Certificates", "CRoost", crypto, logging,
+                "CertificateReading", "Certificates", "CRoost", crypto, logging,
             ]),
         .executableTarget(
             name: "workflow-bench",
@@ -195,7 +190,7 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", "LinuxHost", "TestSupport", "CertificateCoding", crypto, logging,
+                "HubAPI", "LinuxHost", "TestSupport", "CertificateReading", "CertificateEncoding", crypto, logging,
                 hummingbird, httpClient,
                 nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),
@@ -205,7 +200,7 @@ let package = Package(
             "HubNamesTests", "Tests/HubNames",
             [
                 "Model", "Host", "ResourceKit", "Catalog", "NamesResources", "HubStore", "HubCore", "HubNames",
-                "HubAPI", "LinuxHost", logging,
+                "HubAPI", "LinuxHost", "CertificateReading", logging,
             ]),
         tests("ConformanceTests", "Tests/Conformance", ["Model", "Host", "ResourceKit", "Catalog", "HubCore", "Node"]),
         tests(
@@ -222,13 +217,11 @@ let package = Package(
             ]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),
-        tests(
-            "CertificatesTests", "Tests/Certificates",
-            ["Model", "CertificateCoding", "Certificates", crypto, asn1]),
+        tests("CertificatesTests", "Tests/Certificates", ["Model", "Certificates"]),
         tests(
             "EdgeTests", "Tests/Edge",
             [
-                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateCoding", "Certificates",
+                "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding", "Certificates",
                 "LinuxHost",
                 crypto, httpClient, logging, nioCore, nioPosix, nioSSL,
             ]),

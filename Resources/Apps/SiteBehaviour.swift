@@ -1,4 +1,3 @@
-import CertificateCoding
 import Host
 import Model
 import ResourceKit
@@ -23,9 +22,11 @@ struct SiteBehaviour: KindBehaviour {
         guard spec["tls"] == "upload", let certificate = spec["certificate_pem"]?.stringValue,
             let key = spec["key_pem"]?.stringValue
         else { return }
-        let facts = try CertificateChain.checked(
-            certificatePEM: certificate, keyPEM: try world.secrets.open(key), now: world.clock.now()
-        ).own
+        let facts = try world.certificates.read(
+            certificatePEM: certificate, keyPEM: try world.secrets.open(key))
+        guard facts.notAfter > world.clock.now() else {
+            throw Problem.invalid("certificate_pem", "has ended on \(facts.notAfter.rfc3339)")
+        }
         let bare = Sites.names(spec).filter { !facts.names.contains($0) && !facts.covers($0) }
         guard bare.isEmpty else {
             throw Problem.invalid(

@@ -1,4 +1,3 @@
-import CertificateCoding
 public import Model
 public import ResourceKit
 
@@ -26,7 +25,8 @@ public let certificateKind = ResourceKind(
         Field("is_current", .boolean, "Whether it is the newest valid one of the FQDN."),
     ],
     claims: { record in
-        guard let print = Certificates.own(record.spec)?.own.fingerprint else { return [] }
+        let text = record.spec["cert_pem"]?.stringValue ?? ""
+        guard let print = Certificates.chain(text, nil)?.first?.fingerprint else { return [] }
         return ["certificate/\(record.parentId ?? "")/\(print)"]
     },
     columns: ["issuer", "serial", "not_after", "is_current"], searched: ["serial", "fingerprint", "issuer"],
@@ -34,25 +34,41 @@ public let certificateKind = ResourceKind(
 
 /// Rules of uploaded certificates.
 public enum Certificates {
-    @Sendable static func validate(_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) {
-        guard let own = own(spec) else { return flaws.add("cert_pem", "must be certificates in PEM form") }
-        var all = own
-        if let more = spec["chain_pem"]?.stringValue, !more.isEmpty {
-            guard let rest = CertificateChain(pem: more) else {
-                return flaws.add("chain_pem", "must be certificates in PEM form")
-            }
-            all = CertificateChain(own, rest)
+    /// The certificate and its chain; nil when one of them cannot be read.
+    static func chain(_ certificate: String, _ more: String?) -> [X509Certificate]? {
+        guard let own = PEMBlocks.read(certificate), let rest = more.map({ PEMBlocks.read($0) }) ?? [] else {
+            return nil
         }
-        if let flaw = own.flaw(ofKey: spec["key_pem"]?.stringValue ?? "") { flaws.add("key_pem", flaw) }
-        if let index = all.firstOutOfOrder {
-            flaws.add(
-                index < own.certificates.count ? "cert_pem" : "chain_pem",
-                "is not in order: certificate \(index + 1) is not the authority that signed the one before")
+        let blocks = own + rest
+        guard blocks.allSatisfy({ $0.label == "CERTIFICATE" }) else { return nil }
+        do {
+            return try blocks.map { try X509Certificate(der: $0.bytes) }
+        } catch {
+            return nil
         }
     }
 
-    static func own(_ spec: [String: JSONValue]) -> CertificateChain? {
-        CertificateChain(pem: spec["cert_pem"]?.stringValue ?? "")
+    @Sendable static func validate(_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) {
+        guard let text = spec["cert_pem"]?.stringValue, let own = chain(text, nil), let leaf = own.first else {
+            return flaws.add("cert_pem", "must be certificates in PEM form")
+        }
+        let more = spec["chain_pem"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+        guard let all = chain(text, more) else {
+            return flaws.add("chain_pem", "must be certificates in PEM form")
+        }
+        switch PrivateKeyMatch.compare(spec["key_pem"]?.stringValue ?? "", with: leaf.publicKey) {
+        case .same: break
+        case .other: flaws.add("key_pem", "is not the key of the certificate")
+        case .unreadable: flaws.add("key_pem", "must be a private key in PEM form: RSA, ECDSA or Ed25519")
+        case .locked: flaws.add("key_pem", "must not be locked with a passphrase")
+        }
+        for (index, pair) in zip(all, all.dropFirst()).enumerated() {
+            let field = index + 1 < own.count ? "cert_pem" : "chain_pem"
+            guard pair.0.issuer.elementsEqual(pair.1.subject), pair.1.isAuthority else {
+                return flaws.add(
+                    field, "is not in order: certificate \(index + 2) is not the authority that signed the one before")
+            }
+        }
     }
 
     /// Notes which certificate of an FQDN is the newest valid one.
@@ -88,7 +104,7 @@ struct CertificateBehaviour: KindBehaviour {
     var settles: Bool { true }
 
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
-        guard let leaf = Certificates.own(record.spec)?.own,
+        guard let leaf = Certificates.chain(record.spec["cert_pem"]?.stringValue ?? "", nil)?.first,
             let fqdn = try record.parentId.flatMap({ try transaction.get("fqdn", $0) })
         else { throw Problem.invalid("cert_pem", "must be certificates in PEM form") }
         guard leaf.covers(FQDNs.name(fqdn)) else {
@@ -98,7 +114,7 @@ struct CertificateBehaviour: KindBehaviour {
             throw Problem.invalid("cert_pem", "has ended on \(leaf.notAfter.rfc3339)")
         }
         var record = record
-        record.state["issuer"] = .string(leaf.issuer)
+        record.state["issuer"] = .string(leaf.issuerText)
         record.state["subject_names"] = .array(leaf.names.prefix(1000).map { .string($0) })
         record.state["serial"] = .string(leaf.serial)
         record.state["not_before"] = .string(leaf.notBefore.rfc3339)

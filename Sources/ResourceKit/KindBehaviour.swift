@@ -83,11 +83,13 @@ public struct HubWorld: Sendable {
     public var clock: any HostClock
     public var random: any RandomSource
     public var secrets: any SecretBox
+    public var certificates: any CertificateReader
 
     public init(
         git: any Git, uploads: any Uploads, callbacks: any CallbackSender, clock: any HostClock,
-        random: any RandomSource, secrets: any SecretBox
+        random: any RandomSource, secrets: any SecretBox, certificates: any CertificateReader
     ) {
+        self.certificates = certificates
         self.git = git
         self.uploads = uploads
         self.callbacks = callbacks

@@ -1,5 +1,6 @@
 import AgentProtocol
 import Catalog
+import CertificateReading
 import Dashboard
 import Glibc
 import Host
@@ -48,7 +49,8 @@ struct HubProcess: Sendable {
             git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"),
             callbacks: HTTPCallbackSender(), clock: clock,
             random: random,
-            secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random))
+            secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random),
+            certificates: PEMCertificateReader())
         let hub = Hub(store: store, world: world, kinds: Catalog.kinds, logger: logger)
         let name = try Self.name(in: folder, random)
         hub.openWorkflows(journal: store, name: name)

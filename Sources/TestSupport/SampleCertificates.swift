@@ -14,21 +14,6 @@ public enum SampleCertificates {
         -----END CERTIFICATE-----
         """
 
-    /// Calls itself like the authority, and has another key.
-    public static let impostor = """
-        -----BEGIN CERTIFICATE-----
-        MIIBiTCCAS6gAwIBAgIUFQUEaPu6mgO+GoBHBC1xUNFx6DIwCgYIKoZIzj0EAwIw
-        KTEQMA4GA1UECgwHRXhhbXBsZTEVMBMGA1UEAwwMRXhhbXBsZSBSb290MCAXDTI2
-        MTEyMTE0MDUzNloYDzIxMjYxMDI4MTQwNTM2WjApMRAwDgYDVQQKDAdFeGFtcGxl
-        MRUwEwYDVQQDDAxFeGFtcGxlIFJvb3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
-        AARUb1pEVMEKoZNXiFQeuOJvXIkYR6xYShwXueBBHMw4PpqT0aos1NTivPJ1IqZL
-        lky187lB+1wI7DJZAjQfvYGeozIwMDAPBgNVHRMBAf8EBTADAQH/MB0GA1UdDgQW
-        BBRS2PtXwQePUzINj/CHUQX6nkb75TAKBggqhkjOPQQDAgNJADBGAiEA+T5OJwue
-        xlxtXKT8ZjFFLT8iFTNOoTekYuhxzWtb6KUCIQDFBrwyJihPOtUnpRVDP0S8IPvb
-        n/h2ClnR4Kd//fHTng==
-        -----END CERTIFICATE-----
-        """
-
     public static let curve = """
         -----BEGIN CERTIFICATE-----
         MIIBoTCCAUegAwIBAgICEAEwCgYIKoZIzj0EAwIwKTEQMA4GA1UECgwHRXhhbXBs

@@ -1,5 +1,6 @@
 import AgentProtocol
 import Catalog
+import CertificateReading
 import Certificates
 public import Host
 public import HubCore
@@ -50,7 +51,8 @@ public final class World: Sendable {
             git: SimulatedGit(source: source, disk: nil, clock: clock), uploads: SimulatedUploads(),
             callbacks: NoCallbacks(), clock: clock,
             random: hubRandom,
-            secrets: FileSecretBox(key: hubRandom.bytes(32), random: hubRandom))
+            secrets: FileSecretBox(key: hubRandom.bytes(32), random: hubRandom),
+            certificates: PEMCertificateReader())
     }
 
     public var machines: [SimulatedMachine] { state.withLock { $0.machines } }

@@ -1,4 +1,4 @@
-import CertificateCoding
+import CertificateEncoding
 import Crypto
 import Edge
 import Glibc
@@ -12,12 +12,12 @@ struct TestCertificate {
     init(_ names: [String], folder: String, file: String, days: Int64 = 30) throws {
         let key = P256.Signing.PrivateKey()
         let now = Timestamp(millisecondsSinceEpoch: Int64(time(nil)) * 1000)
-        let certificate = try SelfSignedCertificate.pem(
+        let der = try SelfSignedCertificate.der(
             names: names, addresses: [], key: key, from: now.advanced(by: .seconds(-60)),
             to: now.advanced(by: .seconds(days * 86_400)))
         entry = EdgeCertificate(
             names: names, certificatePath: "\(folder)/\(file).crt", keyPath: "\(folder)/\(file).key")
-        try writeFile(entry.certificatePath, certificate)
+        try writeFile(entry.certificatePath, PEM.encode("CERTIFICATE", der))
         try writeFile(entry.keyPath, key.pemRepresentation)
         chmod(entry.keyPath, 0o600)
     }
@@ -25,7 +25,7 @@ struct TestCertificate {
     /// - Returns: the path of a request for a certificate.
     static func request(_ names: [String], folder: String) throws -> String {
         let der = try CertificateRequest.der(names: names, key: P256.Signing.PrivateKey())
-        try writeFile(folder + "/request.pem", PEMText.encode("CERTIFICATE REQUEST", der))
+        try writeFile(folder + "/request.pem", PEM.encode("CERTIFICATE REQUEST", der))
         return folder + "/request.pem"
     }
 }

@@ -1,4 +1,5 @@
 import AgentProtocol
+import CertificateReading
 import Glibc
 import Host
 import HubAPI
@@ -44,7 +45,7 @@ struct HubFixture: Sendable {
         if given == nil { logger.logLevel = .critical }
         let world = HubWorld(
             git: OneCommitGit(), uploads: SimulatedUploads(), callbacks: HTTPCallbackSender(), clock: clock,
-            random: LiveRandom(), secrets: box)
+            random: LiveRandom(), secrets: box, certificates: PEMCertificateReader())
         return Hub(store: store, world: world, kinds: kinds, logger: logger)
     }
 

@@ -1,6 +1,6 @@
 import AgentProtocol
 import Catalog
-import CertificateCoding
+import CertificateEncoding
 import Crypto
 import Host
 import HubCore
@@ -85,9 +85,10 @@ struct TestPair {
     init(_ names: [String], days: Int64 = 30) throws {
         let key = P256.Signing.PrivateKey()
         let now = ManualClock.start
-        certificate = try SelfSignedCertificate.pem(
+        let der = try SelfSignedCertificate.der(
             names: names, addresses: [], key: key, from: now.advanced(by: .seconds(-100 * 86_400)),
             to: now.advanced(by: .seconds(days * 86_400)))
+        certificate = PEM.encode("CERTIFICATE", der)
         self.key = key.pemRepresentation
     }
 

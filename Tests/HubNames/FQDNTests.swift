@@ -111,7 +111,7 @@ struct CertificateUploadTests {
         try await fixture.hub.settle()
         let shown = try await fixture.read("certificate", first)
         #expect(shown["status"] == "active" && shown["is_current"] == true && shown["key_pem"] == nil)
-        #expect(shown["issuer"] == "CN=Example Root,O=Example")
+        #expect(shown["issuer"] == "O=Example, CN=Example Root")
         let stored = try await fixture.all("certificate")[0]
         #expect(stored.spec["key_pem"]?.stringValue?.hasPrefix("sealed:") == true)
         let second = try await upload(SampleCertificates.rsa, SampleCertificates.rsaKey)

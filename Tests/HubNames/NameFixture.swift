@@ -1,4 +1,5 @@
 import Catalog
+import CertificateReading
 import Host
 import HubAPI
 import HubCore
@@ -33,7 +34,8 @@ struct NameFixture: Sendable {
         let world = HubWorld(
             git: LiveGit(dataFolder: "/nowhere"), uploads: SimulatedUploads(), callbacks: HTTPCallbackSender(),
             clock: LiveClock(), random: LiveRandom(),
-            secrets: FileSecretBox(key: [UInt8](repeating: 9, count: 32), random: LiveRandom()))
+            secrets: FileSecretBox(key: [UInt8](repeating: 9, count: 32), random: LiveRandom()),
+            certificates: PEMCertificateReader())
         return Hub(
             store: store, world: world, kinds: Catalog.kinds, logger: logger)
     }

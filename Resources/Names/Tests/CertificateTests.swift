@@ -54,10 +54,35 @@ import Testing
         #expect(flaw(certificate, locked)["key_pem"] == "must not be locked with a passphrase")
     }
 
+    @Test func noByteCanBeChangedIntoATrap() throws {
+        let bytes = try #require(PEMBlocks.read(Sample.rsa)?.first?.bytes)
+        for index in bytes.indices {
+            for value in [UInt8(0), 0x7F, 0x80, 0x84, 0xFF] {
+                var changed = bytes
+                changed[index] = value
+                // Read or refused, and never a trap.
+                _ = try? X509Certificate(der: changed)
+            }
+            #expect(throws: DERReader.Flaw.self) { try X509Certificate(der: Array(bytes[..<index])) }
+        }
+    }
+
     @Test func aChainOutOfOrderIsRefused() {
         #expect(flaw(Sample.curve, Sample.curveKey, Sample.rsa)["chain_pem"] != nil)
         #expect(flaw(Sample.curve, Sample.curveKey, "x")["chain_pem"] != nil)
         #expect(flaw(Sample.curve, Sample.curveKey, Sample.authority + "\n" + Sample.rsa)["chain_pem"] != nil)
-        #expect(flaw(Sample.curve, Sample.curveKey, Sample.impostor)["chain_pem"] != nil)
+    }
+
+    @Test func whatItSaysIsRead() throws {
+        let one = try #require(Certificates.chain(Sample.curve, nil)?.first)
+        #expect(one.names == ["example.org", "*.example.org"])
+        #expect(one.issuerText == "O=Example, CN=Example Root")
+        #expect(one.fingerprint.utf8.count == 64 && !one.serial.isEmpty && one.notBefore < one.notAfter)
+        for (name, isCovered) in [
+            ("example.org", true), ("www.example.org", true), ("a.b.example.org", false), ("example.net", false),
+            (".example.org", false),
+        ] {
+            #expect(one.covers(name) == isCovered, "\(name)")
+        }
     }
 }

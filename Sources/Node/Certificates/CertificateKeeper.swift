@@ -1,4 +1,4 @@
-import CertificateCoding
+import CertificateEncoding
 import Crypto
 public import Host
 public import Logging
@@ -293,10 +293,8 @@ public actor CertificateKeeper {
         let chain = try await CertificateOrder(
             client: client, host: host, challengeFolder: challengeFolder, dns: authority.dns
         ).complete(url, names: record.names, key: key)
-        let issued = try CertificateChain.checked(
-            certificatePEM: String(decoding: chain, as: UTF8.self), keyPEM: key.pemRepresentation,
-            now: host.clock.now()
-        ).own
+        let issued = try PEMCertificate(
+            chain: chain, key: Array(key.pemRepresentation.utf8), now: host.clock.now())
         try await folder.writeChain(chain, id, order.file)
         record = CertificateSchedule.issued(
             record, notBefore: issued.notBefore, notAfter: issued.notAfter, jitter: host.random.unit())
@@ -351,10 +349,10 @@ public actor CertificateKeeper {
         let file = "\(now.millisecondsSinceEpoch)-\(host.random.hex(4))"
         let key = P256.Signing.PrivateKey()
         let end = now.advanced(by: .seconds(365 * 86_400))
-        let chain = try SelfSignedCertificate.pem(
+        let der = try SelfSignedCertificate.der(
             names: record.names, addresses: [], key: key, from: now.advanced(by: .seconds(-3600)), to: end)
         try await folder.writeKey(key.pemRepresentation + "\n", id, file)
-        try await folder.writeChain(Array(chain.utf8), id, file)
+        try await folder.writeChain(Array(PEM.encode("CERTIFICATE", der).utf8), id, file)
         record = CertificateSchedule.made(record, file: file, notAfter: end)
         try await set(record, id)
         try await folder.tidy(id, keeping: record)
@@ -369,7 +367,7 @@ public actor CertificateKeeper {
         let now = host.clock.now()
         let file = "\(now.millisecondsSinceEpoch)-\(digest)"
         do {
-            let read = try CertificateChain.checked(certificatePEM: chain, keyPEM: key, now: now).own
+            let read = try PEMCertificate(chain: Array(chain.utf8), key: Array(key.utf8), now: now)
             try await folder.writeKey(key, id, file)
             try await folder.writeChain(Array(chain.utf8), id, file)
             record.current = CertificateRecord.Kept(file: file, notAfter: read.notAfter, renewAt: nil)

@@ -1,4 +1,4 @@
-import CertificateCoding
+import CertificateEncoding
 import Crypto
 import Host
 import Model

@@ -1,4 +1,4 @@
-import CertificateCoding
+import CertificateEncoding
 import Crypto
 import Model
 
@@ -19,9 +19,9 @@ enum FallbackCertificate {
             return pair
         }
         let key = P256.Signing.PrivateKey()
-        let certificate: String
+        let der: [UInt8]
         do {
-            certificate = try SelfSignedCertificate.pem(
+            der = try SelfSignedCertificate.der(
                 names: ["localhost", "*.localhost"],
                 addresses: [[127, 0, 0, 1], [UInt8](repeating: 0, count: 15) + [1]], key: key,
                 from: now.advanced(by: .seconds(-3600)), to: now.advanced(by: lifetime))
@@ -30,7 +30,7 @@ enum FallbackCertificate {
         }
         // The key goes first: a cut in between leaves a pair that does not match, which is made again.
         try TableFile(path: keyPath, content: "certificate").write(Array((key.pemRepresentation + "\n").utf8))
-        try TableFile(path: certificatePath, content: "certificate").write(Array(certificate.utf8))
+        try TableFile(path: certificatePath, content: "certificate").write(Array(PEM.encode("CERTIFICATE", der).utf8))
         return try CertificatePair(certificatePath: certificatePath, keyPath: keyPath)
     }
 }

@@ -1,21 +1,19 @@
 import AgentProtocol
-import SwiftASN1
 
 /// Textual form of keys and certificates (RFC 7468).
-public enum PEMText {
-    private static let blocksMax = 20
-
-    /// One block, ended by a line break.
-    public static func encode(_ label: String, _ der: [UInt8]) -> String {
-        PEMDocument(type: label, derBytes: der).pemString + "\n"
+enum PEMBlocks {
+    /// One block: its label and its bytes.
+    struct Block {
+        var label: String
+        var bytes: [UInt8]
     }
 
-    /// All blocks of a text; nil when it has none, too many, one without an end, or one that is not Base64.
-    ///
-    /// More lenient than the parser of SwiftASN1: lines of any length, indented ones, and text between blocks, since
-    /// people paste what mails and terminals made of it.
-    static func read(_ text: String) -> [PEMDocument]? {
-        var blocks: [PEMDocument] = []
+    private static let blocksMax = 20
+
+    /// All blocks of a text; nil when it has none, one without an end, or anything in them that is not Base64. Text
+    /// between blocks is what tools print there, and is left out.
+    static func read(_ text: String) -> [Block]? {
+        var blocks: [Block] = []
         var (label, body): (String?, String) = (nil, "")
         for line in text.split(whereSeparator: \.isNewline) {
             let line = line.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
@@ -25,7 +23,7 @@ public enum PEMText {
             } else if let open = label {
                 if line == "-----END \(open)-----" {
                     guard let bytes = Base64.decode(body), !bytes.isEmpty else { return nil }
-                    blocks.append(PEMDocument(type: open, derBytes: bytes))
+                    blocks.append(Block(label: open, bytes: bytes))
                     label = nil
                 } else {
                     body += line
