@@ -79,15 +79,19 @@ def run_apart(name, arguments, lock, results):
     timer.cancel()
     took = time.monotonic() - began
     notes = [line[5:] for line in output.splitlines() if line.startswith("NOTE ") and len(line) > 5]
+    well = process.returncode == 0
+    late = " (out of time)" if took >= seconds else ""
     with lock:
-        results[name] = process.returncode == 0
-        print(
-            f"{'ok    ' if results[name] else 'FAILED'}  {name} ({took:.1f} s){'  ' + notes[-1] if notes else ''}",
-            flush=True,
-        )
-        if not results[name]:
-            late = " (out of time)" if took >= seconds else ""
+        results[name] = None if well else reason(output) + late
+        print(f"{'ok    ' if well else 'FAILED'}  {name} ({took:.1f} s){'  ' + notes[-1] if notes else ''}", flush=True)
+        if not well:
             print("\n".join(f"    {line}" for line in (output + late).splitlines()[-90:]), flush=True)
+
+
+def reason(output):
+    """The line of a failed scenario that says most: its exception, which stands before the logs."""
+    said = output.split("\n--- ")[0].strip().splitlines()
+    return next((line.strip() for line in reversed(said) if line.strip() and not line.startswith("NOTE")), "no output")
 
 
 def main():
@@ -118,7 +122,10 @@ def main():
         sys.exit(f"there is no program {PROGRAM}" if chosen else "no scenario has such a name")
     results, lock = {}, threading.Lock()
     work_through(chosen, arguments, lock, results)
-    passed = sum(results.values())
+    passed = sum(why is None for why in results.values())
+    for name, why in results.items():
+        if why is not None:
+            print(f"FAILED  {name}: {why[:300]}")
     print(f"{passed} passed, {len(chosen) - passed} failed")
     sys.exit(0 if passed == len(chosen) else 1)
 
