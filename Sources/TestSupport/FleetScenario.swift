@@ -71,7 +71,7 @@ public struct FleetScenario: Sendable {
             try await clock.sleep(for: .milliseconds(random.below(8000)))
             try await change(&expectations, stack, world, random)
         }
-        return try await calmDown(expectations, stack, world)
+        return try await calmDown(expectations, stack, world, isLong: seed % 10 == 0)
     }
 
     private func addService(
@@ -133,22 +133,39 @@ public struct FleetScenario: Sendable {
         }
     }
 
-    private func calmDown(_ expectations: [Expectation], _ stack: String, _ world: World) async throws -> Outcome {
+    private func calmDown(
+        _ expectations: [Expectation], _ stack: String, _ world: World, isLong: Bool
+    ) async throws -> Outcome {
         world.network.setWeather(.init())
         for machine in world.machines { world.network.heal(machine.name) }
-        try await world.clock.sleep(for: .seconds(100))
+        try await settle(expectations, world, isLong: isLong)
         var outcome = Outcome(
             violations: world.machines.flatMap(\.violations), exchanges: world.exchanges, hubDeaths: world.hubDeaths,
             agentDeaths: world.agentDeaths, trace: world.trace)
         if world.network.replaysAccepted > 0 { outcome.violations.append("a replayed request was accepted") }
-        for expectation in expectations {
-            outcome.violations += try await check(expectation, world)
-        }
-        let names = Set(expectations.map(\.name))
-        for machine in world.machines { outcome.violations += check(machine, names) }
-        outcome.violations += try await checkEvents(world)
+        outcome.violations += try await deviations(expectations, world)
         await world.shutDown()
         return outcome
+    }
+
+    /// Waits until all is as declared, and as long again, so that what does not last is found; 100 s at most. A long calm
+    /// takes all of them, for what comes late.
+    private func settle(_ expectations: [Expectation], _ world: World, isLong: Bool) async throws {
+        let limit = 100
+        guard !isLong else { return try await world.clock.sleep(for: .seconds(limit)) }
+        for waited in stride(from: 10, through: limit, by: 10) {
+            try await world.clock.sleep(for: .seconds(10))
+            guard try await deviations(expectations, world).isEmpty else { continue }
+            return try await world.clock.sleep(for: .seconds(min(waited, limit - waited)))
+        }
+    }
+
+    private func deviations(_ expectations: [Expectation], _ world: World) async throws -> [String] {
+        var found: [String] = []
+        for expectation in expectations { found += try await check(expectation, world) }
+        let names = Set(expectations.map(\.name))
+        for machine in world.machines { found += check(machine, names) }
+        return try await found + checkEvents(world)
     }
 
     private func check(_ expectation: Expectation, _ world: World) async throws -> [String] {
