@@ -66,6 +66,26 @@ struct AccessLogTests {
         }
     }
 
+    /// The authority may ask before the route is there; such a line could not be told from others when the site goes.
+    @Test func aChallengeWithoutARouteNamesNoHost() async throws {
+        let upstream = try RawUpstream()
+        var table = EdgeTable.single(upstream.port)
+        table.routes[0].hosts = ["known.test"]
+        try await EdgeFixture.with(table) { edge in
+            mkdir(edge.folder + "/challenges", 0o700)
+            try writeFile(edge.folder + "/challenges/token", "token.thumbprint")
+            let path = edge.listeners.logFolder + "/access.log"
+            for host in ["known.test", "early.test"] {
+                let answer = try await edge.get("/.well-known/acme-challenge/token", host: host)
+                #expect(answer.text == "token.thumbprint")
+            }
+            #expect(try await edge.get("/last", host: "known.test").status == 200)
+            #expect(try await eventually { readFile(path).contains("/last") })
+            #expect(Self.lines(path, of: "known.test") == 2 && Self.lines(path, of: "") == 1)
+            #expect(!readFile(path).contains("early.test"))
+        }
+    }
+
     @Test func aLaterEdgeTakesOutWhatWasLeft() async throws {
         let upstream = try RawUpstream()
         try await EdgeFixture.with(Self.table(upstream.port, sites: ["a", "b"])) { edge in

@@ -110,7 +110,7 @@ extension EdgeTable {
 }
 
 /// Waits until `condition` holds.
-func eventually(_ limit: Duration = .seconds(5), _ condition: () async throws -> Bool) async throws -> Bool {
+func eventually(_ limit: Duration = .seconds(30), _ condition: () async throws -> Bool) async throws -> Bool {
     let clock = ContinuousClock()
     let end = clock.now + limit
     while clock.now < end {

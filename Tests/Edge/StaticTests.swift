@@ -196,7 +196,7 @@ struct StaticTests {
         try await with { edge, folder in
             _ = try await edge.get("/app.js")
             try writeFile(folder + "/app.js", "let changed = 2")
-            #expect(try await eventually(.seconds(3)) { try await edge.get("/app.js").text == "let changed = 2" })
+            #expect(try await eventually(.seconds(20)) { try await edge.get("/app.js").text == "let changed = 2" })
         }
     }
 

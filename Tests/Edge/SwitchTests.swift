@@ -96,7 +96,7 @@ struct SwitchTests {
             _ = try await edge.get("/")
             #expect(!isClosed.withLock { $0 })
             try await edge.control.apply(.single(new.port))
-            #expect(try await eventually(.seconds(1)) { isClosed.withLock { $0 } })
+            #expect(try await eventually(.seconds(10)) { isClosed.withLock { $0 } })
         }
     }
 

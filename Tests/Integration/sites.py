@@ -116,6 +116,14 @@ class Server:
             line for line in found.splitlines() if not line.startswith(logs) or (access and line.startswith(wanted))
         ]
 
+    def gone(self, domain, seconds=30):
+        """Waits until nothing is left of a site that was removed."""
+        try:
+            wait_for(f"no trace of {domain}", lambda: not self.traces(domain) and not self.keys(), seconds)
+        except AssertionError as error:
+            left = subprocess.run(["grep", "-hF", domain, *self.traces(domain)], capture_output=True, text=True).stdout
+            raise AssertionError(f"{error}: {self.traces(domain)} {self.keys()}\n{left[:2000]}") from None
+
     def keys(self):
         folder = self.agent.path("certificates")
         if not os.path.isdir(folder):
@@ -231,7 +239,7 @@ def killed(world):
             server.state(domain, "active", 60)
             equal(server.secure(domain, root=authority.root)[0], "backend proto=https", f"after a death at {label}")
         server.publish()
-        wait_for(f"no trace of {domain}", lambda: not server.traces(domain) and not server.keys())
+        server.gone(domain)
         server.agent.kill()
 
 

@@ -74,7 +74,7 @@ final class Workbench: Sendable {
 
 /// Waits until a condition holds; the test fails after `limit`.
 func eventually(
-    _ what: Comment, within limit: Duration = .seconds(20), location: SourceLocation = #_sourceLocation,
+    _ what: Comment, within limit: Duration = .seconds(60), location: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let clock = ContinuousClock()

@@ -1,9 +1,9 @@
 extension ClientConnection {
     /// What the access log will need of the head, while it is at hand.
-    func writeLogLine(_ bytes: UnsafePointer<UInt8>, _ match: RouteIndex.Match?) {
+    func writeLogLine(_ bytes: UnsafePointer<UInt8>, _ match: RouteIndex.Match?, namesHost: Bool = true) {
         logLine.removeAll(keepingCapacity: true)
         logLine.append(contentsOf: ",\"host\":\"".utf8)
-        logLine.appendEscaped(bytes + loop.requestHead.hostName.start, loop.requestHead.hostName.count)
+        if namesHost { logLine.appendEscaped(bytes + loop.requestHead.hostName.start, loop.requestHead.hostName.count) }
         logLine.append(UInt8(ascii: "\""))
         if let match { logLine.append(contentsOf: loop.table.logNames[Int(match.route)]) }
         logTableNumber = loop.tableNumber
@@ -41,7 +41,9 @@ extension ClientConnection {
         // Its site may have been removed meanwhile, and the site's lines with it.
         if logTableNumber != loop.tableNumber, let sites = loop.table.siteIds,
             !logLine.withUnsafeBytes({ AccessLogSite.isKept($0, sites) })
-        { return }
+        {
+            return
+        }
         let microseconds = (now &- request.startedAt) / 1000
         loop.log.append(at: loop.wallMilliseconds(now)) { line in
             line.append(contentsOf: logLine)

@@ -32,7 +32,7 @@ extension ClientConnection {
             request.keepAlive = false
             return answerAndConsume(AnswerPage(status: 400))
         }
-        if answersChallenge() { return }
+        if answersChallenge(isRouted: match != nil) { return }
         guard let match else { return answerAndConsume(AnswerPage(status: 404)) }
         let upstream = loop.table.upstreams[Int(match.upstream)]
         self.upstream = upstream

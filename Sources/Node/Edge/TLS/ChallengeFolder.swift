@@ -36,8 +36,11 @@ struct ChallengeFolder: Sendable {
 
 extension ClientConnection {
     /// Answers the request at the front of `inbound` when it asks for a challenge that is ours.
+    ///
+    /// An authority may ask before the route of its site is there. Nothing says then whose line of the access log it is,
+    /// so the line does not name the host: it would outlive the site.
     /// - Returns: whether it did.
-    func answersChallenge() -> Bool {
+    func answersChallenge(isRouted: Bool) -> Bool {
         guard let challenges = loop.challenges, transport == .plain, !isInternal, request.framing == .none,
             request.method == .get || request.method == .head, loop.requestHead.pathOnly.count > 28
         else { return false }
@@ -47,6 +50,11 @@ extension ClientConnection {
                 count: loop.requestHead.pathOnly.count)
         }
         guard var content = answer else { return false }
+        if !isRouted {
+            inbound.withUnsafeReadableBytes { raw in
+                writeLogLine(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), nil, namesHost: false)
+            }
+        }
         consumeHead()
         request.status = 200
         var buffer = ByteBuffer(
