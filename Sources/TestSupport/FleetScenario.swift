@@ -148,8 +148,8 @@ public struct FleetScenario: Sendable {
         return outcome
     }
 
-    /// Waits until all is as declared, and as long again, so that what does not last is found; 100 s at most. A long calm
-    /// takes all of them, for what comes late.
+    /// Waits until all is as declared, and as long again, so that what does not last is found; 100 s at most. A long
+    /// calm takes all of them, for what comes late.
     private func settle(_ expectations: [Expectation], _ world: World, isLong: Bool) async throws {
         let limit = 100
         guard !isLong else { return try await world.clock.sleep(for: .seconds(limit)) }

@@ -84,7 +84,7 @@ extension Supervision.Hooks {
                     return now != before && state == "running"
                 }
             } else {
-                #expect(try await rig.list().isEmpty)
+                try await eventually("the shim is dead") { try await rig.list().isEmpty }
                 #expect(try await !Self.isLeft(rig, "orphan"))
             }
         }

@@ -37,8 +37,8 @@ struct ChallengeFolder: Sendable {
 extension ClientConnection {
     /// Answers the request at the front of `inbound` when it asks for a challenge that is ours.
     ///
-    /// An authority may ask before the route of its site is there. Nothing says then whose line of the access log it is,
-    /// so the line does not name the host: it would outlive the site.
+    /// An authority may ask before the route of its site is there. Nothing says then whose line of the access log it
+    /// is, so the line does not name the host: it would outlive the site.
     /// - Returns: whether it did.
     func answersChallenge(isRouted: Bool) -> Bool {
         guard let challenges = loop.challenges, transport == .plain, !isInternal, request.framing == .none,
