@@ -190,7 +190,8 @@ let package = Package(
             name: "HubTests",
             dependencies: [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "AccessResources", "HubStore", "HubCore",
-                "HubAPI", "LinuxHost", "TestSupport", "CertificateReading", "CertificateEncoding", crypto, logging,
+                "HubAPI", "Dashboard", "LinuxHost", "TestSupport", "CertificateReading", "CertificateEncoding", crypto,
+                logging,
                 hummingbird, httpClient,
                 nioCore, nioHTTP1,
                 product("HTTPTypes", "swift-http-types"),

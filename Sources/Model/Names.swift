@@ -20,6 +20,10 @@ public enum Names {
         if wildcard, name.hasPrefix("*.") { name = name.dropFirst(2) }
         if name.hasSuffix(".") { name = name.dropLast() }
         guard !name.isEmpty, name.utf8.count <= 253 else { return "must be a host name of at most 253 characters" }
+        // Before the change of case: the sign for kelvin becomes a plain k.
+        guard name.utf8.allSatisfy({ $0 < 0x80 }) else {
+            return "has a label that must consist of a–z, 0–9 and hyphens"
+        }
         for label in name.split(separator: ".", omittingEmptySubsequences: false) {
             if let flaw = dnsLabelFlaw(label.lowercased()) { return "has a label that \(flaw)" }
         }
@@ -43,20 +47,35 @@ public enum Names {
         return nil
     }
 
-    /// Text that is shown or passed on as one line: no control characters.
+    /// Text that is shown or passed on as one line: no control characters, no line breaks, nothing that turns the
+    /// direction of what follows (Unicode Standard Annex 9 sections 2.2 and 2.4) and so hides what a text says.
     public static func lineFlaw(_ text: String, bytesMax: Int) -> String? {
         guard text.utf8.count <= bytesMax else { return "must have at most \(bytesMax) bytes" }
-        guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
-            return "must not contain control characters or line breaks"
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case ..<0x20, 0x7F...0x9F, 0x2028, 0x2029: return "must not contain control characters or line breaks"
+            case 0x202A...0x202E, 0x2066...0x2069: return "must not contain characters that turn the direction of text"
+            default: break
+            }
         }
         return nil
+    }
+
+    /// Why a text may read otherwise by characters than by bytes: a sign with an accent on it is another character, but
+    /// whatever is given the bytes still sees the sign.
+    private static func disguiseFlaw(_ text: String) -> String? {
+        let isDisguised = text.contains { character in
+            guard let first = character.unicodeScalars.first, first.isASCII else { return false }
+            return character.unicodeScalars.count > 1 && !isAlphanumeric(UInt8(first.value))
+        }
+        return isDisguised ? "must not contain a sign with a mark on it" : nil
     }
 
     /// Where git may fetch from: `https`, `http`, `ssh`, `git`, `file` URLs and `user@host:path`.
     ///
     /// Everything that git could take for an option or for a helper (`ext::…`) is refused.
     public static func gitURLFlaw(_ text: String) -> String? {
-        if let flaw = lineFlaw(text, bytesMax: 2048) { return flaw }
+        if let flaw = lineFlaw(text, bytesMax: 2048) ?? disguiseFlaw(text) { return flaw }
         guard !text.isEmpty else { return "must not be empty" }
         guard !text.hasPrefix("-"), !text.contains(" "), !text.contains("\\") else {
             return "must be a URL without spaces or backslashes that does not begin with a hyphen"
@@ -107,7 +126,8 @@ public enum Names {
     /// A branch, tag, full reference name or commit; the rules of git-check-ref-format(1), and no leading hyphen.
     public static func gitRefFlaw(_ text: String) -> String? {
         let flaw = "must be a branch, tag or commit"
-        guard !text.isEmpty, text.utf8.count <= 255, !text.hasPrefix("-"), !text.hasPrefix("/"), !text.hasSuffix("/"),
+        guard disguiseFlaw(text) == nil, !text.isEmpty, text.utf8.count <= 255, !text.hasPrefix("-"),
+            !text.hasPrefix("/"), !text.hasSuffix("/"),
             !text.hasSuffix("."), !text.contains(".."), !text.contains("//"), !text.contains("@{"), text != "@"
         else { return flaw }
         let banned = Set(" ~^:?*[\\".unicodeScalars)
@@ -133,7 +153,7 @@ public enum Names {
 
     /// A path below some folder of ours: relative, no dot segments.
     public static func relativePathFlaw(_ text: String) -> String? {
-        if let flaw = lineFlaw(text, bytesMax: 1024) { return flaw }
+        if let flaw = lineFlaw(text, bytesMax: 1024) ?? disguiseFlaw(text) { return flaw }
         guard !text.isEmpty, !text.hasPrefix("/") else { return "must be a relative path" }
         return traversalFlaw(text[...])
     }

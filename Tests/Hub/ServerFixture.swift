@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Catalog
+import Dashboard
 import Dispatch
 import Glibc
 import HTTPTypes
@@ -61,7 +62,9 @@ final class ServerFixture: Sendable {
         var logger = given ?? Logger(label: "test")
         if given == nil { logger.logLevel = .critical }
         let router = Router(context: HubRequestContext.self)
-        router.get("/dashboard") { _, _ in "a page" }
+        try addDashboard(
+            to: router, hub: hub, configuration: DashboardConfiguration { _, _ in "the join line" },
+            address: { $1.remoteAddress?.ipAddress ?? "unknown" })
         let server = HubServer(
             api: HubAPI(hub: hub, options: .init(executablePath: try program(in: folder)), logger: logger),
             router: router, host: "127.0.0.1", port: 0, logger: logger

@@ -13,7 +13,8 @@ import Testing
         "file:///srv/../etc", "ssh://-oProxyCommand=x/y", "git@-oProxyCommand=x:y", "https://u:p@git.example.org/a",
         "https:///a", "a\nb@c:d", "ftp://x/y", "/etc/passwd", "../x", "fd::17", "git@git.example.org:-x",
         "https://-x/y",
-        "javascript:alert(1)", "https://git.example.org/a b", "\u{0}",
+        "javascript:alert(1)", "https://git.example.org/a b", "\u{0}", "ssh://-\u{301}oProxyCommand=x/y",
+        "https://git.example.org/a \u{301}b", "https://git.example.org/\u{202E}a",
     ])
     func `what git could misread is refused`(url: String) { #expect(Names.gitURLFlaw(url) != nil) }
 
@@ -23,7 +24,7 @@ import Testing
     @Test(arguments: [
         "", "-x", "--upload-pack=x", "a..b", "a b", "a\nb", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/",
         "a.",
-        "a//b", "a@{1}", "@", ".a", "a/.b", "a.lock", "a.lock/b", "\u{7F}",
+        "a//b", "a@{1}", "@", "-\u{301}x", "a..\u{301}b", "a~\u{FE0F}1", ".a", "a/.b", "a.lock", "a.lock/b", "\u{7F}",
     ])
     func `what git would not take for a reference is refused`(ref: String) { #expect(Names.gitRefFlaw(ref) != nil) }
 
@@ -34,6 +35,16 @@ import Testing
         "", "-a", "a-", "A", "a.b", "a_b", "a b", "..", "a/b", "ä", "a\n", String(repeating: "x", count: 64),
     ])
     func `no labels`(name: String) { #expect(Names.dnsLabelFlaw(name) != nil) }
+
+    @Test(arguments: ["../x", "a/../b", "a/..\u{301}/b", "a/../\u{301}b", "/\u{301}a", "a\u{2028}b", "a\u{9B}b"])
+    func `paths that leave their folder, or read otherwise than they are`(path: String) {
+        #expect(Names.relativePathFlaw(path) != nil)
+    }
+
+    @Test func `a sign that becomes a letter in lower case is no letter of a host name`() {
+        #expect(Names.hostnameFlaw("\u{212A}.example.org") != nil && Names.hostnameFlaw("K.example.org") == nil)
+        #expect(Names.relativePathFlaw("e\u{301}t\u{E9}/1\u{FE0F}\u{20E3}.md") == nil)
+    }
 
     @Test(arguments: ["/", "/api", "/a/b-c_d.e"]) func `prefixes`(path: String) {
         #expect(Names.pathPrefixFlaw(path) == nil)
