@@ -44,6 +44,14 @@ public let apiKeyKind = ResourceKind(
 }
 
 struct APIKeyBehaviour: KindBehaviour {
+    func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try APIKey.checkBrands(of: record, known: nil, transaction)
+    }
+
+    func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try APIKey.checkBrands(of: new, known: old, transaction)
+    }
+
     func revealOnce(_ record: inout ResourceRecord, _ world: HubWorld) throws -> [String: JSONValue] {
         let key = APIKey.text(id: record.id, secret: world.random.hex(16))
         record.state["key_sha256"] = .string(sha256Hex(Array(key.utf8)))
@@ -77,6 +85,20 @@ public enum APIKey {
     /// `zone_records:read` means `zone-records:read`: either spelling of a kind will do.
     public static func inHyphens(_ scope: String) -> String {
         String(scope.map { $0 == "_" ? "-" : $0 })
+    }
+
+    /// Checks that every brand that is named anew is there: a key for a brand to come would be one for whoever takes
+    /// its id.
+    static func checkBrands(
+        of record: ResourceRecord, known old: ResourceRecord?, _ transaction: any ResourceTransaction
+    ) throws {
+        var flaws = FieldFlaws()
+        let known = old?.spec["brands"]?.arrayValue ?? []
+        for (index, brand) in (record.spec["brands"]?.arrayValue ?? []).enumerated() {
+            guard let id = brand.stringValue, id != "*", !known.contains(brand) else { continue }
+            if try transaction.get("brand", id) == nil { flaws.add("brands[\(index)]", "is not the id of a brand") }
+        }
+        if let problem = flaws.problem { throw problem }
     }
 
     /// Why a text is no brand id.

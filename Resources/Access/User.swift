@@ -29,7 +29,12 @@ public let userKind = ResourceKind(
     columns: ["email", "role", "totp_enabled", "is_disabled"], searched: ["email"], behaviour: UserBehaviour())
 
 struct UserBehaviour: KindBehaviour {
+    func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try APIKey.checkBrands(of: record, known: nil, transaction)
+    }
+
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try APIKey.checkBrands(of: new, known: old, transaction)
         guard old.spec["password"] != new.spec["password"] || new.spec["is_disabled"] == true else { return }
         var user = new
         User.endSessions(of: &user)

@@ -35,6 +35,10 @@ public let nodeKind = ResourceKind(
         Field("security_mode", .line, "The security mode that is in force there."),
         Field("security_problem", .line, "Why what the stack asks for is not in force there."),
         Field("exposure", .json, "Ports that programs there listen on, but for loopback."),
+        Field(
+            "tunnel", .json,
+            "The tunnel that its agent reaches the hub through; null when there is none and the agent asks it directly."
+        ),
         Field("services", .json, "State of each service there."),
         Field("sites", .json, "State of each site there."),
         Field("run_id", .line, "The workflow run that retires it, or did so last."),

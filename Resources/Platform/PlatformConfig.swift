@@ -19,6 +19,10 @@ public let platformConfigKind = ResourceKind(
             .map(key: retentionFlaw, value: .integer(1...3650), countMax: 10),
             "How long records are kept, in days; known: \(PlatformConfig.retained.joined(separator: ", ")).",
             default: [:], example: ["events": 30]),
+        Field(
+            "logs_size_max", .size(1 << 20...1 << 50),
+            "How much output of services and builds is kept in all; beyond that the oldest goes.", default: "8G",
+            example: "8G"),
     ], singletonPath: "platform/config")
 
 @Sendable private func issuerFlaw(_ text: String) -> String? {
@@ -35,7 +39,15 @@ public let platformConfigKind = ResourceKind(
 /// What the hub reads from the settings.
 public enum PlatformConfig {
     /// Records whose age the hub limits.
-    public static let retained = ["audit_logs", "events"]
+    public static let retained = ["audit_logs", "events", "logs"]
+
+    /// How much output is kept when the settings do not say, in bytes.
+    public static let logsBytesStandard: Int64 = 8 << 30
+
+    /// How much output of services and builds is kept, in bytes.
+    public static func logsBytesMax(_ record: ResourceRecord?) -> Int64 {
+        record?.spec["logs_size_max"].flatMap { ByteCount.parse(json: $0) } ?? logsBytesStandard
+    }
 
     /// How long a kind of record is kept; nil when the settings do not say.
     public static func retention(of name: String, _ record: ResourceRecord?) -> Duration? {

@@ -46,7 +46,7 @@ public enum Program {
             TimelineCommands.search, TimelineCommands.audit, LoginCommand.command, LoginCommand.logout,
             CompletionCommand.command,
         ]
-        return work + resources + [TimelineCommands.event, RunCommands.command] + rest
+        return work + resources + [TimelineCommands.event, LogCommands.log, RunCommands.command] + rest
     }
 
     /// Runs the program and ends the process with its status.
@@ -156,7 +156,7 @@ public enum Program {
 
     private static func overview(local: [(String, String)], kinds: [ResourceKind]) -> String {
         let all = commands(for: kinds)
-        let resourceNames = Set(kinds.map(Directory.command) + ["event", "run"])
+        let resourceNames = Set(kinds.map(Directory.command) + ["event", "log", "run"])
         func rows(_ included: (CommandDeclaration) -> Bool) -> [(String, String)] {
             all.filter(included).map { ($0.name, $0.summary) }
         }

@@ -253,12 +253,17 @@ public struct LogChunk: Codable, Sendable, Equatable {
     /// Names what the offset counts in: several instances of a service share its log, and so do several attempts of a
     /// build. Lower-case hexadecimal, at most 64 digits.
     public var stream: String?
+    /// When the text was read, which is when its lines were written, but for those that waited for the agent to start.
+    public var time: Timestamp?
 
-    public init(source: String, id: String, offset: Int64, text: String, stream: String? = nil) {
+    public init(
+        source: String, id: String, offset: Int64, text: String, stream: String? = nil, time: Timestamp? = nil
+    ) {
         self.source = source
         self.id = id
         self.offset = offset
         self.text = text
         self.stream = stream
+        self.time = time
     }
 }

@@ -29,9 +29,12 @@ struct HubProcess: Sendable {
 
     /// Opens or makes everything below `DIR/hub`, and `DIR/admin.key` when there is none.
     ///
-    /// - Parameter store: a PostgreSQL URL, or a file that holds one; else `ROOST_STORE` says, else it is SQLite.
+    /// - Parameters:
+    ///   - store: a PostgreSQL URL, or a file that holds one; else `ROOST_STORE` says, else it is SQLite.
+    ///   - callbacks: which machines callbacks may reach.
     static func open(
-        dataFolder: String, address: SocketAddressText, store choice: String? = nil, logger: Logger
+        dataFolder: String, address: SocketAddressText, store choice: String? = nil,
+        callbacks: CallbackReach = .everywhere, logger: Logger
     ) async throws -> HubProcess {
         let clock = LiveClock()
         let random = LiveRandom()
@@ -47,7 +50,7 @@ struct HubProcess: Sendable {
         let store = try place.open(kinds: Catalog.kinds, clock: clock, random: random)
         let world = HubWorld(
             git: LiveGit(dataFolder: folder), uploads: UploadFolder(folder: "\(folder)/uploads"),
-            callbacks: HTTPCallbackSender(), clock: clock,
+            callbacks: HTTPCallbackSender(reach: callbacks), clock: clock,
             random: random,
             secrets: try FileSecretBox(keyFile: "\(folder)/master.key", random: random),
             certificates: PEMCertificateReader())

@@ -22,6 +22,9 @@ struct SocketAddressText: ExpressibleByArgument, Sendable, Equatable, CustomStri
 
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+    /// Whether only this machine reaches a listener on the address.
+    var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+
     /// How this machine reaches a listener on the address.
     var localURL: String {
         let wildcard = ["0.0.0.0": "127.0.0.1", "::": "[::1]"]

@@ -36,6 +36,12 @@ struct HubCommand: AsyncParsableCommand {
         name: .customLong("public-url"),
         help: "Address by which servers and browsers reach the hub, e.g. https://hub.example.org.")
     var publicURL: String?
+    @Option(
+        help: """
+            Where callbacks may go: internet, or everywhere, which is private networks and this machine as well. \
+            Without it, everywhere for a hub that listens on loopback and has no public URL, and internet for others.
+            """)
+    var callbacks: CallbackChoice?
     @OptionGroup var log: LogOptions
 
     func validate() throws {
@@ -49,7 +55,10 @@ struct HubCommand: AsyncParsableCommand {
 
     func run() async throws {
         let logger = log.makeLogger("hub")
-        var process = try await HubProcess.open(dataFolder: data, address: listen, store: store, logger: logger)
+        let isLocal = publicURL == nil && listen.isLoopback
+        var process = try await HubProcess.open(
+            dataFolder: data, address: listen, store: store,
+            callbacks: callbacks?.reach ?? (isLocal ? .everywhere : .internet), logger: logger)
         if let tlsCertificate, let tlsKey {
             process.front.tls = try .hub(certificate: tlsCertificate, key: tlsKey)
         }
@@ -58,6 +67,13 @@ struct HubCommand: AsyncParsableCommand {
         say("Dashboard: \(publicURL ?? "\(scheme)\(listen.localURL.dropFirst(4))")  (key: \(data)/admin.key)")
         try await runServices(try process.services(), logger: logger)
     }
+}
+
+/// Where callbacks may go, as the command line says it.
+enum CallbackChoice: String, ExpressibleByArgument, CaseIterable {
+    case internet, everywhere
+
+    var reach: CallbackReach { self == .internet ? .internet : .everywhere }
 }
 
 /// `roost up`: hub and agent in one process, for a laptop or a single server.
@@ -89,7 +105,8 @@ struct UpCommand: AsyncParsableCommand {
     func run() async throws {
         let logger = log.makeLogger("roost")
         let folder = absolutePath(data)
-        let hub = try await HubProcess.open(dataFolder: folder, address: listen, logger: logger)
+        let hub = try await HubProcess.open(
+            dataFolder: folder, address: listen, callbacks: listen.isLoopback ? .everywhere : .internet, logger: logger)
         let options = try AgentOptions.forThisMachine(
             dataFolder: "\(folder)/agent", edge: edge, edgeTLS: edgeTLS, internalHost: internalHost)
         // An edge that is ours has been listening since before a crash, and goes on.

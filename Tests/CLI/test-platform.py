@@ -97,6 +97,31 @@ def seed_file():
     assert "standard input:2" in error and "nme" in error, error
 
 
+def hostile_files():
+    """hostile values in files are refused with their place or planned as text, and nothing else happens"""
+    before = roost("region", "list", "--json"), roost("brand", "list", "--json")
+    brand = {"base_hostname": "b.example.org", "primary_ns": "ns1.b.example.org", "secondary_ns": "ns2.b.example.org",
+             "hostmaster_email": "h@b.example.org"}
+    path = FOLDER / "hostile.yaml"
+    refused = ["../../etc", "a\0b", "a\r\nb", "\x1b[31mred", "a\u202eb", "$(id)", "-x", "é", "a" * 100_000, " "]
+    taken = ["$(id); rm -rf /", "<script>alert(1)</script>", "{{x}}", "'; DROP TABLE resources; --", "e\u0301\U0001f4a5"]
+    documents = [({"regions": [{"name": value}]}, 1) for value in refused]
+    documents += [({"brands": [{**brand, "name": value}]}, 1) for value in refused[1:5]]
+    documents += [({"brands": [{**brand, "name": value}]}, 0) for value in taken]
+    raw = [b"regions:\n  - name: \xff\xfe\n", b"regions:\n  - name: a\0b\n", b"[" * 100_000, b"a: &a [*a, *a]\n",
+           b"regions: !!python/object:os.system {}\n", b"- x\n", b"regions: x\n", b'regions:\n  - name: "\\ud800"\n']
+    runs = [(json.dumps(document).encode(), status, ["seed", "-f", str(path), "--plan"]) for document, status in documents]
+    runs += [(content, 1, ["seed", "-f", str(path)]) for content in raw]
+    runs += [(content, 1, ["cluster", "apply", "-f", str(path), "--yes"]) for content in raw]
+    for content, status, words in runs:
+        path.write_bytes(content)
+        done = subprocess.run([PROGRAM, *words], capture_output=True, timeout=60, env=ENVIRONMENT)
+        said = done.stdout + done.stderr
+        assert done.returncode == status, f"{content[:100]} {words}: {done.returncode} {said[:500]}"
+        assert said.strip() and b"\x1b[31m" not in said and b"internal" not in said and len(said) < 10_000, said[:500]
+    assert before == (roost("region", "list", "--json"), roost("brand", "list", "--json"))
+
+
 def audit_log():
     """the audit log is verified and exported, and a change in the past is found"""
     assert "whole" in roost("audit", "verify")
@@ -139,7 +164,7 @@ def main():
             except OSError:
                 time.sleep(0.1)
         ENVIRONMENT["ROOST_API_KEY"] = (FOLDER / "data/admin.key").read_text().strip()
-        for function in (cluster_file, seed_file, people, audit_log):
+        for function in (cluster_file, seed_file, hostile_files, people, audit_log):
             check(function)
     finally:
         hub.terminate()

@@ -84,6 +84,33 @@ import Testing
         #expect(try await problem { _ = try await hub.events(as: acme) }.code == .forbidden)
     }
 
+    /// A key for a brand that is yet to come would be one for whoever takes its id.
+    @Test func brandsAreThereWhenTheyAreNamed() async throws {
+        try await fixture.make("brand", ["name": "acme"])
+        let wanted: [(String, JSONValue)] = [
+            ("api-key", ["name": "k", "scopes": ["*:*"]]), ("user", ["email": "a@example.org"]),
+        ]
+        for (name, plain) in wanted {
+            var body = plain
+            body["brands"] = ["acme", "none"]
+            let asked = body
+            let refusal = try await problem { try await fixture.make(name, asked) }
+            #expect(refusal.code == .invalid && refusal.fields.keys.sorted() == ["brands[1]"], "\(refusal)")
+            body["brands"] = ["acme"]
+            let id = try await fixture.make(name, body)
+            let kind = try fixture.kind(name)
+            let changed = try await problem {
+                _ = try await hub.update(kind, id: id, body: ["brands": ["*", "none"]], as: .local)
+            }
+            #expect(changed.fields.keys.sorted() == ["brands[1]"])
+            // One that went since is no reason to refuse another change.
+            try await fixture.store.write { try $0.remove("brand", "acme") }
+            let rest: JSONValue = name == "user" ? ["role": "operator"] : ["name": "other"]
+            _ = try await hub.update(kind, id: id, body: rest, as: .local)
+            try await fixture.make("brand", ["name": "acme"])
+        }
+    }
+
     @Test func nobodyGivesMoreThanTheyHave() async throws {
         let clerk = Principal.scoped("api-keys:write", "users:write", "shelves:*")
         let kind = try fixture.kind("api-key")

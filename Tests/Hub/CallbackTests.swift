@@ -160,6 +160,24 @@ import Testing
         #expect(refused.context?.contains("linkLocal") == true || url.contains("nobody"), "\(refused.context ?? "")")
     }
 
+    /// A hub that others can reach is no way into the network that it stands in; link-local is refused by every hub.
+    @Test(arguments: [
+        "http://127.0.0.1/", "http://2130706433/", "http://[::1]/", "http://[::ffff:10.0.0.1]/", "http://10.1.2.3/",
+        "http://172.31.0.1/", "http://192.168.1.1/", "http://100.64.0.1/", "http://[fd12::1]/", "http://localhost/",
+    ]) func privateNetworksAreForLocalHubs(_ url: String) async throws {
+        let sender = HTTPCallbackSender(reach: .internet)
+        let isName = url.contains("localhost")
+        #expect((sender.flaw(url) == nil) == isName && HTTPCallbackSender().flaw(url) == nil)
+        let refused = try await problem {
+            _ = try await sender.post(url, headers: [:], body: [], timeout: .seconds(5))
+        }
+        #expect(refused.context?.contains("privateNetwork") == true, "\(refused.context ?? "")")
+        for reach in [CallbackReach.everywhere, .internet] {
+            #expect(HTTPCallbackSender(reach: reach).flaw("http://0xa9fea9fe/") != nil)
+            #expect(HTTPCallbackSender(reach: reach).flaw("https://192.0.2.1/x") == nil)
+        }
+    }
+
     @Test func aRedirectIsNotFollowed() async throws {
         let receiver = try await Receiver()
         defer { receiver.stop() }

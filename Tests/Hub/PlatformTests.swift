@@ -168,6 +168,8 @@ import Testing
         #expect(changed.body["status"] == "suspended" && changed.body["customer_id"] == "c-2")
         #expect(
             try await problem { _ = try await act("migrate", ["target_shard_id": .string(second)]) }.code == .conflict)
+        let zone: JSONValue = ["name": "below.example.org", "brand_id": "acme", "tenant_id": .string(id)]
+        #expect(try await problem { try await fixture.make("zone", zone) }.code == .conflict)
         _ = try await act("unsuspend")
         try await hub.settle()
         // On a healthy one as well: an answer of 202 never shows the status from before.

@@ -203,7 +203,9 @@ func shelfRecord(_ name: String, brand: String? = nil, at time: Timestamp = Manu
             try await store.read { try $0.log(log, from: from, bytesMax: bytesMax) }
         }
         func append(_ offset: Int64, _ text: String, bytesMax: Int = 1000) async throws {
-            try await store.write { try $0.appendLog(log, offset: offset, text: text, bytesMax: bytesMax) }
+            try await store.write {
+                try $0.appendLog(log, offset: offset, text: text, time: $0.now, bytesMax: bytesMax)
+            }
         }
         try await append(0, "hello ")
         try await append(0, "hello ")

@@ -61,13 +61,15 @@ import Testing
                         kind: "deployment", id: "d", parentId: "s", status: .provisioning, spec: [:], createdAt: time,
                         updatedAt: time))
                 try transaction.appendLog(
-                    LogName(source: "build", id: "d", nodeId: "n"), offset: 0, text: "one\n", bytesMax: 10_000)
+                    LogName(source: "build", id: "d", nodeId: "n"), offset: 0, text: "one\n", time: time,
+                    bytesMax: 10_000)
             }
             let text = try await follow(server, "deployments/d/logs?follow=true", until: { _ in false }) {
                 try await Task.sleep(for: .milliseconds(200))
                 try await hub.write { transaction in
                     try transaction.appendLog(
-                        LogName(source: "build", id: "d", nodeId: "n"), offset: 4, text: "two\n", bytesMax: 10_000)
+                        LogName(source: "build", id: "d", nodeId: "n"), offset: 4, text: "two\n",
+                        time: transaction.now, bytesMax: 10_000)
                     var record = try #require(try transaction.get("deployment", "d"))
                     record.status = .failed
                     _ = try transaction.put(record)

@@ -152,7 +152,10 @@ def scopes_hold(hub):
 
     for mode in MODES:
         speaking(hub, body, mode, reader)
-    branded = hub.ok("POST", "/api-keys", {"name": "branded", "scopes": ["*:*"], "brands": ["one"]})["key"]
+    brand = hub.ok("POST", "/brands", {
+        "name": "One", "base_hostname": "one.example", "primary_ns": "ns1.one.example",
+        "secondary_ns": "ns2.one.example", "hostmaster_email": "dns@one.example"})["id"]
+    branded = hub.ok("POST", "/api-keys", {"name": "branded", "scopes": ["*:*"], "brands": [brand]})["key"]
 
     async def platform(client):
         tools, _ = await all_tools(client)

@@ -219,6 +219,28 @@ def keys_rotate(hub):
     assert [key["kid"] for key in keys][0] == kid and len(keys) == 2, keys
 
 
+def new_passwords_end_tokens(hub):
+    """access tokens and codes of a user end with the password that they were given for, and with the user's disabling"""
+    user = next(one for one in hub.ok("GET", "/users")["items"] if one["email"] == EMAIL)["id"]
+    for change, undo in (({"password": "another password"}, {"password": PASSWORD}),
+                         ({"is_disabled": True}, {"is_disabled": False})):
+        party = Party(hub)
+        party.log_in()
+        tokens = party.tokens(party.returned(party.begin()))
+        pending = party.returned(party.begin())
+
+        def told():
+            return httpx.get(
+                party.meta["userinfo_endpoint"], headers={"Authorization": f"Bearer {tokens['access_token']}"}).status_code
+
+        assert told() == 200
+        hub.ok("PUT", f"/users/{user}", change)
+        assert told() == 401, change
+        assert refused(party, pending) == "invalid_grant", change
+        hub.ok("PUT", f"/users/{user}", undo)
+        assert told() == 401, undo
+
+
 def gone_is_gone(hub):
     """a removed client or user gets nothing more"""
     party = Party(hub)
@@ -249,7 +271,10 @@ def tenants_log_in(hub):
     assert claims["sub"] == tenant and claims["tenant_id"] == tenant and claims["brand_id"] == brand, claims
     again = party.browser.get(party.begin(login_hint=hint))
     assert again.status_code == 400 and "used already" in again.text, again.text
-    other = hub.ok("POST", "/api-keys", {"name": "other brand", "scopes": ["*:*"], "brands": ["elsewhere"]})["key"]
+    elsewhere = hub.ok("POST", "/brands", {
+        "name": "Elsewhere", "base_hostname": "else.example", "primary_ns": "ns1.else.example",
+        "secondary_ns": "ns2.else.example", "hostmaster_email": "dns@else.example"})["id"]
+    other = hub.ok("POST", "/api-keys", {"name": "other brand", "scopes": ["*:*"], "brands": [elsewhere]})["key"]
     assert hub.ask("POST", f"/tenants/{tenant}/login-sessions", key=other)[0] == 404
     hub.ok("POST", f"/tenants/{tenant}/suspend", {"reason": "unpaid"})
     wait_for(lambda: hub.ok("GET", f"/tenants/{tenant}")["status"] == "suspended")
@@ -284,5 +309,5 @@ if __name__ == "__main__":
         run(
             [
                 discovery, whole_login, codes_work_once, requests_are_checked, clients_are_kept_well, keys_rotate,
-                gone_is_gone, tenants_log_in, issuer_is_configured, guesses_are_limited,
+                new_passwords_end_tokens, gone_is_gone, tenants_log_in, issuer_is_configured, guesses_are_limited,
             ], real)

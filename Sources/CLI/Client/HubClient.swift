@@ -63,8 +63,7 @@ struct HubClient: Sendable {
                 throw Problem(.internalError, "The hub's answer to \(path) is not a list.")
             }
             items += values
-            guard answer["has_more"] == true, let next = answer["next_cursor"]?.stringValue, next != cursor,
-                !values.isEmpty
+            guard answer["has_more"] == true, let next = answer["next_cursor"]?.stringValue, next != cursor
             else { break }
             cursor = next
         }

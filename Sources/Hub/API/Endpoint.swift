@@ -39,6 +39,8 @@ struct Operation: Sendable {
     var isStream = false
     /// Left out of the document: not for clients.
     var isHidden = false
+    /// Another address of an operation: in the document, and no tool of its own.
+    var isAlias = false
     /// Whether it destroys something, besides what DELETE says by itself.
     var isDestructive = false
     /// What a caller needs for it; nil where the endpoint decides by other rules. The endpoint checks it itself: this

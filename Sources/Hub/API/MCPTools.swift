@@ -53,7 +53,9 @@ struct MCPCatalog: Sendable {
     /// What answers with a stream, takes an archive or is not for clients is no tool; nor is the second way to make
     /// something below another, since the first takes the parent as a field.
     private static func isTool(_ endpoint: Endpoint, among all: [Endpoint]) -> Bool {
-        guard case .key = endpoint.access, !endpoint.operation.isHidden, !endpoint.operation.isUpload else {
+        guard case .key = endpoint.access, !endpoint.operation.isHidden, !endpoint.operation.isAlias,
+            !endpoint.operation.isUpload
+        else {
             return false
         }
         let id = endpoint.operation.id

@@ -43,7 +43,10 @@ extension HubAPI {
             endpoints.filter { $0.path.hasPrefix(plain) }.map { endpoint in
                 var other = endpoint
                 other.path = alias + endpoint.path.dropFirst(plain.count)
-                other.operation.isHidden = true
+                other.operation.isAlias = true
+                other.operation.id = "\(endpoint.operation.id)-of-provider"
+                // One other address is enough to know.
+                other.operation.isHidden = alias != "/oidc/clients"
                 return other
             }
         }

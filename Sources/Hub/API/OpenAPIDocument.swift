@@ -183,6 +183,11 @@ enum OpenAPIDocument {
             "action": text, "resource_kind": text, "resource_id": textOrNull, "address": text, "outcome": text,
             "body": ["description": "The request's body; secrets are replaced."],
         ]),
+        "log-line": members([
+            "id": text, "time": ["type": "string", "format": "date-time"], "level": text, "log_type": text,
+            "message": text, "node_id": text, "tenant_id": textOrNull, "service_id": textOrNull,
+            "deployment_id": textOrNull, "webroot_id": textOrNull, "cron_job_id": textOrNull,
+        ]),
         "log": members([
             "node_id": text, "offset": ["type": "integer"], "text": text, "end": ["type": "integer"],
         ]),

@@ -9,7 +9,9 @@ import ResourceKit
 /// Endpoints across kinds: search, numbers, audit log, events, logs.
 extension HubAPI {
     func platformEndpoints() -> [Endpoint] {
-        var result = [searchEndpoint(), statsEndpoint(), auditEndpoint(), eventsEndpoint()] + auditEndpoints()
+        var result =
+            [searchEndpoint(), statsEndpoint(), auditEndpoint(), eventsEndpoint()] + auditEndpoints()
+            + logLineEndpoints()
         if hub.kind("node") != nil { result.append(nodeEventsEndpoint()) }
         for name in ["deployment", "service"] { if let kind = hub.kind(name) { result.append(logEndpoint(kind)) } }
         if hub.kind("stack") != nil { result.append(desiredStateEndpoint()) }

@@ -131,6 +131,25 @@ extension HubAPI {
         }
     }
 
+    /// Lines of logs after `filter.after`, for as long as the client listens.
+    func logLineStream(_ request: APIRequest, _ filter: LogFilter) throws -> Response {
+        let hub = hub
+        let position = Mutex(filter.after)
+        return try stream(request, wakes: { $0.kind == "log" || $0 == .everything }) { _ in
+            var next = filter
+            var result: [ServerSentEvent] = []
+            // Bounded: the rest follows at the next wake.
+            for _ in 0..<10 {
+                next.after = position.withLock { $0 }
+                let page = try await hub.logLines(next, as: request.principal)
+                result += page.lines.map { ServerSentEvent(event: "line", id: $0.place.text, data: $0.json) }
+                if let end = page.end { position.withLock { $0 = end } }
+                guard page.hasMore else { break }
+            }
+            return result
+        }
+    }
+
     func readLogs(
         _ request: APIRequest, _ kind: ResourceKind, _ cursor: LogCursor
     ) async throws -> [(nodeId: String, log: LogText)] {

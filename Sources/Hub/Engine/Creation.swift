@@ -175,6 +175,10 @@ extension Hub {
         let tenantId = try tenant(of: record, kind, parent: parent)
         record.tenantId = tenantId
         let tenant = try tenantId.flatMap { try transaction.get("tenant", $0) }
+        // What is new would be on the net at once, and the tenant is to be off it.
+        if let tenant, tenant.status == .suspended {
+            throw Problem(.conflict, "The tenant is suspended.", hint: "Unsuspend it first.")
+        }
         record.brandId = try brand(of: record.spec, kind, id: record.id, parent: parent ?? tenant, principal)
         if let above = parent ?? tenant, let owner = above.brandId, record.brandId != owner {
             throw Problem.invalid("brand_id", "must be the brand of the \(above.kind)")

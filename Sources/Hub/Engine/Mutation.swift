@@ -60,7 +60,7 @@ extension Hub {
         do {
             if let known = try await storedAnswer(to: mutation) { return known }
             let body = try await run()
-            if let flaw = mutation.options.callbackURL.flatMap(Self.callbackFlaw) {
+            if let url = mutation.options.callbackURL, let flaw = Self.callbackFlaw(url) ?? world.callbacks.flaw(url) {
                 throw Problem.invalid("callback_url", flaw)
             }
             return mutation.options.isPlan ? try await plan(body) : try await commit(mutation, body)

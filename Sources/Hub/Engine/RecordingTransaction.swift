@@ -123,8 +123,12 @@ final class RecordingTransaction: StoreTransaction {
     func removeAudit(before: Timestamp) throws -> Int { try inner.removeAudit(before: before) }
     func firstBrokenAudit() throws -> Int64? { try inner.firstBrokenAudit() }
 
-    func appendLog(_ log: LogName, offset: Int64, text: String, bytesMax: Int) throws {
-        try inner.appendLog(log, offset: offset, text: text, bytesMax: bytesMax)
+    func logLines(_ filter: LogFilter) throws -> LogPage { try inner.logLines(filter) }
+    func removeLogs(before: Timestamp, bytesMax: Int64) throws -> Int64 {
+        try inner.removeLogs(before: before, bytesMax: bytesMax)
+    }
+    func appendLog(_ log: LogName, offset: Int64, text: String, time: Timestamp, bytesMax: Int) throws {
+        try inner.appendLog(log, offset: offset, text: text, time: time, bytesMax: bytesMax)
         note(HubChange(kind: "log", id: log.id))
     }
     func log(_ log: LogName, from offset: Int64, bytesMax: Int) throws -> LogText {

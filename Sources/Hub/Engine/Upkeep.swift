@@ -6,8 +6,10 @@ import PlatformResources
 import ResourceKit
 
 extension Hub {
-    /// How long events are kept.
+    /// How long events are kept when the settings do not say.
     public static let eventRetention: Duration = .seconds(30 * 86_400)
+    /// How long output of services and builds is kept when the settings do not say.
+    public static let logRetention: Duration = .seconds(30 * 86_400)
     private static let upkeepInterval: Duration = .seconds(60)
 
     /// Removes what is older than the settings of the platform say.
@@ -17,6 +19,9 @@ extension Hub {
             let events = PlatformConfig.retention(of: "events", config) ?? Self.eventRetention
             _ = try transaction.removeExpiredCells()
             _ = try transaction.removeEvents(before: transaction.now.advanced(by: .zero - events))
+            let logs = PlatformConfig.retention(of: "logs", config) ?? Self.logRetention
+            _ = try transaction.removeLogs(
+                before: transaction.now.advanced(by: .zero - logs), bytesMax: PlatformConfig.logsBytesMax(config))
             if let audit = PlatformConfig.retention(of: "audit_logs", config) {
                 _ = try transaction.removeAudit(before: transaction.now.advanced(by: .zero - audit))
             }

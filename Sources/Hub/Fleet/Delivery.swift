@@ -64,13 +64,14 @@ extension Hub {
                 // A log of something that was deleted meanwhile is of no use to anybody.
                 guard owner == stackId, chunk.source == "build" || chunk.source == "service" else { continue }
                 let log = LogName(source: chunk.source, id: chunk.id, nodeId: nodeId)
+                let time = Self.time(of: chunk, transaction)
                 if let stream = chunk.stream {
                     try Self.append(chunk, stream: stream, to: log, transaction)
                     continue
                 }
                 try transaction.appendLog(
                     log, offset: chunk.offset < 0 ? try Self.end(of: log, transaction) : chunk.offset,
-                    text: chunk.text, bytesMax: Self.logBytesMax)
+                    text: chunk.text, time: time, bytesMax: Self.logBytesMax)
             }
         }
     }
@@ -98,9 +99,15 @@ extension Hub {
         let fresh = bytes.dropFirst(Int(max(0, known - start)))
         let place = try end(of: log, transaction) + max(0, start - known)
         try transaction.appendLog(
-            log, offset: place, text: String(decoding: fresh, as: UTF8.self), bytesMax: logBytesMax)
+            log, offset: place, text: String(decoding: fresh, as: UTF8.self), time: time(of: chunk, transaction),
+            bytesMax: logBytesMax)
         try transaction.putCell(
             streamSpace, key, .int(start + Int64(bytes.count)), expires: transaction.now.advanced(by: streamLifetime))
+    }
+
+    /// Agents of earlier versions name no time; and nothing was written later than now.
+    private static func time(of chunk: LogChunk, _ transaction: any StoreTransaction) -> Timestamp {
+        min(chunk.time ?? transaction.now, transaction.now)
     }
 
     private static func end(of log: LogName, _ transaction: any StoreTransaction) throws -> Int64 {

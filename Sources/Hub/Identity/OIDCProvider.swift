@@ -1,3 +1,4 @@
+import AccessResources
 import AgentProtocol
 import Crypto
 import Host
@@ -147,7 +148,11 @@ extension Hub {
         ]
         // Kept for longer than it is of use: a second use must be known as one.
         let expires = world.clock.now().advanced(by: Self.oidcTokenLifetime)
-        try await store.write { try $0.putCell(Self.codeSpace, Self.key("code", code), cell, expires: expires) }
+        try await store.write { transaction in
+            var cell = cell
+            cell["epoch"] = .int(try Self.epoch(subject.kind, subject.id, transaction))
+            try transaction.putCell(Self.codeSpace, Self.key("code", code), cell, expires: expires)
+        }
         return code
     }
 
@@ -236,6 +241,7 @@ extension Hub {
         let grant: JSONValue = [
             "kind": code["kind"] ?? .null, "id": code["id"] ?? .null, "scope": code["scope"] ?? .null,
             "client": .string(exchange.clientId), "end_ms": .int(keep.millisecondsSinceEpoch),
+            "epoch": code["epoch"] ?? 0,
         ]
         try transaction.putCell(Self.accessSpace, accessKey, grant, expires: keep)
         let idToken = try idToken(claims, code, access: access, transaction)
@@ -258,13 +264,20 @@ extension Hub {
         return try oidcSigningKey(transaction).token(.object(claims))
     }
 
+    /// What a new password, a second factor and disabling change: what was given before ends with the sessions.
+    private static func epoch(_ kind: String, _ id: String, _ transaction: any StoreTransaction) throws -> Int64 {
+        guard kind == "user", let user = try transaction.get("user", id) else { return 0 }
+        return User.sessionEpoch(of: user)
+    }
+
     /// What is told of a person or tenant; nil when it is gone or may not log in any more.
     private func claims(
         of grant: JSONValue, _ transaction: any StoreTransaction
     ) throws -> [String: JSONValue]? {
         guard let kind = grant["kind"]?.stringValue, let id = grant["id"]?.stringValue,
             let record = try transaction.get(kind, id), record.status == .active,
-            record.spec["is_disabled"] != true
+            record.spec["is_disabled"] != true,
+            try grant["epoch"]?.intValue ?? 0 == Self.epoch(kind, id, transaction)
         else { return nil }
         let scopes = Set((grant["scope"]?.stringValue ?? "").split(separator: " "))
         var claims: [String: JSONValue] = ["sub": .string(id)]

@@ -18,6 +18,7 @@ enum PostgresSchema {
                     hint: "Start the newer program, or restore a backup of this version.")
             }
             for statement in tables + workflowTables { try connection.run(statement) }
+            try moveLogsWithoutTimes(in: connection)
             for kind in kinds { try installIndexes(of: kind, in: connection) }
             if old == nil {
                 try connection.run(
@@ -29,6 +30,22 @@ enum PostgresSchema {
             throw error
         }
         try installTrigrams(in: connection)
+    }
+
+    /// Logs were pieces without times once. What there is of them came before now.
+    private static func moveLogsWithoutTimes(in connection: PostgresConnection) throws {
+        let found = try connection.query("SELECT to_regclass('log_chunks')::text", []).rows.first
+        guard let old: String? = found?[0], old != nil else { return }
+        try connection.run(
+            """
+            ALTER TABLE logs ADD COLUMN IF NOT EXISTS bytes bigint NOT NULL DEFAULT 0;
+            INSERT INTO log_pieces (log, start, gap, time, levels, text)
+            SELECT log, start, gap, floor(extract(epoch FROM now()))::bigint * 1000, \(LogLines.anyLevel), text
+            FROM log_chunks ORDER BY log, start;
+            UPDATE logs SET bytes =
+            (SELECT coalesce(sum(length(text)), 0) FROM log_pieces p WHERE p.log = logs.log);
+            DROP TABLE log_chunks
+            """)
     }
 
     /// Search works without them, only slower; an administrator may have to allow the extension.
@@ -114,13 +131,18 @@ enum PostgresSchema {
         """
         CREATE TABLE IF NOT EXISTS logs (
             log bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source text NOT NULL, id text NOT NULL,
-            node_id text COLLATE "C" NOT NULL, stream_end bigint NOT NULL, UNIQUE (source, id, node_id))
+            node_id text COLLATE "C" NOT NULL, stream_end bigint NOT NULL, bytes bigint NOT NULL DEFAULT 0,
+            UNIQUE (source, id, node_id))
         """,
         """
-        CREATE TABLE IF NOT EXISTS log_chunks (
+        CREATE TABLE IF NOT EXISTS log_pieces (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             log bigint NOT NULL REFERENCES logs ON DELETE CASCADE, start bigint NOT NULL, gap bigint NOT NULL,
-            text bytea NOT NULL, PRIMARY KEY (log, start))
+            time bigint NOT NULL, levels bigint NOT NULL, text bytea NOT NULL)
         """,
+        "CREATE UNIQUE INDEX IF NOT EXISTS log_pieces_start ON log_pieces(log, start)",
+        "CREATE INDEX IF NOT EXISTS log_pieces_time ON log_pieces(time, id, levels)",
+        "CREATE INDEX IF NOT EXISTS log_pieces_log_time ON log_pieces(log, time, id, levels)",
     ]
 
     /// Steps and signals do not refer to their runs by a foreign key: its check would lock the run's row once more for

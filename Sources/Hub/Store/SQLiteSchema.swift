@@ -17,6 +17,7 @@ enum SQLiteSchema {
                 hint: "Start the newer program, or restore a backup of this version.", context: "schema \(found)")
         }
         for statement in tables + workflowTables { try db.execute(sql: statement) }
+        try moveLogsWithoutTimes(in: db)
         try db.execute(sql: "PRAGMA user_version = \(version)")
         for kind in kinds { try installIndexes(of: kind, in: db) }
     }
@@ -75,14 +76,35 @@ enum SQLiteSchema {
         """
         CREATE TABLE IF NOT EXISTS logs (
             log INTEGER PRIMARY KEY, source TEXT NOT NULL, id TEXT NOT NULL, node_id TEXT NOT NULL,
-            stream_end INTEGER NOT NULL, UNIQUE (source, id, node_id)) STRICT
+            stream_end INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, UNIQUE (source, id, node_id)) STRICT
         """,
         """
-        CREATE TABLE IF NOT EXISTS log_chunks (
-            log INTEGER NOT NULL REFERENCES logs ON DELETE CASCADE, start INTEGER NOT NULL, gap INTEGER NOT NULL,
-            text BLOB NOT NULL, PRIMARY KEY (log, start)) STRICT, WITHOUT ROWID
+        CREATE TABLE IF NOT EXISTS log_pieces (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, log INTEGER NOT NULL REFERENCES logs ON DELETE CASCADE,
+            start INTEGER NOT NULL, gap INTEGER NOT NULL, time INTEGER NOT NULL, levels INTEGER NOT NULL,
+            text BLOB NOT NULL) STRICT
         """,
+        "CREATE UNIQUE INDEX IF NOT EXISTS log_pieces_start ON log_pieces(log, start)",
+        "CREATE INDEX IF NOT EXISTS log_pieces_time ON log_pieces(time, id, levels)",
+        "CREATE INDEX IF NOT EXISTS log_pieces_log_time ON log_pieces(log, time, id, levels)",
     ]
+
+    /// Logs were pieces without times once. What there is of them came before now.
+    private static func moveLogsWithoutTimes(in db: Database) throws {
+        guard try db.tableExists("log_chunks") else { return }
+        if try !db.columns(in: "logs").contains(where: { $0.name == "bytes" }) {
+            try db.execute(sql: "ALTER TABLE logs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0")
+        }
+        try db.execute(
+            sql: """
+                INSERT INTO log_pieces (log, start, gap, time, levels, text)
+                SELECT log, start, gap, CAST(strftime('%s', 'now') AS INTEGER) * 1000, \(LogLines.anyLevel), text
+                FROM log_chunks ORDER BY log, start;
+                UPDATE logs SET bytes =
+                (SELECT coalesce(sum(length(text)), 0) FROM log_pieces p WHERE p.log = logs.log);
+                DROP TABLE log_chunks
+                """)
+    }
 
     private static func installIndexes(of kind: ResourceKind, in db: Database) throws {
         precondition(SQLSorting.isPlain(kind.name), "a kind's name must be plain")

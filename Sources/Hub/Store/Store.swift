@@ -75,14 +75,19 @@ public protocol StoreTransaction: ResourceTransaction {
     /// Id of the first entry that was changed or removed after it was written; nil when the log is whole.
     func firstBrokenAudit() throws -> Int64?
 
-    /// Adds text to a log. Text before the stored end is dropped, a gap is marked in the text; beyond `bytesMax` the
-    /// oldest text goes.
-    func appendLog(_ log: LogName, offset: Int64, text: String, bytesMax: Int) throws
+    /// Adds text to a log, whose lines were written at this time. Text before the stored end is dropped, a gap is
+    /// marked in the text; beyond `bytesMax` the oldest text goes.
+    func appendLog(_ log: LogName, offset: Int64, text: String, time: Timestamp, bytesMax: Int) throws
     /// Text from `offset` (in bytes of the stream), and where it ends.
     func log(_ log: LogName, from offset: Int64, bytesMax: Int) throws -> LogText
     func removeLog(_ log: LogName) throws
     /// The logs that there are of a deployment or service: one a node.
     func logNames(source: String, id: String) throws -> [LogName]
+    /// Lines of all logs that match.
+    func logLines(_ filter: LogFilter) throws -> LogPage
+    /// Removes what was written before a time, what is beyond a size (the oldest first, so much at once as a
+    /// transaction should hold), and the logs of resources that are gone. Returns how many bytes went.
+    func removeLogs(before: Timestamp, bytesMax: Int64) throws -> Int64
 }
 
 /// Which brands a caller may see.

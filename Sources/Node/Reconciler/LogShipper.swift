@@ -19,6 +19,9 @@ struct LogSource: Sendable, Hashable {
 actor LogShipper {
     private static let chunkBytesMax = 65_536
     private static let pause: Duration = .milliseconds(150)
+    /// How long a line that is not at its end yet is waited for: lines are sent whole, so that those of several
+    /// instances do not get into each other.
+    private static let lineWait: Duration = .seconds(1)
 
     /// Positions are kept on disk this often: what is sent again after a crash is no more than came in that time.
     private static let keepingPause: Duration = .seconds(2)
@@ -36,6 +39,8 @@ actor LogShipper {
     private let logFolder: String
     private let memory: String
     private var positions: [String: Position] = [:]
+    /// Since when the end of a log is a line without an end, and where the line begins.
+    private var openLines: [String: (offset: Int64, since: Duration)] = [:]
     private var kept: [String: Position]?
     private var keptAt: Duration = .zero
 
@@ -144,14 +149,33 @@ actor LogShipper {
             position.streamOffset += skip
             bytes = try await host.files.read(path, offset: position.fileOffset, count: Self.chunkBytesMax)
         }
-        let text = LogText.wholeCharacters(bytes)
+        var text = LogText.wholeCharacters(bytes)
+        // In a file that was turned over, no line goes on.
+        if !path.hasSuffix("/1.log") { text = wholeLines(text, unit, from: position.streamOffset) }
         positions[unit] = position
         guard !text.isEmpty else { return nil }
         positions[unit]?.fileOffset += Int64(text.utf8.count)
         positions[unit]?.streamOffset += Int64(text.utf8.count)
         return LogChunk(
             source: source.source, id: source.id(of: unit), offset: position.streamOffset, text: text,
-            stream: position.stream)
+            stream: position.stream, time: host.clock.now())
+    }
+
+    /// The text up to the end of its last line. What is left is the beginning of a line: it waits for its end, for a
+    /// while, unless it fills a piece by itself.
+    private func wholeLines(_ text: String, _ unit: String, from offset: Int64) -> String {
+        if let end = text.utf8.lastIndex(of: UInt8(ascii: "\n")) {
+            openLines[unit] = nil
+            return String(decoding: text.utf8[...end], as: UTF8.self)
+        }
+        let now = host.clock.monotonic()
+        let since = openLines[unit].flatMap { $0.offset == offset ? $0.since : nil } ?? now
+        guard now - since < Self.lineWait, text.utf8.count < Self.chunkBytesMax - 3 else {
+            openLines[unit] = nil
+            return text
+        }
+        openLines[unit] = text.isEmpty ? nil : (offset, since)
+        return ""
     }
 }
 

@@ -1,3 +1,4 @@
+import HubCore
 import HubStore
 import Model
 import ResourceKit
@@ -30,6 +31,24 @@ enum TimelinePages {
             "kind": .string(event.kind), "message": .string(event.message),
             "time": PageParts.time(event.time.rfc3339, now: now), "service": link("services", event.serviceId),
             "node": link("nodes", event.nodeId), "deployment": link("deployments", event.deploymentId),
+        ]
+    }
+
+    static func logRow(_ line: LogLine, names: [String: String], now: Timestamp) -> JSONValue {
+        let json = line.json
+        func link(_ plural: String, _ name: String) -> JSONValue {
+            guard let id = json[name]?.stringValue else { return .null }
+            let label = names[id] ?? String(id.prefix(8))
+            return ["path": .string("/\(plural)/\(percentEncoded(id))"), "label": .string(label)]
+        }
+        let tone = line.level == .error ? "bad" : line.level == .warning ? "warn" : "idle"
+        return [
+            "id": .string(line.place.text), "tone": .string(tone),
+            "glyph": .string(tone == "idle" ? "glyph-dot" : PageParts.glyph(tone)),
+            "kind": .string(line.level.rawValue), "message": .string(line.message),
+            "time": PageParts.time(Timestamp(millisecondsSinceEpoch: line.place.timeMs).rfc3339, now: now),
+            "service": link("services", "service_id"), "node": link("nodes", "node_id"),
+            "deployment": link("deployments", "deployment_id"),
         ]
     }
 

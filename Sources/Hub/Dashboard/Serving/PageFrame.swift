@@ -71,6 +71,7 @@ extension DashboardSite {
                     "Events"
                 ))
         }
+        if visit.principal.may("read", "logs") { entries.append(("logs", "Logs")) }
         return entries.map { path, label in entry(path, label, section) }
     }
 

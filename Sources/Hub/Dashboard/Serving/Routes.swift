@@ -12,6 +12,7 @@ extension DashboardSite {
             case "live": return live(visit)
             case "log": return try await log(visit)
             case "account": return try await account(visit)
+            case "logs": return try await logLines(visit)
             case "events": return try await events(visit)
             case "audit-logs": return try await audit(visit)
             case "search": return try await search(visit)

@@ -31,6 +31,35 @@ extension DashboardSite {
         return page("events-page", title: "Events", section: "events", topics: ["event"], visit, model)
     }
 
+    func logLines(_ visit: Visit) async throws -> PageAnswer {
+        let (services, nodes) = (try await all("service", visit), try await all("node", visit))
+        var filter = LogFilter(limit: Self.entriesMax)
+        (filter.serviceId, filter.nodeId, filter.type) = (
+            visit.asked("service"), visit.asked("node"), visit.asked("log_type")
+        )
+        filter.level = visit.asked("level").flatMap(LogLevel.init)
+        filter.text = visit.asked("text")
+        filter.before = visit.asked("cursor").flatMap { LogPlace($0) }
+        let found = try await hub.logLines(filter, as: visit.principal)
+        let names = names(services, nodes)
+        let next = found.hasMore ? found.end?.text : nil
+        var model = pager(path: "/logs", next: next, keeping: ["service", "node", "log_type", "level", "text"], visit)
+        model.merge([
+            "events": .array(found.lines.map { TimelinePages.logRow($0, names: names, now: visit.now) }),
+            "has_events": .bool(!found.lines.isEmpty), "text": visit.asked("text").json,
+            "levels": TimelinePages.options(
+                "All levels", LogLevel.allCases.map { ($0.rawValue, $0.rawValue) }, selected: visit.asked("level")),
+            "types": TimelinePages.options(
+                "Services and builds", [("service", "Services"), ("build", "Builds")],
+                selected: visit.asked("log_type")),
+            "services": TimelinePages.options(
+                "All services", services.map { ($0.id, $0.label) }, selected: visit.asked("service")),
+            "nodes": TimelinePages.options(
+                "All servers", nodes.map { ($0.id, $0.label) }, selected: visit.asked("node")),
+        ]) { $1 }
+        return page("logs-page", title: "Logs", section: "logs", visit, model)
+    }
+
     func audit(_ visit: Visit) async throws -> PageAnswer {
         let before = visit.asked("cursor").flatMap { Int64($0) }
         let filter = AuditFilter(

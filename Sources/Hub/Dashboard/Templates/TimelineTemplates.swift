@@ -16,6 +16,24 @@ let timelineTemplates: [String: String] = [
     {{>pager}}
     {{/content}}{{/layout}}
     """#,
+    "logs-page": #"""
+    {{<layout}}{{$content}}
+    <header class="head"><h1>Logs</h1><p class="muted">What services and builds print, newest first.</p>\#
+    {{>bird-perched}}</header>
+    <form class="filters" method="get" action="/logs"><label>Text<input name="text" value="{{text}}" \#
+    maxlength="200"></label><label>Level<select name="level">{{#levels}}<option value="{{.value}}"\#
+    {{#.is_selected}} selected{{/.is_selected}}>{{.label}}</option>{{/levels}}</select></label>\#
+    <label>Output<select name="log_type">{{#types}}<option value="{{.value}}"{{#.is_selected}} \#
+    selected{{/.is_selected}}>{{.label}}</option>{{/types}}</select></label><label>Service<select name="service">\#
+    {{#services}}<option value="{{.value}}"{{#.is_selected}} selected{{/.is_selected}}>{{.label}}</option>\#
+    {{/services}}</select></label><label>Server<select name="node">{{#nodes}}<option value="{{.value}}"\#
+    {{#.is_selected}} selected{{/.is_selected}}>{{.label}}</option>{{/nodes}}</select></label>\#
+    <button>Filter</button></form>
+    <section class="card" aria-label="Lines"><ol class="timeline">{{>events}}</ol>{{^has_events}}\#
+    <p class="muted">No line matches.</p>{{/has_events}}</section>
+    {{>pager}}
+    {{/content}}{{/layout}}
+    """#,
     "audit": #"""
     {{<layout}}{{$content}}
     <header class="head"><h1>Audit log</h1><p class="muted">Who changed what, from where, and how it ended. Secrets \#

@@ -1,0 +1,101 @@
+import HTTPTypes
+import HubCore
+import HubStore
+import Hummingbird
+import Model
+
+/// Lines of all logs: as pages, newest first, and as a stream.
+extension HubAPI {
+    func logLineEndpoints() -> [Endpoint] {
+        var all = Operation(
+            id: "logs", tag: "logs",
+            summary: "Read lines of all logs, newest first; with follow=true as a stream, oldest first.")
+        all.parameters = [Self.logParameter("tenant", "tenant")] + Self.logParameters
+        var result = [logLines(all, "\(Self.base)/logs") { $0.query["tenant"] }]
+        if hub.kind("tenant") != nil {
+            var below = Operation(
+                id: "tenant-logs", tag: "tenants",
+                summary: "Read lines of the logs of a tenant, newest first; with follow=true as a stream.")
+            below.parameters = [Schema.idParameter] + Self.logParameters
+            result.append(logLines(below, "\(Self.base)/tenants/{id}/logs") { $0.id })
+        }
+        return result
+    }
+
+    private static func logParameter(_ name: String, _ what: String) -> JSONValue {
+        Schema.parameter(name, ["type": "string"], "Only lines of the \(what) with this id.")
+    }
+
+    private static let logParameters: [JSONValue] =
+        [
+            logParameter("service", "service"), logParameter("webroot", "webroot"),
+            logParameter("cron_job_id", "cron job"), logParameter("node", "server"),
+            Schema.parameter(
+                "log_type", ["type": "string"],
+                "Only lines of this type: service is what services print, build what their builds do."),
+            Schema.parameter(
+                "level", ["type": "string", "enum": .array(LogLevel.allCases.map { .string($0.rawValue) })],
+                "Only lines of this level, which is told from the line."),
+            Schema.parameter(
+                "text", ["type": "string", "maxLength": 255], "Only lines with this in them, in whatever case."),
+        ]
+        + ["since", "until"].map {
+            Schema.parameter($0, ["type": "string", "format": "date-time", "pattern": "Z$"], "Time in UTC.")
+        } + Schema.pageParameters + [Schema.followParameter]
+
+    private func logLines(
+        _ operation: Operation, _ path: String, tenant: @escaping @Sendable (APIRequest) -> String?
+    ) -> Endpoint {
+        var operation = operation
+        operation.scope = .init("logs", "read")
+        operation.answers = [(200, Schema.page(of: Schema.reference("log-line")))]
+        operation.isStream = true
+        return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
+            var filter = try Self.filter(request.query)
+            filter.tenantId = tenant(request)
+            let page = try await hub.logLines(filter, as: request.principal)
+            guard try request.query.flag("follow") else {
+                return Answers.json(Self.page(page.lines.map(\.json), page.hasMore ? page.end?.text : nil))
+            }
+            filter.before = nil
+            filter.limit = 200
+            filter.after = try Self.start(request, page)
+            return try logLineStream(request, filter)
+        }
+    }
+
+    private static func filter(_ query: QueryParameters) throws -> LogFilter {
+        var filter = LogFilter(limit: Int(try query.integer("limit", in: 1...200, default: 50)))
+        filter.serviceId = query["service"]
+        filter.webrootId = query["webroot"]
+        filter.cronJobId = query["cron_job_id"]
+        filter.nodeId = query["node"]
+        filter.type = query["log_type"]
+        filter.level = try query.choice("level", LogLevel.allCases.map(\.rawValue)).flatMap(LogLevel.init)
+        filter.text = query["text"]
+        (filter.since, filter.until) = (try query.time("since"), try query.time("until"))
+        let ids = [
+            ("service", filter.serviceId), ("webroot", filter.webrootId), ("cron_job_id", filter.cronJobId),
+            ("node", filter.nodeId), ("log_type", filter.type), ("text", filter.text), ("tenant", query["tenant"]),
+        ]
+        for (name, text) in ids where text.map({ $0.utf8.count > 255 || $0.utf8.contains(0) }) ?? false {
+            throw Problem.invalid(name, "must have at most 255 bytes and no NUL")
+        }
+        if let cursor = query["cursor"] { filter.before = try place(cursor) }
+        return filter
+    }
+
+    private static func place(_ text: String) throws -> LogPlace {
+        guard let place = LogPlace(text) else {
+            throw Problem.invalid("cursor", "does not belong to this list; start again without it")
+        }
+        return place
+    }
+
+    /// Where a stream begins: behind what the client has, or with the newest page.
+    private static func start(_ request: APIRequest, _ newest: LogPage) throws -> LogPlace {
+        if let known = request.request.headers[.init("Last-Event-ID")!].flatMap({ LogPlace($0) }) { return known }
+        let first = newest.lines.min { ($0.place.piece, $0.place.line) < ($1.place.piece, $1.place.line) }?.place
+        return LogPlace(timeMs: 0, piece: first?.piece ?? 0, line: (first?.line ?? 0) - 1)
+    }
+}
