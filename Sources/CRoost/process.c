@@ -224,3 +224,5 @@ int croost_random(void *bytes, size_t count) {
 }
 
 void croost_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+int croost_syncfs(int descriptor) { return syncfs(descriptor); }

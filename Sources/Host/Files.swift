@@ -29,6 +29,9 @@ public protocol Files: Sendable {
     func isFolder(_ path: String, below base: String) async throws -> Bool
     /// What a tree holds, without following links. What git keeps at its top is not counted.
     func measure(_ folder: String) async throws -> TreeSize
+    /// Returns when all that others (git, a build, an unpacker) have written to the file system of `path` would
+    /// survive a power cut.
+    func sync(_ path: String) async throws
     /// Free and total bytes of the file system that holds `path`.
     func space(_ path: String) async throws -> (freeBytes: Int64, totalBytes: Int64)
 }

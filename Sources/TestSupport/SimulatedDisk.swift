@@ -112,6 +112,9 @@ final class SimulatedDisk: Files {
         state.withLock { $0.folders.contains(path) && (path == base || path.hasPrefix(base + "/")) }
     }
 
+    /// Others write to this disk at once and for good.
+    func sync(_ path: String) async throws {}
+
     func measure(_ folder: String) async throws -> TreeSize {
         state.withLock { state in
             let files = state.files.filter { $0.key.hasPrefix(folder + "/") }

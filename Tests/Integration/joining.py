@@ -12,6 +12,22 @@ from kit.registry import scenario
 from kit.world import Load
 
 
+@scenario("joining.line", quick=True)
+def line(world):
+    """The install line names the hub as servers reach it, wherever it was asked for; without that, as it was asked."""
+    hub = HubProcess(world)
+    made = hub.cli("server", "add", "--stack", "default").stdout
+    expect(made.startswith(f"curl -fsSL {hub.url}/install.sh | ROOST_TOKEN=rit_"), f"the line is {made}")
+    hub.kill()
+    hub.options = ["--public-url", "https://hub.example.org:7600/"]
+    hub.start()
+    made = hub.cli("server", "add", "--stack", "default").stdout
+    expect(
+        made.startswith("curl -fsSL https://hub.example.org:7600/install.sh | ROOST_TOKEN=rit_"),
+        f"the line is {made}",
+    )
+
+
 @scenario("joining.tokens", quick=True)
 def tokens(world):
     """A token works once, in time, and only as it was given; nothing of it is stored in the clear."""

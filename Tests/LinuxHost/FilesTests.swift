@@ -24,6 +24,8 @@ struct FilesTests {
         #expect(try await files.list("\(base)/a/b") == ["file"], "no temporary file stays")
         #expect(try await bench.run(["stat", "-c", "%a", path]) == "604\n")
         #expect(await problemCode { _ = try await files.read(path, bytesMax: 2) } == .tooLarge)
+        try await files.sync("\(base)/a")
+        #expect(await problemCode { try await files.sync("\(base)/missing") } == .storage)
     }
 
     /// Readers see one content or the other while writers replace it.

@@ -113,7 +113,8 @@ struct GitTests {
     @Test func leftoversOfACrashHeal() async throws {
         let commits = try await makeRepository()
         try await git.fetch(url: url, commit: commits[0], cache: cache, credentials: none, timeout: .seconds(20))
-        for name in ["packed-refs.lock", "config.lock", "shallow.lock", "refs/roost/\(commits[1]).lock"] {
+        let empty = "refs/roost/\(commits[1])"
+        for name in ["packed-refs.lock", "config.lock", "shallow.lock", "\(empty).lock", empty] {
             try await LiveFiles().write("\(cache)/\(name)", [], mode: 0o644)
         }
         try await LiveFiles().write("\(cache)/objects/pack/tmp_pack_abc", [1, 2, 3], mode: 0o644)

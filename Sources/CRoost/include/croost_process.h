@@ -76,3 +76,6 @@ int croost_child_runs(pid_t pid);
 int croost_random(void *bytes, size_t count);
 /// Gives the calling thread a name (at most 15 bytes).
 void croost_name_thread(const char *name);
+
+/// syncfs(2), which Swift's Glibc does not show: writes back the file system of an open file. 0, or -1 and errno.
+int croost_syncfs(int descriptor);

@@ -1,9 +1,12 @@
+import AgentProtocol
 import Glibc
 import HTTPTypes
+import HubCore
 import Hummingbird
 import Model
 import NIOCore
 import NIOPosix
+import ResourceKit
 
 /// How servers get the program: a script, and the hub's own executable.
 extension HubAPI {
@@ -20,6 +23,16 @@ extension HubAPI {
         var operation = Operation(id: path, tag: "install", summary: summary)
         operation.isHidden = true
         return Endpoint(method: .get, path: path, access: .anyone, operation: operation, handle: handle)
+    }
+
+    /// A new install token's answer with the line to run on a server, where the hub was told how servers reach it: who
+    /// asks may have come by an address that means another machine there, such as 127.0.0.1.
+    func withInstallCommand(_ answer: MutationAnswer, _ kind: ResourceKind) -> MutationAnswer {
+        guard kind.name == "install-token", let url = options.publicURL, let token = answer.body["token"]?.stringValue
+        else { return answer }
+        var answer = answer
+        answer.body["install_command"] = .string(InstallLine.text(hubURL: url, token: token))
+        return answer
     }
 
     private func installScript(_ request: APIRequest) throws -> Response {

@@ -89,10 +89,10 @@ extension HubAPI {
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
             let parentId = isNested ? request.id : nil
             let body = try await admittedBody(request, kind, "create", "write", id: nil, parentId: parentId)
-            return Self.response(
-                try await hub.create(
-                    kind, parentId: parentId, body: body == .null ? [:] : body, options: try request.options(),
-                    as: request.principal))
+            let answer = try await hub.create(
+                kind, parentId: parentId, body: body == .null ? [:] : body, options: try request.options(),
+                as: request.principal)
+            return Self.response(withInstallCommand(answer, kind))
         }
     }
 

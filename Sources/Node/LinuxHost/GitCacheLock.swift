@@ -41,18 +41,19 @@ struct GitCacheLock: Sendable {
                 .map { "\(cache)/worktrees/\(name)/\($0)" }
         }
         for path in loose + packs + worktrees { unlink(path) }
-        try removeLocks(below: "\(cache)/refs", depth: 0)
+        try removeUnfinished(below: "\(cache)/refs", depth: 0)
     }
 
-    private static func removeLocks(below folder: String, depth: Int) throws {
+    private static func removeUnfinished(below folder: String, depth: Int) throws {
         guard depth < 32 else { return }
         for name in try FileCalls.names(folder) {
             let path = "\(folder)/\(name)"
             var info = stat()
             guard lstat(path, &info) == 0 else { continue }
             if info.st_mode & S_IFMT == S_IFDIR {
-                try removeLocks(below: path, depth: depth + 1)
-            } else if name.hasSuffix(".lock") {
+                try removeUnfinished(below: path, depth: depth + 1)
+            } else if name.hasSuffix(".lock") || info.st_size == 0 {
+                // A power cut leaves empty references, and with one of them git refuses every fetch.
                 unlink(path)
             }
         }

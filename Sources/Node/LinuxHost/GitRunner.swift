@@ -36,6 +36,8 @@ struct GitRunner: Sendable {
             "gc.auto=0", "gc.autoDetach=false", "maintenance.auto=false", "fetch.unpackLimit=1",
             "transfer.unpackLimit=1", "http.lowSpeedLimit=1000", "http.lowSpeedTime=20", "submodule.recurse=false",
             "advice.detachedHead=false",
+            // By default references are not synced, and a power cut leaves empty ones, which no later fetch gets past.
+            "core.fsync=all",
         ].flatMap { ["-c", $0] }
         + ["https", "http", "ssh", "git", "file"].flatMap { ["-c", "protocol.\($0).allow=always"] }
 

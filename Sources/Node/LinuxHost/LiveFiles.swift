@@ -1,4 +1,5 @@
 import AgentProtocol
+import CRoost
 import Crypto
 import Glibc
 public import Host
@@ -95,6 +96,15 @@ public struct LiveFiles: Files {
                 throw error
             }
             try FileCalls.syncFolder(folder)
+        }
+    }
+
+    public func sync(_ path: String) async throws {
+        try await onFile(path) {
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw systemProblem("open", path) }
+            defer { close(descriptor) }
+            guard croost_syncfs(descriptor) == 0 else { throw systemProblem("syncfs", path) }
         }
     }
 

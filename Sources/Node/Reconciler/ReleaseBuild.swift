@@ -54,7 +54,11 @@ extension WorkerRun {
             commit: desired.commit, sealedAt: host.clock.now().rfc3339, files: size.files, bytes: size.bytes,
             images: images?.names, composeFile: images?.composeFile)
         let path = paths.seal(release)
-        try await host.effect("release.seal") { try await JSONFile.write(seal, path, host.files) }
+        try await host.effect("release.seal") {
+            // A seal that a power cut leaves beside empty files would make them count for ever.
+            try await host.files.sync(tree)
+            try await JSONFile.write(seal, path, host.files)
+        }
         noteSize(seal, desired)
         try await remember("release.remember") { $0.releases = $0.releases.filter { $0 != release } + [release] }
     }
