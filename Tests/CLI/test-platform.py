@@ -110,9 +110,9 @@ def hostile_files():
     documents += [({"brands": [{**brand, "name": value}]}, 0) for value in taken]
     raw = [b"regions:\n  - name: \xff\xfe\n", b"regions:\n  - name: a\0b\n", b"[" * 100_000, b"a: &a [*a, *a]\n",
            b"regions: !!python/object:os.system {}\n", b"- x\n", b"regions: x\n", b'regions:\n  - name: "\\ud800"\n']
-    runs = [(json.dumps(document).encode(), status, ["seed", "-f", str(path), "--plan"]) for document, status in documents]
+    runs = [(json.dumps(document, ensure_ascii=False).encode(), status, ["seed", "-f", str(path), "--plan"]) for document, status in documents]
     runs += [(content, 1, ["seed", "-f", str(path)]) for content in raw]
-    runs += [(content, 1, ["cluster", "apply", "-f", str(path), "--yes"]) for content in raw]
+    runs += [(content, 1, ["cluster", "apply", "-f", str(path)]) for content in raw]
     for content, status, words in runs:
         path.write_bytes(content)
         done = subprocess.run([PROGRAM, *words], capture_output=True, timeout=60, env=ENVIRONMENT)
