@@ -63,7 +63,7 @@ http {
   keepalive_requests 1000000000; ssl_session_cache off; ssl_session_tickets on;
   log_format full escape=json '{"time":"\$time_iso8601","host":"\$host","method":"\$request_method","path":"\$uri","status":\$status,"bytes":\$bytes_sent,"duration":\$request_time,"upstream":"\$upstream_addr","id":"\$request_id"}';
   access_log $work/nginx.log full buffer=64k flush=1s;
-  upstream service { server 127.0.0.1:$upstream_port; keepalive 64; keepalive_requests 1000000000; }
+  upstream service { server 127.0.0.1:$upstream_port; keepalive 1024; keepalive_requests 1000000000; }
   server { listen 127.0.0.1:$nginx_port ssl http2 reuseport;
     ssl_certificate $work/chain.pem; ssl_certificate_key $work/key.pem;
     ssl_protocols TLSv1.2 TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;

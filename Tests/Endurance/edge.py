@@ -70,9 +70,10 @@ class Edge:
             control.sendall(b'{"status":true}\n')
             return json.loads(control.makefile().readline())["ok"]
 
-    def pss(self):
+    def memory(self):
+        """Without the program's file, whose pages come in and go as they are used."""
         with open(f"/proc/{self.process.pid}/smaps_rollup") as rollup:
-            return sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss:"))
+            return sum(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss_Anon:"))
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat") as stat:

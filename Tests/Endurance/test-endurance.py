@@ -36,19 +36,19 @@ class Peak:
         self.edge, self.bytes, self.ended = edge, 0, threading.Event()
 
     def __enter__(self):
-        self.before = self.edge.pss()
+        self.before = self.edge.memory()
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
         return self
 
     def watch(self):
         while not self.ended.wait(0.05):
-            self.bytes = max(self.bytes, self.edge.pss())
+            self.bytes = max(self.bytes, self.edge.memory())
 
     def __exit__(self, *_):
         self.ended.set()
         self.thread.join()
-        self.growth = max(self.bytes, self.edge.pss()) - self.before
+        self.growth = max(self.bytes, self.edge.memory()) - self.before
 
 
 def expect(holds, what):
@@ -125,14 +125,14 @@ def idle_connections(options):
         edge = Edge(upstream.port)
         warm = edge.connect()
         warm.get()
-        before = edge.pss()
+        before = edge.memory()
         clients = []
         for number in range(options.connections):
             client = edge.connect()
             expect(client.get()[0] == 200, f"connection {number}")
             clients.append(client)
         time.sleep(1)
-        each = (edge.pss() - before) / len(clients)
+        each = (edge.memory() - before) / len(clients)
         expect(each < 8192, f"an idle connection takes {each:.0f} bytes")
         expect(warm.get()[0] == 200, "another connection beside them")
         for client in clients[::max(1, len(clients) // 200)]:
@@ -275,11 +275,11 @@ def steady_memory(options):
 
         load(3)
         time.sleep(1)
-        before, served, seen = edge.pss(), 0, []
+        before, served, seen = edge.memory(), 0, []
         while served < options.requests:
             served += load(options.slice)
             time.sleep(0.5)
-            seen.append(edge.pss())
+            seen.append(edge.memory())
             if options.requests > 1_000_000:
                 print(f"    {served} requests, {seen[-1] / MB:.2f} MiB", flush=True)
         growth = max(seen) - before

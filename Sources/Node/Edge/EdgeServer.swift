@@ -1,3 +1,4 @@
+import CRoost
 import Host
 public import Logging
 public import Model
@@ -77,6 +78,8 @@ public struct EdgeServer: Sendable {
         let control = try await EdgeControlServer.start(
             path: listeners.controlSocket, replacing: former != nil, core: core, eventLoop: eventLoops[0],
             logger: logger)
+        // Most of the program is not the edge, and most of what was needed so far was needed to start.
+        croost_forget_code()
         logger.info("The edge is serving", metadata: ["address": "\(listeners.publicAddress)"])
         // Ends when the task is cancelled, too.
         for await _ in core.serving {}

@@ -53,7 +53,7 @@ final class HTTP2Session: ChannelInboundHandler, NIOHTTP2StreamDelegate, @unchec
                     ClientConnection(loop: loop, transport: .http2, remote: stream.remoteAddress))
             }
         }
-        try channel.pipeline.syncOperations.addHandlers(handler, session)
+        try channel.pipeline.syncOperations.addHandlers(GatheredFlush(), handler, session)
     }
 
     // MARK: the end

@@ -66,7 +66,8 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
             .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers(self.handler(channel), self)
+                    try channel.pipeline.syncOperations.addHandlers(
+                        GatheredFlush(), self.handler(channel), self)
                 }
             }
             .connect(to: address)
