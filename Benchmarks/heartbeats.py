@@ -32,7 +32,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SERVICES = [
     {
         "service_id": f"00000000-0000-4000-8000-00000000000{number}", "name": f"app{number}", "state": "running",
-        "ports": [20000 + number], "restarts": 0, "memory_bytes": 50_000_000,
+        "ports": [20000 + number], "restarts": 0,
     }
     for number in range(3)
 ]
@@ -136,6 +136,7 @@ class Agent:
         body = json.dumps({
             "sequence": self.sequence, "agent_version": "0", "protocol_version": 1, "generation": 0, "hash": "",
             "converged": True, "services": SERVICES, "events_pending": 0, "requests": {},
+            "memory_bytes": {service["service_id"]: random.randrange(1 << 28) for service in SERVICES},
             "machine": {"load1": random.random(), "memory_available_bytes": random.randrange(1 << 33)},
         }).encode()
         path = "/api/v1/agent/heartbeat"

@@ -109,6 +109,9 @@ def main():
             fill(port, headers, place, done, count)
             rate = (count - done) / max(0.001, time.perf_counter() - started)
             done = count
+            # The hub closes connections that say nothing for as long as that took.
+            client.connection.close()
+            pages.connection.close()
             cursor, path = None, "/api/v1/tenants?limit=200"
             for _ in range(min(50, count // 400)):
                 cursor = json.loads(client.send("GET", path)[0])["next_cursor"]

@@ -3,7 +3,8 @@
 # (from PyPI), in the same run, on the same PostgreSQL (a cluster of its own, fsync on) and on SQLite.
 #
 # Durability is equal: each step's result is committed before the next step begins. PostgreSQL: synchronous_commit on for
-# both. SQLite: ours in WAL mode with synchronous=FULL; DBOS with what it sets itself, which is printed.
+# both. SQLite: WAL mode with synchronous=FULL for both; DBOS would leave journal mode delete, so its file is put into
+# WAL mode before it starts. Set DBOS_PYTHON to a Python that has it, to spare the installation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${SECONDS_EACH:-5}
@@ -24,8 +25,8 @@ as_postgres "$programs/pg_ctl" -D "$work/data" -w -l "$work/log" \
     -o "-p $port -k $work -c listen_addresses=127.0.0.1 -c max_connections=200" start > /dev/null
 for name in ours dbos; do "$programs/createdb" -h "$work" -p "$port" -U roost "$name"; done
 
-python=python3
-if ! python3 -c 'import dbos' 2> /dev/null; then
+python=${DBOS_PYTHON:-python3}
+if ! "$python" -c 'import dbos' 2> /dev/null; then
     python3 -m venv "$work/venv" && "$work/venv/bin/pip" -q install dbos && python="$work/venv/bin/python"
 fi
 echo "DBOS $("$python" -c 'import importlib.metadata as m; print(m.version("dbos"))'), PostgreSQL" \

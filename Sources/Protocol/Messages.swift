@@ -152,13 +152,16 @@ public struct Heartbeat: Codable, Sendable, Equatable {
     public var sites: [SiteReport]?
     /// What the edge did lately, by service id; nil from an agent that does not say.
     public var traffic: [String: TrafficReport]?
+    /// Memory of the services, by id. Apart from their reports, which stay the same for long.
+    public var memoryBytes: [String: Int64]?
 
     public init(
         sequence: Int64, agentVersion: String, protocolVersion: Int, generation: Int64, hash: String, converged: Bool,
         services: [ServiceReport], machine: JSONValue, eventsPending: Int, requests: [String: Int] = [:],
         security: SecurityReport? = nil, problem: String? = nil, sites: [SiteReport]? = nil,
-        traffic: [String: TrafficReport]? = nil
+        traffic: [String: TrafficReport]? = nil, memoryBytes: [String: Int64]? = nil
     ) {
+        self.memoryBytes = memoryBytes
         self.sites = sites
         self.traffic = traffic
         self.sequence = sequence

@@ -41,4 +41,42 @@ import Testing
             }
         }
     }
+
+    private func members(_ text: [UInt8]) -> [String: JSONValue]? {
+        text.withUnsafeBufferPointer { bytes in
+            guard let found = JSONMembers.find(in: bytes) else { return nil }
+            // What is found need not be JSON.
+            return Dictionary(
+                uniqueKeysWithValues: found.map {
+                    ($0.name, (try? JSONParser.parse(Array(bytes[$0.valuePlace]))) ?? "?")
+                })
+        }
+    }
+
+    @Test(arguments: [
+        "{\"a\":1}", " { \"a\" : [ 1 , {\"x\":\"}],\"} ] ,\n\"b\":\"\\\"}\", \"c\" : { } } ",
+        "{\"a\":-1.5e3,\"b\":null}",
+    ])
+    func `members are found where they are`(text: String) throws {
+        #expect(members(Array(text.utf8)) == (try JSONParser.parse(text)).objectValue)
+    }
+
+    @Test(arguments: [
+        "", "{", "{}", "[]", "1", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1}}", "{\"a\":1} x", "{\"a\":1,\"a\":1}",
+        "{\"\\u0061\":1}", "{\"a\":\"", "{\"a\":\"\\", "{a:1}", "{\"a\":[1}",
+    ])
+    func `members of what is no plain object are not found`(text: String) {
+        #expect(members(Array(text.utf8)) == nil)
+    }
+
+    @Test func `members of random text are those that a full reading finds`() {
+        let random = SeededRandom(12)
+        let alphabet = ["{", "}", "\"a\":", "\"b\":", ",", "1", "[", "]", "\"x}\"", " ", "\"\\\"\"", "null"]
+        for _ in 0..<20_000 {
+            let text = "{" + (0..<random.below(12)).map { _ in alphabet[random.below(alphabet.count)] }.joined() + "}"
+            // Most are malformed.
+            guard let object = (try? JSONParser.parse(text))?.objectValue, !object.isEmpty else { continue }
+            #expect(members(Array(text.utf8)) == object)
+        }
+    }
 }

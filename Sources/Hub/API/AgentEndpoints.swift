@@ -18,8 +18,9 @@ extension HubAPI {
                 try await desiredState($0)
             },
             agent(.post, "heartbeat", "Report how the server does.") { request in
-                let (nodeId, body) = try await verified(request)
-                try await hub.heartbeat(try WireCoding.decode(Heartbeat.self, from: body), nodeId: nodeId)
+                let (nodeId, bytes) = try await verifiedBytes(request)
+                let beat = try WireCoding.decode(Heartbeat.self, from: try Self.json(bytes))
+                try await hub.heartbeat(beat, HeartbeatParts(bytes), nodeId: nodeId)
                 return Answers.empty(.noContent)
             },
             agent(.post, "events", "Deliver events, in order.") { request in
@@ -53,19 +54,26 @@ extension HubAPI {
     private func verified(
         _ request: APIRequest, limit: Int = APIRequest.bodyBytesMax
     ) async throws -> (nodeId: String, body: JSONValue) {
-        let headers = request.request.headers
-        func header(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
-        guard let nodeId = header(RequestSignature.nodeHeader), let nonce = header(RequestSignature.nonceHeader),
-            let time = header(RequestSignature.timeHeader).flatMap(Int64.init),
-            let signature = header(RequestSignature.signatureHeader)
-        else { throw Problem(.unauthenticated, "The request is not signed.") }
+        let (nodeId, bytes) = try await verifiedBytes(request, limit: limit)
+        return (nodeId, try Self.json(bytes))
+    }
+
+    private static func json(_ bytes: [UInt8]) throws -> JSONValue {
+        bytes.isEmpty ? .null : try JSONParser.parse(bytes)
+    }
+
+    private func verifiedBytes(
+        _ request: APIRequest, limit: Int = APIRequest.bodyBytesMax
+    ) async throws -> (nodeId: String, body: [UInt8]) {
+        guard let signature = RequestSignature(request.request.headers) else {
+            throw Problem(.unauthenticated, "The request is not signed.")
+        }
         // Asked before the body is read: a stranger gets no memory.
-        guard let key = try await hub.nodeKey(nodeId) else { throw Hub.refusedAgent }
+        guard let key = try await hub.nodeKey(signature.nodeId) else { throw Hub.refusedAgent }
         let body = try await request.body(limit: limit)
-        let known = try await hub.authenticateAgent(
-            RequestSignature(nodeId: nodeId, timeMs: time, nonce: nonce, signature: signature), with: key,
-            method: request.request.method.rawValue, path: request.request.uri.string, body: body)
-        return (known, body.isEmpty ? .null : try JSONParser.parse(body))
+        let nodeId = try await hub.authenticateAgent(
+            signature, with: key, method: request.request.method.rawValue, path: request.request.uri.string, body: body)
+        return (nodeId, body)
     }
 
     private func register(_ request: APIRequest) async throws -> Response {

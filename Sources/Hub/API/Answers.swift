@@ -27,17 +27,23 @@ enum Answers {
 
     /// `{"error", "code", "fields"}` with the status of the code. The context of a problem stays behind.
     static func problem(_ problem: Problem) -> Response {
-        var headers: HTTPFields = [:]
+        let (status, headers, body) = parts(of: problem)
+        return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+    }
+
+    /// See ``problem(_:)``.
+    static func parts(of problem: Problem) -> (status: HTTPResponse.Status, headers: HTTPFields, body: [UInt8]) {
+        var headers: HTTPFields = [.contentType: "application/json", .cacheControl: "no-store"]
         let status = status(of: problem.code)
         if let wait = problem.retryAfter ?? (status == .serviceUnavailable ? .seconds(5) : nil) {
             headers[.retryAfter] = String(max(1, (wait.milliseconds + 999) / 1000))
         }
         if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer realm=\"roost\"" }
-        return json(
-            [
-                "error": .string(problem.description), "code": .string(problem.code.rawValue),
-                "fields": .object(problem.fields.mapValues(JSONValue.string)),
-            ], status: status, headers: headers)
+        let body: JSONValue = [
+            "error": .string(problem.description), "code": .string(problem.code.rawValue),
+            "fields": .object(problem.fields.mapValues(JSONValue.string)),
+        ]
+        return (status, headers, body.canonicalBytes)
     }
 
     static func status(of code: Problem.Code) -> HTTPResponse.Status {

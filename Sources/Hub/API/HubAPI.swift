@@ -39,6 +39,7 @@ public struct HubAPI: Sendable {
     let options: Options
     let logger: Logger
     let metrics = RequestMetrics()
+    let dates = AnswerDates()
     let streams = StreamLimit()
     private(set) var table = EndpointTable()
     private(set) var mcpCatalog = MCPCatalog([], schemas: [:])
@@ -62,6 +63,8 @@ public struct HubAPI: Sendable {
         table.add(mcpEndpoints())
     }
 
+    static let requestIdField = HTTPField.Name("X-Request-Id")!
+
     /// The OpenAPI 3.1 document of this API.
     public var openAPIDocument: [UInt8] {
         OpenAPIDocument.json(table.endpoints, kinds: hub.kinds, nestable: hub.nestable).canonicalBytes
@@ -83,7 +86,7 @@ public struct HubAPI: Sendable {
                 response.headers[.allow] = Self.allowed(methods)
             }
         }
-        response.headers[.init("X-Request-Id")!] = requestId
+        response.headers[Self.requestIdField] = requestId
         response.headers[.xContentTypeOptions] = "nosniff"
         metrics.note(status: response.status.code, duration: ContinuousClock.now - started)
         return request.method == .head ? Self.withoutBody(response) : response

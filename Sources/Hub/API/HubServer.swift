@@ -61,9 +61,10 @@ public struct HubServer: Sendable {
         let responder = APIResponder(api: api, pages: pages)
         let onRunning = onRunning
         let connectionsMax = min(DescriptorLimit.raised().connectionsMax, Self.connectionsMax)
+        let api = api
         let plain = HTTPServerBuilder.http1(
             configuration: .init(
-                additionalChannelHandlers: [RequestTimeouts(.init())],
+                additionalChannelHandlers: [RequestTimeouts(.init()), HeartbeatLane(api)],
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 128)))
         return Application(

@@ -23,6 +23,7 @@ public final class Hub: Sendable {
     let contacts = NodeContacts()
     let gate = SignedRequestGate()
     let nodeKeys = NodeKeys()
+    let dueNodes = DueNodes()
     let workflows = OpenedWorkflows()
 
     public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {

@@ -6,9 +6,11 @@ import ResourceKit
 
 extension Hub {
     /// Takes a node's snapshot. A late one, older than what is known, changes nothing.
-    public func heartbeat(_ beat: Heartbeat, nodeId: String) async throws {
+    /// - Parameter parts: the message as it was sent, so that one like it need not be read.
+    public func heartbeat(_ beat: Heartbeat, _ parts: HeartbeatParts? = nil, nodeId: String) async throws {
+        let (services, memory) = beat.services.withoutMemory
         let report = NodeContacts.Report(
-            services: .array(try beat.services.map { try WireCoding.encode($0) }),
+            services: .array(try services.map { try WireCoding.encode($0) }),
             sites: try beat.sites.map { try Self.stored($0) }, generation: beat.generation,
             isConverged: beat.converged, agentVersion: String(beat.agentVersion.prefix(100)),
             securityMode: beat.security.map { .string(String($0.mode.prefix(40))) },
@@ -17,11 +19,12 @@ extension Hub {
             problem: beat.problem.map { .string(String($0.prefix(500))) })
         let sighting = NodeContacts.Sighting(
             sequence: beat.sequence, time: world.clock.now(), machine: beat.machine,
-            requests: .object(beat.requests.mapValues { .int(Int64($0)) }), traffic: beat.traffic ?? [:])
-        switch contacts.take(sighting, report, nodeId: nodeId, at: world.clock.monotonic()) {
+            requests: .object(beat.requests.mapValues { .int(Int64($0)) }), traffic: beat.traffic ?? [:],
+            memoryBytes: memory.merging(beat.memoryBytes ?? [:]) { $1 })
+        switch contacts.take(sighting, report, parts?.lasting, nodeId: nodeId, at: world.clock.monotonic()) {
         case .late: return
         case .known: changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
-        case .news: try await store(report, sighting, nodeId: nodeId)
+        case .due, .news: try await store(report, sighting, parts?.lasting, nodeId: nodeId)
         }
     }
 
@@ -35,7 +38,7 @@ extension Hub {
     }
 
     /// What came of writing a heartbeat.
-    private struct Stored: Sendable {
+    struct Stored: Sendable {
         var stackId: String
         /// The store's number when it has a later heartbeat than this.
         var laterSequence: Int64?
@@ -43,7 +46,10 @@ extension Hub {
         var isNews = false
     }
 
-    private func store(_ report: NodeContacts.Report, _ sighting: NodeContacts.Sighting, nodeId: String) async throws {
+    private func store(
+        _ report: NodeContacts.Report, _ sighting: NodeContacts.Sighting, _ digest: HeartbeatParts.Digest?,
+        nodeId: String
+    ) async throws {
         let stored: Stored
         do {
             stored = try await write { try Self.put(report, sighting, nodeId: nodeId, $0) }
@@ -55,12 +61,12 @@ extension Hub {
             return contacts.raise(later, nodeId: nodeId, stackId: stored.stackId, at: world.clock.monotonic())
         }
         contacts.stored(
-            report, sighting.sequence, nodeId: nodeId, stackId: stored.stackId, at: world.clock.monotonic())
+            report, digest, sighting.sequence, nodeId: nodeId, stackId: stored.stackId, at: world.clock.monotonic())
         changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
         if stored.isNews { dirtyStacks.mark(stored.stackId) }
     }
 
-    private static func put(
+    static func put(
         _ report: NodeContacts.Report, _ sighting: NodeContacts.Sighting, nodeId: String,
         _ transaction: any StoreTransaction
     ) throws -> Stored {
@@ -75,7 +81,8 @@ extension Hub {
         }
         let wasSilent = node.state["is_silent"]?.boolValue ?? false
         let before: [JSONValue?] = [
-            node.state["services"], node.state["generation"], node.state["is_converged"],
+            node.state["services"].map { Self.services($0, memoryBytes: [:]) }, node.state["generation"],
+            node.state["is_converged"],
             node.state["security_problem"], node.state["problem"], node.state["sites"],
         ]
         node.state["agent_version"] = .string(report.agentVersion)
@@ -115,6 +122,17 @@ extension Hub {
         node.state["last_heartbeat_at"] = .string(sighting.time.rfc3339)
         node.state["facts"] = sighting.machine
         node.state["requests"] = sighting.requests
+        node.state["services"] = node.state["services"].map { services($0, memoryBytes: sighting.memoryBytes) }
+    }
+
+    /// Reports of services with this memory, and no other.
+    private static func services(_ reports: JSONValue, memoryBytes: [String: Int64]) -> JSONValue {
+        .array(
+            (reports.arrayValue ?? []).map { report in
+                var report = report
+                report["memory_bytes"] = report["service_id"]?.stringValue.flatMap { memoryBytes[$0] }.map { .int($0) }
+                return report
+            })
     }
 
     /// A record with what is known better in memory: when a server was heard of, and how its machine did then.

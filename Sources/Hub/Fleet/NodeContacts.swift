@@ -33,6 +33,8 @@ final class NodeContacts: Sendable {
         var requests: JSONValue
         /// What its edge did lately, by service id. Never stored: it is old when it is read again.
         var traffic: [String: TrafficReport] = [:]
+        /// Memory of the services, by id.
+        var memoryBytes: [String: Int64] = [:]
     }
 
     enum Verdict {
@@ -40,6 +42,8 @@ final class NodeContacts: Sendable {
         case late
         /// Nothing but a sign of life.
         case known
+        /// Nothing but a sign of life, and the store has not heard of one for a while.
+        case due
         /// Something that the store has to know.
         case news
     }
@@ -55,6 +59,8 @@ final class NodeContacts: Sendable {
         var isHeardElsewhere = false
         /// What the store says; nil while that is being changed, or is not known.
         var stored: Report?
+        /// Of the message that said what the store says; nil when that is not known.
+        var digest: HeartbeatParts.Digest?
         var storedAt: Duration = .zero
         var isSilent = false
     }
@@ -72,38 +78,97 @@ final class NodeContacts: Sendable {
     /// Servers that joined through another program are found this often.
     private static let listPause: Duration = .seconds(60)
 
-    /// Takes a heartbeat. After ``Verdict/news``, the caller writes it and calls ``stored(_:_:nodeId:at:)``; until then
-    /// each further heartbeat of the server is news as well, and the store decides which is the later.
-    func take(_ sighting: Sighting, _ report: Report, nodeId: String, at now: Duration) -> Verdict {
+    /// Takes a heartbeat. After ``Verdict/due`` and ``Verdict/news``, the caller writes it and calls
+    /// ``stored(_:_:_:nodeId:stackId:at:)``; until then each further heartbeat of the server is news as well, and the
+    /// store decides which is the later.
+    func take(
+        _ sighting: Sighting, _ report: Report, _ digest: HeartbeatParts.Digest?, nodeId: String, at now: Duration
+    ) -> Verdict {
         state.withLock { state in
-            for id in sighting.traffic.keys { state.serving[id, default: []].insert(nodeId) }
-            guard var contact = state.contacts[nodeId] else {
+            guard state.contacts[nodeId] != nil else {
+                Self.serve(sighting, nil, nodeId, &state)
                 state.contacts[nodeId] = Contact(
                     stackId: "", heardAt: now, sighting: sighting, sequence: sighting.sequence)
                 return .news
             }
-            guard sighting.sequence > contact.sequence else { return .late }
-            for id in (contact.sighting?.traffic ?? [:]).keys where sighting.traffic[id] == nil {
-                state.serving[id]?.remove(nodeId)
-                if state.serving[id]?.isEmpty == true { state.serving[id] = nil }
+            guard Self.hear(sighting, nodeId, &state, at: now) else { return .late }
+            let isKnown = state.contacts[nodeId]!.stored == report
+            let isDue = now - state.contacts[nodeId]!.storedAt >= Self.storePause
+            if !isKnown || isDue { state.contacts[nodeId]!.stored = nil }
+            if isKnown { state.contacts[nodeId]!.digest = digest }
+            return !isKnown ? .news : isDue ? .due : .known
+        }
+    }
+
+    /// Whether a server said the same when the store last heard of it.
+    func isKnown(_ digest: HeartbeatParts.Digest, nodeId: String) -> Bool {
+        state.withLock { state in
+            guard let contact = state.contacts[nodeId] else { return false }
+            return contact.stored != nil && contact.digest == digest
+        }
+    }
+
+    /// Takes a heartbeat that says what the one with the same digest said; any other is news, and nothing is taken of
+    /// it. After ``Verdict/due``, the caller has ``unwritten(_:)`` written soon.
+    func take(
+        _ sighting: Sighting, _ digest: HeartbeatParts.Digest, nodeId: String, at now: Duration
+    ) -> Verdict {
+        state.withLock { state in
+            guard let contact = state.contacts[nodeId], contact.stored != nil, contact.digest == digest else {
+                return .news
             }
-            contact.sighting = sighting
-            contact.sequence = sighting.sequence
-            contact.heardAt = now
-            contact.isHeardElsewhere = false
-            let isKnown = contact.stored == report && now - contact.storedAt < Self.storePause
-            if !isKnown { contact.stored = nil }
-            state.contacts[nodeId] = contact
-            return isKnown ? .known : .news
+            guard Self.hear(sighting, nodeId, &state, at: now) else { return .late }
+            guard now - contact.storedAt >= Self.storePause else { return .known }
+            state.contacts[nodeId]!.storedAt = now
+            return .due
+        }
+    }
+
+    /// - Returns: false for a heartbeat that is older than what is known.
+    private static func hear(_ sighting: Sighting, _ nodeId: String, _ state: inout State, at now: Duration) -> Bool {
+        guard sighting.sequence > state.contacts[nodeId]!.sequence else { return false }
+        serve(sighting, state.contacts[nodeId]!.sighting, nodeId, &state)
+        state.contacts[nodeId]!.sighting = sighting
+        state.contacts[nodeId]!.sequence = sighting.sequence
+        state.contacts[nodeId]!.heardAt = now
+        state.contacts[nodeId]!.isHeardElsewhere = false
+        return true
+    }
+
+    private static func serve(_ sighting: Sighting, _ before: Sighting?, _ nodeId: String, _ state: inout State) {
+        for id in sighting.traffic.keys { state.serving[id, default: []].insert(nodeId) }
+        for id in (before?.traffic ?? [:]).keys where sighting.traffic[id] == nil {
+            state.serving[id]?.remove(nodeId)
+            if state.serving[id]?.isEmpty == true { state.serving[id] = nil }
+        }
+    }
+
+    /// What there is to write of a server that said nothing new; nil when the store says something else by now.
+    func unwritten(_ nodeId: String) -> (report: Report, sighting: Sighting)? {
+        state.withLock { state in
+            guard let contact = state.contacts[nodeId], let report = contact.stored, let sighting = contact.sighting
+            else { return nil }
+            return (report, sighting)
+        }
+    }
+
+    /// Makes the next heartbeats of these servers news, after a transaction that failed.
+    func unstore(_ nodeIds: [String]) {
+        state.withLock { state in
+            for id in nodeIds { state.contacts[id]?.stored = nil }
         }
     }
 
     /// Notes that the store has a report, unless a later heartbeat came meanwhile.
-    func stored(_ report: Report, _ sequence: Int64, nodeId: String, stackId: String, at now: Duration) {
+    func stored(
+        _ report: Report, _ digest: HeartbeatParts.Digest?, _ sequence: Int64, nodeId: String, stackId: String,
+        at now: Duration
+    ) {
         state.withLock { state in
             guard state.contacts[nodeId]?.sequence == sequence else { return }
             state.contacts[nodeId]!.stackId = stackId
             state.contacts[nodeId]!.stored = report
+            state.contacts[nodeId]!.digest = digest
             state.contacts[nodeId]!.storedAt = now
             state.contacts[nodeId]!.isSilent = false
         }

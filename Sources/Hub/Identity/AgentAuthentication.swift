@@ -26,10 +26,7 @@ extension Hub {
         guard let known, known.nodeId == signature.nodeId,
             signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: known.key)
         else { throw Self.refusedAgent }
-        // The time comes first, so that the store writes new nonces beside each other. It is signed, too: what is
-        // sent again has the same.
-        let nonce = "\(signature.timeMs) \(signature.nodeId) \(signature.nonce.lowercased())"
-        switch try await gate.admit(.init(nodeId: known.nodeId, nonce: nonce), store: store, clock: world.clock) {
+        switch try await gate.admit(.init(signature), store: store, clock: world.clock) {
         case .fresh: break
         case .repeated: throw Problem(.unauthenticated, "This signed request was received before.")
         case .unknownNode:

@@ -13,6 +13,13 @@ final class SignedRequestGate: Sendable {
         var nodeId: String
         /// What makes the request this one, in text that the store can keep.
         var nonce: String
+
+        init(_ signature: RequestSignature) {
+            nodeId = signature.nodeId
+            // The time comes first, so that the store writes new nonces beside each other. It is signed, too: what is
+            // sent again has the same.
+            nonce = "\(signature.timeMs) \(signature.nodeId) \(signature.nonce.lowercased())"
+        }
     }
 
     enum Verdict: Sendable {
@@ -32,7 +39,7 @@ final class SignedRequestGate: Sendable {
 
     private struct Waiting {
         var entry: Entry
-        var continuation: CheckedContinuation<Turn, Never>
+        var hear: @Sendable (Turn) -> Void
     }
 
     private struct State {
@@ -44,26 +51,48 @@ final class SignedRequestGate: Sendable {
     private let state = Mutex(State())
     /// Between two transactions: a busy hub syncs its disk a few dozen times a second, and not for each request. What
     /// comes after a quiet moment does not wait.
-    private static let pause: Duration = .milliseconds(20)
+    private static let pause: Duration = .milliseconds(50)
     private static let batchMax = 256
 
     /// - Throws: `storage_failed`.
     func admit(_ entry: Entry, store: any Store, clock: any HostClock) async throws -> Verdict {
         let turn = await withCheckedContinuation { continuation in
-            let asks = state.withLock { state in
-                guard state.isAsking else {
-                    state.isAsking = true
-                    return true
-                }
-                state.waiting.append(Waiting(entry: entry, continuation: continuation))
-                return false
-            }
-            if asks { continuation.resume(returning: Turn.asks) }
+            queue(Waiting(entry: entry) { continuation.resume(returning: $0) })
         }
         switch turn {
         case .decided(let verdict): return try verdict.get()
         case .asks: return try await ask(for: entry, store, clock)
         }
+    }
+
+    /// As ``admit(_:store:clock:)``, for callers that have no task: nearly all of them wait for one that others made.
+    /// - Parameter hear: is called on any thread.
+    func admit(
+        _ entry: Entry, store: any Store, clock: any HostClock,
+        hear: @escaping @Sendable (Result<Verdict, any Error>) -> Void
+    ) {
+        queue(
+            Waiting(entry: entry) { [self] turn in
+                switch turn {
+                case .decided(let verdict): hear(verdict)
+                case .asks:
+                    Task {
+                        do { hear(.success(try await ask(for: entry, store, clock))) } catch { hear(.failure(error)) }
+                    }
+                }
+            })
+    }
+
+    private func queue(_ waiting: Waiting) {
+        let asks = state.withLock { state in
+            guard state.isAsking else {
+                state.isAsking = true
+                return true
+            }
+            state.waiting.append(waiting)
+            return false
+        }
+        if asks { waiting.hear(.asks) }
     }
 
     private func ask(for entry: Entry, _ store: any Store, _ clock: any HostClock) async throws -> Verdict {
@@ -88,10 +117,8 @@ final class SignedRequestGate: Sendable {
             state.isAsking = !state.waiting.isEmpty
             return state.isAsking ? state.waiting.removeFirst() : nil
         }
-        next?.continuation.resume(returning: .asks)
-        for (index, other) in others.enumerated() {
-            other.continuation.resume(returning: .decided(verdicts.map { $0[index + 1] }))
-        }
+        next?.hear(.asks)
+        for (index, other) in others.enumerated() { other.hear(.decided(verdicts.map { $0[index + 1] })) }
         return try verdicts.get()[0]
     }
 

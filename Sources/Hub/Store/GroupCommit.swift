@@ -26,12 +26,15 @@ final class GroupCommit: Sendable {
     func close() { jobs.close() }
 
     private func work() {
+        var plan = GatheringPlan()
         while true {
-            let batch = jobs.next(Self.batchMax)
+            let batch = jobs.next(Self.batchMax, hopingFor: plan.hope, atMost: plan.patience)
             guard !batch.isEmpty else { return }
+            let began = ContinuousClock.now
             if !commit(batch) {
                 for job in batch { commitAlone(job) }
             }
+            plan.note(batch.count, took: ContinuousClock.now - began)
         }
     }
 

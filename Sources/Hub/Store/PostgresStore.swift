@@ -9,8 +9,8 @@ typealias PostgresJob = any TransactionJob<PostgresConnection>
 ///
 /// Writes of all hubs come one after the other, as SQLite's do: each batch of them is one transaction under an advisory
 /// lock, committed with one sync of the disk. Reads see snapshots on connections of their own. A connection that breaks
-/// is opened anew; whether a commit that was under way then came through is asked of the server by the number of its
-/// transaction, so that nothing is done twice.
+/// is opened anew; whether a commit that was under way then came through is told by a mark that its
+/// transaction leaves, so that nothing is done twice.
 public final class PostgresStore: RowStore {
     private static let readers = 4
     private static let journalLanes = 2

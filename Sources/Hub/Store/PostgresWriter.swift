@@ -28,13 +28,22 @@ struct PostgresReader {
 }
 
 /// Writes, many in one transaction; one that fails takes nothing with it.
+///
+/// Each transaction leaves a mark of its own, by which is told after a broken connection whether it came through. The
+/// number that the server gives to a transaction would not do: one that was lost in a crash is given again.
 struct PostgresWriter {
     /// What is known of a transaction whose connection broke.
     enum Fate { case committed, aborted }
 
     private let link: PostgresLink
+    /// Where its marks are.
+    private let name = Self.randomText()
 
     init(_ address: PostgresAddress, _ patience: Duration) { link = PostgresLink(address, patience: patience) }
+
+    private static func randomText() -> String {
+        [UInt64.random(in: .min ... .max), .random(in: .min ... .max)].map { String($0, radix: 36) }.joined()
+    }
 
     func work(_ queue: WorkQueue<PostgresJob>) {
         while true {
@@ -54,7 +63,7 @@ struct PostgresWriter {
         let deadline = link.deadline()
         while true {
             let connection = try link.ready(until: deadline)
-            var sent: (transaction: String, failures: [(any Error)?])?
+            var sent: (mark: String, failures: [(any Error)?])?
             do {
                 return try commit(batch, connection) { sent = ($0, $1) }
             } catch let error as PostgresError {
@@ -63,20 +72,18 @@ struct PostgresWriter {
                 // A commit that was refused, e.g. for a full disk: nothing of it is there.
                 if !error.isConnectionLoss { throw error.problem }
                 link.drop()
-                if let sent, try fate(of: sent.transaction, until: deadline) == .committed { return sent.failures }
+                if let sent, try fate(of: sent.mark, until: deadline) == .committed { return sent.failures }
                 if PostgresLink.now() >= deadline { throw error.problem }
             }
         }
     }
 
-    /// - Parameter commits: is told the transaction's number, and what it refused, right before its commit is sent.
+    /// - Parameter commits: is told the transaction's mark, and what it refused, right before its commit is sent.
     private func commit(
         _ batch: [PostgresJob], _ connection: PostgresConnection, _ commits: (String, [(any Error)?]) -> Void
     ) throws -> [(any Error)?] {
         try connection.run("BEGIN")
-        let begin = try connection.query(
-            "SELECT pg_current_xact_id()::text FROM pg_advisory_xact_lock(\(PostgresLocks.writer))", [])
-        let number: String = begin.rows.first?[0] ?? ""
+        _ = try connection.query("SELECT pg_advisory_xact_lock(\(PostgresLocks.writer))", [])
         var failures: [(any Error)?] = []
         for job in batch {
             try connection.run("SAVEPOINT job")
@@ -95,26 +102,35 @@ struct PostgresWriter {
             try connection.run("ROLLBACK")
             return failures
         }
-        commits(number, failures)
+        let mark = Self.randomText()
+        _ = try connection.query(Self.marking, [.text(name), .text("\"\(mark)\"")])
+        commits(mark, failures)
         try connection.run("COMMIT")
         return failures
     }
 
-    /// Asks a new connection what became of a transaction.
-    private func fate(of transaction: String, until deadline: Duration) throws -> Fate {
+    /// The mark of a writer that is gone goes with what else has expired.
+    private static let marking = """
+        INSERT INTO cells (space, key, value, expires)
+        VALUES ('writer', ?, ?, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 86400000)
+        ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+        """
+
+    /// Asks a new connection what became of a transaction. The server may still be at it: it holds the lock until then.
+    private func fate(of mark: String, until deadline: Duration) throws -> Fate {
         while true {
             let connection = try link.ready(until: deadline)
             do {
-                let answer = try connection.query("SELECT pg_xact_status(?::xid8)", [.text(transaction)]).rows.first
-                let status: String? = answer?[0]
-                switch status {
-                case "committed": return .committed
-                case "aborted": return .aborted
-                default: if PostgresLink.now() >= deadline { throw Self.unknown }
-                }
+                try connection.run("BEGIN; SET LOCAL lock_timeout = '1s'")
+                _ = try connection.query("SELECT pg_advisory_xact_lock(\(PostgresLocks.writer))", [])
+                let found = try connection.query(
+                    "SELECT value FROM cells WHERE space = 'writer' AND key = ?", [.text(name)])
+                try connection.run("COMMIT")
+                let last: String? = found.rows.first?[0]
+                return last == "\"\(mark)\"" ? .committed : .aborted
             } catch let error as PostgresError {
                 link.drop()
-                if PostgresLink.now() >= deadline { throw error.problem }
+                guard PostgresLink.now() < deadline else { throw error.isConnectionLoss ? error.problem : Self.unknown }
             }
         }
     }

@@ -76,13 +76,14 @@ extension Agent {
             do {
                 let document = await keeper.current
                 let machine = try WireCoding.encode(try await host.facts.machine())
+                let (services, memory) = reports.withoutMemory
                 let heartbeat = Heartbeat(
                     sequence: sequence.next(), agentVersion: options.agentVersion, protocolVersion: protocolVersion,
                     generation: document?.generation ?? 0, hash: await keeper.hash ?? "",
-                    converged: isConverged(document), services: reports, machine: machine,
+                    converged: isConverged(document), services: services, machine: machine,
                     eventsPending: await outbox.pending, requests: await edge.requests,
                     security: try await securityReport(), problem: hindrance.withLock { $0 },
-                    sites: await sites.reports(for: document), traffic: await edge.traffic)
+                    sites: await sites.reports(for: document), traffic: await edge.traffic, memoryBytes: memory)
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)

@@ -1,0 +1,205 @@
+import AgentProtocol
+import HTTPTypes
+import Host
+import HubCore
+import Hummingbird
+import Model
+import NIOCore
+import NIOHTTPTypes
+import ResourceKit
+
+/// Answers the heartbeats that say nothing new, before the server makes a task of the request. Everything else goes on
+/// as it came, also what is refused: there is one place for that.
+final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias InboundOut = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
+
+    /// Larger ones take the ordinary way.
+    private static let bodyBytesMax = 65_536
+
+    private enum Phase {
+        /// Parts go on as they come.
+        case open
+        case gathering(HTTPRequest, [UInt8])
+        /// Parts wait for the answer.
+        case answering
+    }
+
+    private let api: HubAPI
+    private var phase = Phase.open
+    /// Requests that went on and have no answer yet.
+    private var unanswered = 0
+    /// Between the head and the end of a request that goes on.
+    private var isPassing = false
+    private var waiting: [HTTPRequestPart] = []
+    private var isReadWaiting = false
+    private var hasInputEnded = false
+    private var isRemoved = false
+
+    init(_ api: HubAPI) { self.api = api }
+
+    func handlerRemoved(context: ChannelHandlerContext) { isRemoved = true }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { take(unwrapInboundIn(data), context) }
+
+    func read(context: ChannelHandlerContext) {
+        if case .answering = phase { isReadWaiting = true } else { context.read() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .answering = phase, event as? ChannelEvent == .inputClosed {
+            hasInputEnded = true
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .end = unwrapOutboundIn(data) { unanswered -= 1 }
+        context.write(data, promise: promise)
+    }
+
+    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+        switch (phase, part) {
+        case (.answering, _): waiting.append(part)
+        case (.open, .head(let head)):
+            // Answers leave in the order of their requests.
+            if unanswered == 0, !isPassing, isHeartbeat(head) {
+                phase = .gathering(head, [])
+            } else {
+                pass(part, context)
+            }
+        case (.open, _): pass(part, context)
+        case (.gathering(let head, var body), .body(let bytes)):
+            phase = .open
+            body.append(contentsOf: bytes.readableBytesView)
+            if body.count <= Self.bodyBytesMax {
+                phase = .gathering(head, body)
+            } else {
+                pass(.head(head), context)
+                pass(.body(ByteBuffer(bytes: body)), context)
+            }
+        case (.gathering(let head, let body), .end(let trailers)): offer(head, body, trailers, context)
+        case (.gathering(let head, let body), .head):
+            // The decoder never does this; the ordinary way has an answer to it.
+            phase = .open
+            pass(.head(head), context)
+            pass(.body(ByteBuffer(bytes: body)), context)
+            pass(part, context)
+        }
+    }
+
+    private func pass(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+        switch part {
+        case .head:
+            unanswered += 1
+            isPassing = true
+        case .body: break
+        case .end: isPassing = false
+        }
+        context.fireChannelRead(wrapInboundOut(part))
+    }
+
+    private func isHeartbeat(_ head: HTTPRequest) -> Bool {
+        guard head.method == .post, head.path == Self.path,
+            let length = head.headerFields[.contentLength].flatMap(Int.init), length <= Self.bodyBytesMax
+        else { return false }
+        return head.headerFields[.connection] == nil && head.headerFields[.expect] == nil
+            && head.headerFields[RequestSignature.nodeField] != nil
+    }
+
+    private static let path = "\(HubAPI.base)/agent/heartbeat"
+
+    private func offer(
+        _ head: HTTPRequest, _ body: [UInt8], _ trailers: HTTPFields?, _ context: ChannelHandlerContext
+    ) {
+        let started = ContinuousClock.now
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let eventLoop = context.eventLoop
+        phase = .open
+        let isTaken = RequestSignature(head.headerFields).map { signature in
+            api.hub.takeKnownHeartbeat(signature, method: head.method.rawValue, path: Self.path, body: body) {
+                outcome in
+                eventLoop.execute {
+                    let (lane, context) = bound.value
+                    lane.finish(outcome, (head, body, trailers), started, context)
+                }
+            }
+        }
+        if isTaken == true { phase = .answering } else { passOn(head, body, trailers, context) }
+    }
+
+    private func finish(
+        _ outcome: Hub.KnownHeartbeat, _ request: (head: HTTPRequest, body: [UInt8], trailers: HTTPFields?),
+        _ started: ContinuousClock.Instant, _ context: ChannelHandlerContext
+    ) {
+        guard !isRemoved else { return }
+        switch outcome {
+        case .passed: passOn(request.head, request.body, request.trailers, context)
+        case .taken: answer(.init(status: .noContent), nil, started, context)
+        case .failed(let problem):
+            let (status, headers, body) = Answers.parts(of: problem)
+            answer(.init(status: status, headerFields: headers), body, started, context)
+        }
+        goOn(context)
+    }
+
+    private func answer(
+        _ head: HTTPResponse, _ body: [UInt8]?, _ started: ContinuousClock.Instant, _ context: ChannelHandlerContext
+    ) {
+        var head = head
+        head.headerFields[HubAPI.requestIdField] = api.hub.world.random.hex(8)
+        head.headerFields[.xContentTypeOptions] = "nosniff"
+        head.headerFields[.date] = api.dates.text(at: api.hub.world.clock.now())
+        if let body { head.headerFields[.contentLength] = String(body.count) }
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if let body { context.write(wrapOutboundOut(.body(ByteBuffer(bytes: body))), promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        api.metrics.note(status: head.status.code, duration: ContinuousClock.now - started)
+    }
+
+    private func passOn(
+        _ head: HTTPRequest, _ body: [UInt8], _ trailers: HTTPFields?, _ context: ChannelHandlerContext
+    ) {
+        pass(.head(head), context)
+        if !body.isEmpty { pass(.body(ByteBuffer(bytes: body)), context) }
+        pass(.end(trailers), context)
+    }
+
+    /// What waited for the answer has its turn.
+    private func goOn(_ context: ChannelHandlerContext) {
+        phase = .open
+        let parts = waiting
+        waiting = []
+        for part in parts { take(part, context) }
+        // The next handler looks at what it got when it hears that this was all.
+        context.fireChannelReadComplete()
+        // What is gathered here waits for its rest, which is still to be read. What is answered again, waits on.
+        if case .answering = phase { return }
+        if isReadWaiting {
+            isReadWaiting = false
+            context.read()
+        }
+        if hasInputEnded {
+            hasInputEnded = false
+            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+    }
+}
+
+extension RequestSignature {
+    static let nodeField = HTTPField.Name(nodeHeader)!
+    private static let nonceField = HTTPField.Name(nonceHeader)!
+    private static let timeField = HTTPField.Name(timeHeader)!
+    private static let signatureField = HTTPField.Name(signatureHeader)!
+
+    /// Nil when the request is not signed.
+    init?(_ headers: HTTPFields) {
+        guard let nodeId = headers[Self.nodeField], let nonce = headers[Self.nonceField],
+            let time = headers[Self.timeField].flatMap(Int64.init), let signature = headers[Self.signatureField]
+        else { return nil }
+        self.init(nodeId: nodeId, timeMs: time, nonce: nonce, signature: signature)
+    }
+}

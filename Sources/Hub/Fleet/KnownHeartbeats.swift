@@ -1,0 +1,131 @@
+public import AgentProtocol
+import Host
+import HubStore
+import Logging
+public import Model
+import ResourceKit
+import Synchronization
+
+// Nearly all heartbeats say what the one before said. Those are taken here, on whatever thread they come in and without
+// a task for each: what they cost, a hub pays for each of its servers every few seconds.
+extension Hub {
+    /// What became of a signed heartbeat.
+    public enum KnownHeartbeat: Sendable {
+        case taken
+        /// Nothing was done. The ordinary way decides, and has the words for it.
+        case passed
+        case failed(Problem)
+    }
+
+    /// Takes a heartbeat that says what the one before said, if it is one and its signature is valid.
+    ///
+    /// - Parameters:
+    ///   - path: path with query, as it was sent.
+    ///   - hear: is called once, on any thread, when the answer is true.
+    /// - Returns: whether it looks like such a heartbeat of a server that this hub knows; if not, nothing was done.
+    public func takeKnownHeartbeat(
+        _ signature: RequestSignature, method: String, path: String, body: [UInt8],
+        hear: @escaping @Sendable (KnownHeartbeat) -> Void
+    ) -> Bool {
+        let nodeId = signature.nodeId
+        guard let known = nodeKeys[nodeId], let parts = HeartbeatParts(body),
+            contacts.isKnown(parts.lasting, nodeId: nodeId),
+            signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: known.key)
+        else { return false }
+        gate.admit(.init(signature), store: store, clock: world.clock) { [self] verdict in
+            guard case .success(.fresh) = verdict else { return hear(.passed) }
+            let sighting = NodeContacts.Sighting(
+                sequence: parts.sequence, time: world.clock.now(), machine: parts.machine, requests: parts.requests,
+                traffic: parts.traffic, memoryBytes: parts.memoryBytes)
+            switch contacts.take(sighting, parts.lasting, nodeId: nodeId, at: world.clock.monotonic()) {
+            case .late: break
+            case .known: changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
+            case .due:
+                changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
+                writeSoon(nodeId)
+            case .news:
+                Task { hear(await takeNews(body, parts, nodeId)) }
+                return
+            }
+            hear(.taken)
+        }
+        return true
+    }
+
+    /// Something else came to be known of the server between two looks. The request cannot be sent again: it is spent.
+    private func takeNews(_ body: [UInt8], _ parts: HeartbeatParts, _ nodeId: String) async -> KnownHeartbeat {
+        do {
+            let beat = try WireCoding.decode(Heartbeat.self, from: try JSONParser.parse(body))
+            try await heartbeat(beat, parts, nodeId: nodeId)
+            return .taken
+        } catch {
+            return .failed(Problem(wrapping: error, doing: "The heartbeat"))
+        }
+    }
+
+    /// Writes what is known of a server within seconds, together with others.
+    private func writeSoon(_ nodeId: String) {
+        guard dueNodes.add(nodeId) else { return }
+        Task {
+            // Cut short, it only writes sooner.
+            try? await world.clock.sleep(for: DueNodes.pause)
+            for ids in dueNodes.take() { await write(sightingsOf: ids) }
+        }
+    }
+
+    private func write(sightingsOf ids: [String]) async {
+        let due = ids.compactMap { id in
+            contacts.unwritten(id).map { (id: id, report: $0.report, sighting: $0.sighting) }
+        }
+        do {
+            let stored = try await write { transaction in
+                try due.map { entry -> Stored? in
+                    // One that was removed meanwhile is nobody's news.
+                    guard try transaction.get("node", entry.id) != nil else { return nil }
+                    return try Self.put(entry.report, entry.sighting, nodeId: entry.id, transaction)
+                }
+            }
+            for (entry, stored) in zip(due, stored) {
+                guard let stored else {
+                    contacts.forget(entry.id)
+                    continue
+                }
+                if stored.isNews { dirtyStacks.mark(stored.stackId) }
+                guard let later = stored.laterSequence, later > entry.sighting.sequence else { continue }
+                contacts.raise(later, nodeId: entry.id, stackId: stored.stackId, at: world.clock.monotonic())
+            }
+        } catch {
+            // The next heartbeat of each is written by itself, and says so when that fails.
+            contacts.unstore(ids)
+            logger.error("Heartbeats could not be written.", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+/// Servers whose last sign of life is to be written.
+final class DueNodes: Sendable {
+    /// How long they are collected.
+    static let pause: Duration = .seconds(1)
+    /// In one transaction: others wait for it.
+    private static let batchMax = 100
+
+    private let ids = Mutex<[String]>([])
+
+    /// Whether it is the first, so that the caller has to see to the rest.
+    func add(_ id: String) -> Bool {
+        ids.withLock { ids in
+            ids.append(id)
+            return ids.count == 1
+        }
+    }
+
+    func take() -> [[String]] {
+        let all = ids.withLock { ids in
+            defer { ids = [] }
+            return ids
+        }
+        return stride(from: 0, to: all.count, by: Self.batchMax).map {
+            Array(all[$0..<min($0 + Self.batchMax, all.count)])
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import AgentProtocol
+import Catalog
+import Host
+import HubCore
+import HubStore
+import LinuxHost
+import Model
+import NIOHTTP1
+import ResourceKit
+import TestSupport
+import Testing
+
+/// Heartbeats that say what the one before said.
+@Suite struct KnownHeartbeatTests {
+    private static let path = "agent/heartbeat"
+
+    private func body(_ sequence: Int64, memory: Int64 = 1, state: String = "running") throws -> [UInt8] {
+        let service = ServiceReport(
+            serviceId: "s1", name: "web", state: state, servingDeploymentId: nil, commit: nil, release: nil,
+            ports: [80],
+            restarts: 0, lastError: nil, memoryBytes: nil, deployment: nil)
+        return try WireCoding.encode(
+            Heartbeat(
+                sequence: sequence, agentVersion: "1", protocolVersion: protocolVersion, generation: 0, hash: "",
+                converged: true, services: [service], machine: ["load1": .int(sequence)], eventsPending: 0,
+                memoryBytes: ["s1": memory])
+        ).canonicalBytes
+    }
+
+    private func request(_ agent: JoinedAgent, _ body: [UInt8], _ headers: HTTPHeaders? = nil) throws -> String {
+        let headers = try headers ?? agent.headers("POST", Self.path, body)
+        let fields = headers.map { "\($0.name): \($0.value)\r\n" }.joined()
+        return "POST /api/v1/\(Self.path) HTTP/1.1\r\nHost: hub\r\nContent-Length: \(body.count)\r\n\(fields)\r\n"
+            + String(decoding: body, as: UTF8.self)
+    }
+
+    @Test func `are answered in the order of all requests of a connection, once each`() async throws {
+        try await ServerFixture.run { server in
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
+            #expect(try await agent.send(.POST, Self.path, try body(1)).status == 204)
+            let third = try body(3)
+            let signed = try agent.headers("POST", Self.path, third)
+            let health = "GET /healthz HTTP/1.1\r\nHost: hub\r\n"
+            let answers = try await server.sendRaw(
+                try request(agent, try body(2)) + health + "\r\n" + request(agent, third, signed)
+                    + request(agent, third, signed) + request(agent, try body(4), signed) + request(agent, try body(5))
+                    + health + "Connection: close\r\n\r\n")
+            let statuses = answers.split(separator: "HTTP/1.1 ").map { $0.prefix(3) }
+            #expect(statuses == ["204", "200", "204", "401", "401", "204", "200"], "\(answers)")
+            let shown = try await server.send(.GET, "nodes/\(agent.nodeId)").json
+            #expect(shown["facts"] == ["load1": 5])
+        }
+    }
+
+    @Test func `take no road of their own when they say something new or may not be said`() async throws {
+        try await ServerFixture.run { server in
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
+            #expect(try await agent.send(.POST, Self.path, try body(1)).status == 204)
+            #expect(try await agent.send(.POST, Self.path, try body(2, memory: 7)).status == 204)
+            func service() async throws -> JSONValue? {
+                try await server.send(.GET, "nodes/\(agent.nodeId)").json["services"]?.arrayValue?.first
+            }
+            #expect(try await service()?["memory_bytes"] == 7)
+            #expect(try await agent.send(.POST, Self.path, try body(3, state: "failed")).status == 204)
+            #expect(try await service()?["state"] == "failed")
+            for nonsense in ["{}", "{\"sequence\":4}", "[]"] {
+                #expect(try await agent.send(.POST, Self.path, Array(nonsense.utf8)).status == 400)
+            }
+            #expect(try await server.send(.DELETE, "nodes/\(agent.nodeId)").status == 202)
+            #expect(try await agent.send(.POST, Self.path, try body(4, state: "failed")).status == 401)
+        }
+    }
+
+    @Test func `say in parts what they say in whole`() throws {
+        var beat = try WireCoding.decode(Heartbeat.self, from: try JSONParser.parse(try body(7, memory: 9)))
+        beat.traffic = [
+            "s1": TrafficReport(requestsPerSecond: 2, errorsPerSecond: 0.5, p50Ms: 1, p95Ms: 2.5, p99Ms: 4),
+            "s2": TrafficReport(requestsPerSecond: 0, errorsPerSecond: 0),
+        ]
+        beat.requests = ["s1": 3]
+        let parts = try #require(HeartbeatParts(try WireCoding.encode(beat).canonicalBytes))
+        #expect(parts.traffic == beat.traffic && parts.memoryBytes == beat.memoryBytes && parts.sequence == 7)
+        #expect(parts.machine == beat.machine && parts.requests == ["s1": 3])
+        #expect(parts.lasting == HeartbeatParts(try body(8))?.lasting)
+        #expect(parts.lasting != HeartbeatParts(try body(8, state: "failed"))?.lasting)
+    }
+
+    @Test func `are taken at once, written once a minute, and refused when the server is removed elsewhere`()
+        async throws
+    {
+        let folder = TemporaryFolder()
+        let store = try SQLiteStore(
+            path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: LiveClock(), random: LiveRandom())
+        let (hub, other) = (
+            HubFixture.hub(store, Catalog.kinds, LiveClock()), HubFixture.hub(store, Catalog.kinds, LiveClock())
+        )
+        let agent = SigningAgent()
+        try await agent.join(store)
+        let first = try body(1)
+        _ = try await hub.nodeKey(agent.nodeId)
+        #expect(try await agent.take(first, hub) == nil)
+        let beat = try WireCoding.decode(Heartbeat.self, from: try JSONParser.parse(first))
+        try await hub.heartbeat(beat, HeartbeatParts(first), nodeId: agent.nodeId)
+        for sequence in 2...4 { #expect(try await agent.take(try body(Int64(sequence)), hub) == "taken") }
+        #expect(try await agent.take(try body(5, state: "failed"), hub) == nil)
+        #expect(try await agent.take(try body(6), hub, altered: try body(7)) == nil)
+        let id = agent.nodeId
+        _ = try await other.write { try $0.remove("node", id) }
+        #expect(try await agent.take(try body(8), hub) == "passed")
+        try await store.close()
+    }
+}
