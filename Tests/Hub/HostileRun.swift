@@ -70,10 +70,10 @@ final class HostileRun {
 
     /// Each text in the first place for texts of every field, one of each sort in the second, and so on; then what is
     /// no text.
-    private static func attempts(_ fields: [Field], _ texts: [String]) -> [Attempt] {
+    private static func attempts(_ fields: [Field], _ texts: [String], depth: Int = .max) -> [Attempt] {
         var result: [Attempt] = []
         let places = fields.map { (field: $0, places: $0.textPlaces) }
-        for index in 0..<(places.map(\.places.count).max() ?? 0) {
+        for index in 0..<min(depth, places.map(\.places.count).max() ?? 0) {
             for text in index == 0 ? texts : HostileValues.few {
                 var values: [String: Chosen] = [:]
                 for (field, places) in places where index < places.count {
@@ -176,7 +176,7 @@ final class HostileRun {
         let id = kind.singletonPath == nil ? try await samples.one(kind.name) : ""
         let path = kind.singletonPath ?? "\(kind.plural)/\(id)"
         let fields = kind.fields.filter { !$0.isImmutable && !$0.isRequired }
-        for (text, values) in Self.attempts(fields, HostileValues.few) {
+        for (text, values) in Self.attempts(fields, HostileValues.few, depth: 1) {
             guard let text else { continue }
             try await untilTaken(values, text) { chosen in
                 let answer = try await send(.PUT, path, .object(chosen.mapValues(\.value)))
@@ -208,7 +208,7 @@ final class HostileRun {
         else { return }
         let path = try await samples.collection(above) + "?plan=true"
         let fields = kind.fields.filter { $0.name != parent.field }
-        for (text, values) in Self.attempts(fields, HostileValues.few) {
+        for (text, values) in Self.attempts(fields, HostileValues.few, depth: 1) {
             guard let text else { continue }
             try await untilTaken(values, text) { chosen in
                 var inner = try await body(kind, chosen)
@@ -246,7 +246,7 @@ final class HostileRun {
         let prefix = String(kind.plural.map { $0 == "-" ? "_" : $0 }) + "_create"
         let tool = try #require(toolNames.first { $0.hasPrefix(prefix) }, "there is no tool \(prefix)")
         let isBelow = kind.parent.map { !$0.isOptional } ?? false
-        for (text, values) in Self.attempts(kind.fields, HostileValues.few) {
+        for (text, values) in Self.attempts(kind.fields, HostileValues.few, depth: 1) {
             guard let text else { continue }
             try await untilTaken(values, text) { chosen in
                 var arguments = try await body(kind, chosen)
