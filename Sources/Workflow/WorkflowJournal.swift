@@ -166,8 +166,13 @@ public struct ClaimRequest: Sendable, Equatable {
     public var limit: Int
     /// Take runs that this hub is said to hold already: it has just started and knows nothing of them.
     public var takesOwn: Bool
+    /// Runs that it knows of all the same: taken a moment ago.
+    public var holding: Set<String>
 
-    public init(lease: HubLease, workflows: [String: Set<Int>], limit: Int, takesOwn: Bool) {
+    public init(
+        lease: HubLease, workflows: [String: Set<Int>], limit: Int, takesOwn: Bool, holding: Set<String> = []
+    ) {
+        self.holding = holding
         self.lease = lease
         self.workflows = workflows
         self.limit = limit

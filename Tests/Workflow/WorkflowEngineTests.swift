@@ -41,6 +41,23 @@ struct WorkflowEngineTests {
         }
     }
 
+    @Test("a hub that starts again takes each of its many runs up once")
+    func manyOwnRuns() throws {
+        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+            for number in 0..<200 {
+                let left = try NewRun(
+                    id: "r\(number)", workflow: "linear", version: 1, input: .string("r\(number)"), seed: 1,
+                    owner: "hub")
+                #expect(try await world.store.start(left).isNew)
+            }
+            world.startHub()
+            for number in 0..<200 {
+                let run = try await world.end(of: "r\(number)").run
+                #expect(run.state == .succeeded && run.fence == 2, "\(run)")
+            }
+        }
+    }
+
     @Test("retries with growing waits, and a final problem ends at once")
     func retries() throws {
         try WorkflowWorld.run({ Sample.definitions($0) }) { world in

@@ -109,11 +109,10 @@ struct PostgresWriter {
         return failures
     }
 
-    /// The mark of a writer that is gone goes with what else has expired.
+    /// One row for each start of a hub. It does not expire: hubs tell the time each by its own clock.
     private static let marking = """
-        INSERT INTO cells (space, key, value, expires)
-        VALUES ('writer', ?, ?, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + 86400000)
-        ON CONFLICT (space, key) DO UPDATE SET value = excluded.value, expires = excluded.expires
+        INSERT INTO cells (space, key, value) VALUES ('writer', ?, ?)
+        ON CONFLICT (space, key) DO UPDATE SET value = excluded.value
         """
 
     /// Asks a new connection what became of a transaction. The server may still be at it: it holds the lock until then.

@@ -30,7 +30,8 @@ extension SQLTransaction {
         for row in orphans + due where claimed.count < request.limit {
             let before = try Self.run(row)
             var run = before
-            guard let versions = request.workflows[run.workflow], let newest = versions.max(),
+            guard run.owner != hub || !request.holding.contains(run.id),
+                let versions = request.workflows[run.workflow], let newest = versions.max(),
                 run.version == 0 || versions.contains(run.version)
             else { continue }
             run.version = run.version == 0 ? newest : run.version

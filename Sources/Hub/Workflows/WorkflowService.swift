@@ -67,13 +67,14 @@ extension WorkflowEngine {
                 if limit > 0 {
                     let request = ClaimRequest(
                         lease: lease, workflows: definitions.mapValues { Set($0.keys) }, limit: limit,
-                        takesOwn: takesOwn)
+                        takesOwn: takesOwn, holding: state.withLock { Set($0.executions.keys) })
                     let found = try await journal.claim(request)
-                    // From now on there is a lease, and new runs need not wait for a claim.
-                    state.withLock { $0.isServing = true }
                     for history in found { take(history) }
                     isFull = found.count == limit
                     if !isFull { takesOwn = false }
+                    // From now on there is a lease, and new runs need not wait for a claim. Before, one that is new
+                    // would look like one that was left.
+                    if !takesOwn { state.withLock { $0.isServing = true } }
                 }
             } catch {
                 if !Task.isCancelled {
