@@ -122,7 +122,8 @@ extension WorkerRun {
                 try await tell("crash", "\(memory.name): \(unit.lastError ?? "ended"); started again\(times).")
             }
             if now.isUnhealthy, !before.isUnhealthy, case .unhealthy(let why) = observed.health[record.unitId] {
-                try await tell("health", "\(memory.name): unhealthy: \(why).")
+                let sentence = why.hasSuffix(".") ? why : why + "."
+                try await tell("health", "\(memory.name): unhealthy: \(sentence)")
             } else if !now.isUnhealthy, before.isUnhealthy {
                 try await tell("health", "\(memory.name): healthy again.")
             }
