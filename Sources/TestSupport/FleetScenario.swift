@@ -71,7 +71,7 @@ public struct FleetScenario: Sendable {
             try await clock.sleep(for: .milliseconds(random.below(8000)))
             try await change(&expectations, stack, world, random)
         }
-        return try await calmDown(expectations, stack, world, isLong: seed % 10 == 0)
+        return try await calmDown(expectations, stack, world, isLong: seed % 25 == 0)
     }
 
     private func addService(
@@ -153,8 +153,8 @@ public struct FleetScenario: Sendable {
     private func settle(_ expectations: [Expectation], _ world: World, isLong: Bool) async throws {
         let limit = 100
         guard !isLong else { return try await world.clock.sleep(for: .seconds(limit)) }
-        for waited in stride(from: 10, through: limit, by: 10) {
-            try await world.clock.sleep(for: .seconds(10))
+        for waited in stride(from: 5, through: limit, by: 5) {
+            try await world.clock.sleep(for: .seconds(5))
             guard try await deviations(expectations, world).isEmpty else { continue }
             return try await world.clock.sleep(for: .seconds(min(waited, limit - waited)))
         }
