@@ -30,6 +30,20 @@ public struct Timestamp: Sendable, Hashable, Comparable {
             + "\(pad(seconds / 60 % 60, 2)):\(pad(seconds % 60, 2)).\(pad(milliseconds % 1000, 3))Z"
     }
 
+    private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    /// The months as HTTP writes them.
+    public static let httpMonths = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// As HTTP writes it (RFC 9110 section 5.6.7), e.g. `Sun, 01 Mar 2026 12:00:00 GMT`.
+    public var httpDate: String {
+        let (days, _) = millisecondsSinceEpoch.flooredDivision(by: 86_400_000)
+        let (year, month, day) = Self.civil(fromDays: days)
+        func pad(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let weekday = Self.weekdays[Int(days.flooredDivision(by: 7).1)]
+        return
+            "\(weekday), \(pad(day)) \(Self.httpMonths[Int(month) - 1]) \(year) \(rfc3339.dropFirst(11).prefix(8)) GMT"
+    }
+
     /// Reads `YYYY-MM-DDTHH:MM:SS[.fff]Z`; nil for anything else.
     public init?(rfc3339 text: String) {
         let bytes = Array(text.utf8)

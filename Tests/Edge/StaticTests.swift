@@ -192,7 +192,7 @@ struct StaticTests {
         }
     }
 
-    @Test func aChangedFileIsServedWithinASecond() async throws {
+    @Test func aChangedFileIsServedSoon() async throws {
         try await with { edge, folder in
             _ = try await edge.get("/app.js")
             try writeFile(folder + "/app.js", "let changed = 2")

@@ -39,4 +39,11 @@ import Testing
         "2026-01-01T00:00:00+01:00", "2026-01-01T00:00:00.Z",
     ])
     func `no times`(text: String) { #expect(Timestamp(rfc3339: text) == nil) }
+
+    @Test func `a time as HTTP writes it`() {
+        #expect(Timestamp(millisecondsSinceEpoch: 784_111_777_000).httpDate == "Sun, 06 Nov 1994 08:49:37 GMT")
+        #expect(Timestamp(millisecondsSinceEpoch: 0).httpDate == "Thu, 01 Jan 1970 00:00:00 GMT")
+        #expect(Timestamp(millisecondsSinceEpoch: -1).httpDate == "Wed, 31 Dec 1969 23:59:59 GMT")
+        #expect(Timestamp(millisecondsSinceEpoch: 1_709_208_000_999).httpDate == "Thu, 29 Feb 2024 12:00:00 GMT")
+    }
 }

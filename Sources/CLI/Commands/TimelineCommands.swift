@@ -1,11 +1,8 @@
-import AsyncHTTPClient
 import Model
-import NIOCore
 import ResourceKit
 
 /// What happened: events of servers and services, and the audit log of changes.
 enum TimelineCommands {
-    private static let reconnectPause = Duration.seconds(1)
     private static let countStandard = 50
 
     private static let eventOptions: [OptionDeclaration] = .all(
@@ -55,72 +52,13 @@ enum TimelineCommands {
         }
         if let kind = invocation.arguments.value("kind") { query.append(("kind", kind)) }
         let limit = try invocation.count("limit", in: 1...10_000) ?? countStandard
-        let names = try await titles(directory)
+        let timeline = try await Timeline(
+            "kind", width: 8, alarming: ["crash", "security"], invocation, directory)
         let newest = try await directory.client.list(path, query: query, limit: limit)
         let follows = invocation.arguments.has("follow")
-        if invocation.wantsJSON, !follows {
-            return invocation.terminal.line(JSONValue.array(newest.reversed()).prettyText())
-        }
-        show(newest.reversed(), names, invocation)
+        timeline.show(newest.reversed(), isFollowed: follows)
         guard follows else { return }
-        var last = newest.first?["id"]?.intValue ?? 0
-        while true {
-            do {
-                try await follow(path, query, &last, names, invocation, directory.client)
-            } catch let problem as Problem where problem.code != .hubUnreachable && problem.code != .timeout {
-                throw problem
-            } catch is CancellationError {
-                throw CancellationError()
-            } catch {
-                // The hub restarts, or the connection broke; the timeline goes on after the last event that was shown.
-            }
-            try await Task.sleep(for: reconnectPause)
-        }
-    }
-
-    private static func follow(
-        _ path: String, _ query: [(String, String)], _ last: inout Int64, _ names: [String: String],
-        _ invocation: Invocation, _ client: HubClient
-    ) async throws {
-        let response = try await client.stream(
-            path, query: query + [("follow", "true")], headers: ["Last-Event-ID": String(last)])
-        var reader = EventStreamReader()
-        for try await piece in response.body {
-            for message in reader.read(piece.readableBytesView) {
-                let event = try JSONParser.parse(message.data)
-                guard let id = event["id"]?.intValue, id > last else { continue }
-                last = id
-                show([event], names, invocation)
-            }
-            if reader.isBroken { throw Problem(.tooLarge, "The hub sent a line that is too long to be an event.") }
-        }
-    }
-
-    private static func show(_ events: [JSONValue], _ names: [String: String], _ invocation: Invocation) {
-        let terminal = invocation.terminal
-        for event in events {
-            if invocation.wantsJSON {
-                terminal.line(event.canonicalText)
-                continue
-            }
-            let time = event["time"]?.stringValue ?? ""
-            let kind = event["kind"]?.stringValue ?? ""
-            let place = ["node_id", "service_id"].compactMap { event[$0]?.stringValue.map { names[$0] ?? $0 } }
-            let padded = kind + String(repeating: " ", count: max(0, 8 - kind.count))
-            let style: Terminal.Style = kind == "crash" || kind == "security" ? .red : .cyan
-            terminal.line(
-                "\(terminal.styled(time, .dim))  \(terminal.styled(padded, style))  "
-                    + (place.isEmpty ? "" : "\(printable(place.joined(separator: "/")))  ")
-                    + printable(event["message"]?.stringValue ?? ""))
-        }
-    }
-
-    private static func titles(_ directory: Directory) async throws -> [String: String] {
-        var result: [String: String] = [:]
-        for name in ["node", "service"] {
-            result.merge(try await directory.readableTitles(try directory.named(name))) { $1 }
-        }
-        return result
+        try await timeline.follow(path, query, after: String(newest.first?["id"]?.intValue ?? 0))
     }
 
     private static func audit(_ invocation: Invocation) async throws {

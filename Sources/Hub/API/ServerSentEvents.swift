@@ -115,36 +115,41 @@ extension HubAPI {
     /// Events after `filter.afterId`, for as long as the client listens.
     func eventStream(_ request: APIRequest, _ filter: EventFilter) throws -> Response {
         let hub = hub
-        let position = Mutex(filter.afterId ?? 0)
-        return try stream(request, wakes: { $0.kind == "event" || $0 == .everything }) { _ in
+        return try pagedStream(request, of: "event", from: filter.afterId ?? 0) { place in
             var next = filter
-            var result: [ServerSentEvent] = []
-            // Bounded: the rest follows at the next wake.
-            for _ in 0..<10 {
-                next.afterId = position.withLock { $0 }
-                let events = try await hub.events(next, as: request.principal)
-                result += events.map { ServerSentEvent(event: "event", id: String($0.id), data: $0.json) }
-                guard let last = events.last else { break }
-                position.withLock { $0 = last.id }
-            }
-            return result
+            next.afterId = place
+            let events = try await hub.events(next, as: request.principal)
+            let messages = events.map { ServerSentEvent(event: "event", id: String($0.id), data: $0.json) }
+            return (messages, events.last?.id ?? place, !events.isEmpty)
         }
     }
 
     /// Lines of logs after `filter.after`, for as long as the client listens.
     func logLineStream(_ request: APIRequest, _ filter: LogFilter) throws -> Response {
         let hub = hub
-        let position = Mutex(filter.after)
-        return try stream(request, wakes: { $0.kind == "log" || $0 == .everything }) { _ in
+        return try pagedStream(request, of: "log", from: filter.after) { place in
             var next = filter
+            next.after = place
+            let page = try await hub.logLines(next, as: request.principal)
+            let messages = page.lines.map { ServerSentEvent(event: "line", id: $0.place.text, data: $0.json) }
+            return (messages, page.end ?? place, page.hasMore)
+        }
+    }
+
+    /// What comes page by page, from a place on, looked for when a kind changes.
+    private func pagedStream<Place: Sendable>(
+        _ request: APIRequest, of kind: String, from start: Place,
+        page: @escaping @Sendable (Place) async throws -> (messages: [ServerSentEvent], end: Place, hasMore: Bool)
+    ) throws -> Response {
+        let position = Mutex(start)
+        return try stream(request, wakes: { $0.kind == kind || $0 == .everything }) { _ in
             var result: [ServerSentEvent] = []
             // Bounded: the rest follows at the next wake.
             for _ in 0..<10 {
-                next.after = position.withLock { $0 }
-                let page = try await hub.logLines(next, as: request.principal)
-                result += page.lines.map { ServerSentEvent(event: "line", id: $0.place.text, data: $0.json) }
-                if let end = page.end { position.withLock { $0 = end } }
-                guard page.hasMore else { break }
+                let next = try await page(position.withLock { $0 })
+                result += next.messages
+                position.withLock { $0 = next.end }
+                guard next.hasMore else { break }
             }
             return result
         }

@@ -19,11 +19,13 @@ public final class Hub: Sendable {
     let passwords = PasswordHashing()
     let keyUse = KeyUse()
     let documents = DocumentCache()
-    let dirtyStacks = DirtyStacks()
+    /// Stacks whose statuses must be looked at again; a hub that starts looks at all of them.
+    let dirtyStacks = MarkedIds()
     let contacts = NodeContacts()
     let gate = SignedRequestGate()
     let nodeKeys = NodeKeys()
-    let dueNodes = DueNodes()
+    /// Servers whose last sign of life is to be written.
+    let dueNodes = MarkedIds()
     let workflows = OpenedWorkflows()
 
     public init(store: any Store, world: HubWorld, kinds: [ResourceKind], logger: Logger) {

@@ -83,6 +83,7 @@ extension Hub {
             group.addTask { await self.resolvePending() }
             group.addTask { await self.watchSilence() }
             group.addTask { await self.settleStacks() }
+            group.addTask { await self.writeSightings() }
             group.addTask { await self.markChangedStacks() }
             group.addTask { await self.markAllStacksAgain() }
             group.addTask { await self.hearOtherHubs() }

@@ -42,7 +42,7 @@ extension Hub {
             case .known: changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
             case .due:
                 changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
-                writeSoon(nodeId)
+                dueNodes.mark(nodeId)
             case .news:
                 Task { hear(await takeNews(body, parts, nodeId)) }
                 return
@@ -63,13 +63,20 @@ extension Hub {
         }
     }
 
-    /// Writes what is known of a server within seconds, together with others.
-    private func writeSoon(_ nodeId: String) {
-        guard dueNodes.add(nodeId) else { return }
-        Task {
-            // Cut short, it only writes sooner.
-            try? await world.clock.sleep(for: DueNodes.pause)
-            for ids in dueNodes.take() { await write(sightingsOf: ids) }
+    /// Signs of life are collected for so long, and so many are written in one transaction: others wait for it.
+    private static let sightingsPause: Duration = .seconds(1)
+    private static let sightingsMax = 100
+
+    /// Writes the signs of life that the store has to hear of, those of many servers together.
+    func writeSightings() async {
+        while !Task.isCancelled {
+            var ids = await dueNodes.next()
+            // A cancelled sleep ends the loop at its head; what was heard is written before.
+            try? await world.clock.sleep(for: Self.sightingsPause)
+            ids += dueNodes.take()
+            for start in stride(from: 0, to: ids.count, by: Self.sightingsMax) {
+                await write(sightingsOf: Array(ids[start..<min(start + Self.sightingsMax, ids.count)]))
+            }
         }
     }
 
@@ -98,34 +105,6 @@ extension Hub {
             // The next heartbeat of each is written by itself, and says so when that fails.
             contacts.unstore(ids)
             logger.error("Heartbeats could not be written.", metadata: ["error": "\(error)"])
-        }
-    }
-}
-
-/// Servers whose last sign of life is to be written.
-final class DueNodes: Sendable {
-    /// How long they are collected.
-    static let pause: Duration = .seconds(1)
-    /// In one transaction: others wait for it.
-    private static let batchMax = 100
-
-    private let ids = Mutex<[String]>([])
-
-    /// Whether it is the first, so that the caller has to see to the rest.
-    func add(_ id: String) -> Bool {
-        ids.withLock { ids in
-            ids.append(id)
-            return ids.count == 1
-        }
-    }
-
-    func take() -> [[String]] {
-        let all = ids.withLock { ids in
-            defer { ids = [] }
-            return ids
-        }
-        return stride(from: 0, to: all.count, by: Self.batchMax).map {
-            Array(all[$0..<min($0 + Self.batchMax, all.count)])
         }
     }
 }

@@ -85,17 +85,18 @@ final class NodeContacts: Sendable {
         _ sighting: Sighting, _ report: Report, _ digest: HeartbeatParts.Digest?, nodeId: String, at now: Duration
     ) -> Verdict {
         state.withLock { state in
-            guard state.contacts[nodeId] != nil else {
+            guard var contact = state.contacts[nodeId] else {
                 Self.serve(sighting, nil, nodeId, &state)
                 state.contacts[nodeId] = Contact(
                     stackId: "", heardAt: now, sighting: sighting, sequence: sighting.sequence)
                 return .news
             }
-            guard Self.hear(sighting, nodeId, &state, at: now) else { return .late }
-            let isKnown = state.contacts[nodeId]!.stored == report
-            let isDue = now - state.contacts[nodeId]!.storedAt >= Self.storePause
-            if !isKnown || isDue { state.contacts[nodeId]!.stored = nil }
-            if isKnown { state.contacts[nodeId]!.digest = digest }
+            guard Self.hear(sighting, of: &contact, nodeId, &state, at: now) else { return .late }
+            let isKnown = contact.stored == report
+            let isDue = now - contact.storedAt >= Self.storePause
+            if !isKnown || isDue { contact.stored = nil }
+            if isKnown { contact.digest = digest }
+            state.contacts[nodeId] = contact
             return !isKnown ? .news : isDue ? .due : .known
         }
     }
@@ -114,24 +115,27 @@ final class NodeContacts: Sendable {
         _ sighting: Sighting, _ digest: HeartbeatParts.Digest, nodeId: String, at now: Duration
     ) -> Verdict {
         state.withLock { state in
-            guard let contact = state.contacts[nodeId], contact.stored != nil, contact.digest == digest else {
+            guard var contact = state.contacts[nodeId], contact.stored != nil, contact.digest == digest else {
                 return .news
             }
-            guard Self.hear(sighting, nodeId, &state, at: now) else { return .late }
-            guard now - contact.storedAt >= Self.storePause else { return .known }
-            state.contacts[nodeId]!.storedAt = now
-            return .due
+            guard Self.hear(sighting, of: &contact, nodeId, &state, at: now) else { return .late }
+            let isDue = now - contact.storedAt >= Self.storePause
+            if isDue { contact.storedAt = now }
+            state.contacts[nodeId] = contact
+            return isDue ? .due : .known
         }
     }
 
     /// - Returns: false for a heartbeat that is older than what is known.
-    private static func hear(_ sighting: Sighting, _ nodeId: String, _ state: inout State, at now: Duration) -> Bool {
-        guard sighting.sequence > state.contacts[nodeId]!.sequence else { return false }
-        serve(sighting, state.contacts[nodeId]!.sighting, nodeId, &state)
-        state.contacts[nodeId]!.sighting = sighting
-        state.contacts[nodeId]!.sequence = sighting.sequence
-        state.contacts[nodeId]!.heardAt = now
-        state.contacts[nodeId]!.isHeardElsewhere = false
+    private static func hear(
+        _ sighting: Sighting, of contact: inout Contact, _ nodeId: String, _ state: inout State, at now: Duration
+    ) -> Bool {
+        guard sighting.sequence > contact.sequence else { return false }
+        serve(sighting, contact.sighting, nodeId, &state)
+        contact.sighting = sighting
+        contact.sequence = sighting.sequence
+        contact.heardAt = now
+        contact.isHeardElsewhere = false
         return true
     }
 

@@ -150,7 +150,7 @@ extension Hub {
         let expires = world.clock.now().advanced(by: Self.oidcTokenLifetime)
         try await store.write { transaction in
             var cell = cell
-            cell["epoch"] = .int(try Self.epoch(subject.kind, subject.id, transaction))
+            cell["epoch"] = .int(Self.epoch(of: try transaction.get(subject.kind, subject.id)))
             try transaction.putCell(Self.codeSpace, Self.key("code", code), cell, expires: expires)
         }
         return code
@@ -265,9 +265,8 @@ extension Hub {
     }
 
     /// What a new password, a second factor and disabling change: what was given before ends with the sessions.
-    private static func epoch(_ kind: String, _ id: String, _ transaction: any StoreTransaction) throws -> Int64 {
-        guard kind == "user", let user = try transaction.get("user", id) else { return 0 }
-        return User.sessionEpoch(of: user)
+    private static func epoch(of subject: ResourceRecord?) -> Int64 {
+        subject.map { $0.kind == "user" ? User.sessionEpoch(of: $0) : 0 } ?? 0
     }
 
     /// What is told of a person or tenant; nil when it is gone or may not log in any more.
@@ -277,7 +276,7 @@ extension Hub {
         guard let kind = grant["kind"]?.stringValue, let id = grant["id"]?.stringValue,
             let record = try transaction.get(kind, id), record.status == .active,
             record.spec["is_disabled"] != true,
-            try grant["epoch"]?.intValue ?? 0 == Self.epoch(kind, id, transaction)
+            grant["epoch"]?.intValue ?? 0 == Self.epoch(of: record)
         else { return nil }
         let scopes = Set((grant["scope"]?.stringValue ?? "").split(separator: " "))
         var claims: [String: JSONValue] = ["sub": .string(id)]

@@ -162,7 +162,7 @@ enum LogLines {
 
     private static let words: [String: LogLevel] = [
         "emerg": .error, "emergency": .error, "alert": .error, "fatal": .error, "panic": .error, "critical": .error,
-        "crit": .error, "severe": .error, "error": .error, "err": .error, "eror": .error, "traceback": .error,
+        "crit": .error, "severe": .error, "error": .error, "err": .error, "traceback": .error,
         "warning": .warning, "warn": .warning, "notice": .info, "info": .info, "debug": .debug, "dbg": .debug,
         "trace": .debug, "verbose": .debug,
     ]

@@ -1,4 +1,5 @@
 import Glibc
+import Model
 import NIOCore
 
 extension ClientConnection {
@@ -125,7 +126,7 @@ extension ClientConnection {
     func send(_ file: StaticFolder.OpenedFile, _ conditions: StaticAnswer.Conditions) {
         let etag = StaticAnswer.etag(
             size: file.size, seconds: file.modifiedSeconds, nanoseconds: file.modifiedNanoseconds)
-        let lastModified = StaticAnswer.httpDate(file.modifiedSeconds)
+        let lastModified = Timestamp(millisecondsSinceEpoch: Int64(file.modifiedSeconds) * 1000).httpDate
         let answer = StaticAnswer.decide(size: file.size, etag: etag, lastModified: lastModified, conditions)
         write(
             head(

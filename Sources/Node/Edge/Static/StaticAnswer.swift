@@ -47,7 +47,8 @@ struct StaticAnswer: Equatable {
     private static func sortable(_ date: String) -> String? {
         let parts = date.split(separator: " ")
         guard date.utf8.count == 29, parts.count == 6, parts[5] == "GMT", let day = Int(parts[1]),
-            (1...31).contains(day), let month = months.firstIndex(of: String(parts[2])), Int(parts[3]) != nil,
+            (1...31).contains(day), let month = Timestamp.httpMonths.firstIndex(of: String(parts[2])),
+            Int(parts[3]) != nil,
             parts[4].split(separator: ":").compactMap({ Int($0) }).count == 3
         else { return nil }
         return "\(parts[3]) \(month < 10 ? "0" : "")\(month) \(parts[1]) \(parts[4])"
@@ -66,18 +67,6 @@ struct StaticAnswer: Equatable {
     /// Size and time of the last change; a file replaced by one of the same size in the same nanosecond is not told.
     static func etag(size: Int, seconds: Int, nanoseconds: Int) -> String {
         "\"\(String(size, radix: 16))-\(String(seconds, radix: 16))-\(String(nanoseconds, radix: 16))\""
-    }
-
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-
-    /// RFC 9110 section 5.6.7.
-    static func httpDate(_ seconds: Int) -> String {
-        let text = Timestamp(millisecondsSinceEpoch: Int64(seconds) * 1000).rfc3339
-        let parts = text.split(whereSeparator: { "-T:.Z".contains($0) })
-        guard parts.count >= 6, let month = Int(parts[1]) else { return "Thu, 01 Jan 1970 00:00:00 GMT" }
-        let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
-        let day = ((seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400) % 7 + 7) % 7
-        return "\(days[day]), \(parts[2]) \(months[month - 1]) \(parts[0]) \(parts[3]):\(parts[4]):\(parts[5]) GMT"
     }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Model
 import NIOCore
 
 /// Small files of one event loop, in memory for a second at a time before the disk is asked again whether they changed.
@@ -50,7 +51,8 @@ final class StaticFileCache {
         }
         guard let content = Self.read(file) else { return nil }
         let entry = Entry(
-            content: content, etag: etag, lastModified: StaticAnswer.httpDate(file.modifiedSeconds),
+            content: content, etag: etag,
+            lastModified: Timestamp(millisecondsSinceEpoch: Int64(file.modifiedSeconds) * 1000).httpDate,
             mediaType: MediaTypes.type(ofFile: file.name), checkedAt: now)
         if let former = entries[key] { bytes -= former.content.readableBytes }
         if bytes + content.readableBytes > Self.bytesMax || entries.count >= 10_000 {
