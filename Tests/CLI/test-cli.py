@@ -14,6 +14,9 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "Tests" / "Fixtures"))
+from free_port import free_port  # noqa: E402
+
 PROGRAM = pathlib.Path(os.environ.get("ROOST_BIN", ROOT / ".build" / "debug" / "roost"))
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="roost-cli-test-"))
 APP = """import http.server, os
@@ -29,12 +32,6 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 """
 
 results = []
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 HUB, EDGE = free_port(), free_port()

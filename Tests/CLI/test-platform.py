@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -15,13 +14,14 @@ import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "Fixtures"))
+from free_port import free_port  # noqa: E402
+
 EXAMPLES = HERE.parent.parent / "examples"
 PROGRAM = os.environ.get("ROOST_BIN", str(HERE.parent.parent / ".build/debug/roost"))
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="roost-platform-"))
 
-with socket.socket() as listener:
-    listener.bind(("127.0.0.1", 0))
-    PORT = listener.getsockname()[1]
+PORT = free_port()
 URL = f"http://127.0.0.1:{PORT}"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": str(FOLDER), "ROOST_URL": URL}
 results = []

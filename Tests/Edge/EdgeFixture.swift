@@ -2,6 +2,7 @@ import Edge
 import Glibc
 import Logging
 import Model
+import Synchronization
 
 /// A running edge with folders and ports of its own.
 final class EdgeFixture: Sendable {
@@ -87,10 +88,21 @@ final class EdgeFixture: Sendable {
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Ports that nobody listens on.
+    /// Outside of what Linux gives to outgoing connections, so that none of them takes a port before its server does.
+    private static let portRange = 61_000..<65_500
+    private static let portTurn = Atomic(Int.random(in: 0..<portRange.count))
+
+    /// Ports that nobody listens on, and that were not given before.
     static func freePorts(_ count: Int) throws -> [Int] {
-        let sockets = try (0..<count).map { _ in try ClosedPort() }
-        return sockets.map(\.port)
+        try (0..<count).map { _ in
+            for _ in portRange {
+                let turn = portTurn.wrappingAdd(1, ordering: .relaxed).oldValue
+                let port = portRange.lowerBound + turn % portRange.count
+                // One that is taken is passed over.
+                if (try? ClosedPort(port)) != nil { return port }
+            }
+            throw SocketFailure("bind")
+        }
     }
 }
 

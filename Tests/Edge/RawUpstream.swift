@@ -174,9 +174,9 @@ final class ClosedPort: Sendable {
     let port: Int
     private let descriptor: Int32
 
-    init() throws {
+    init(_ wanted: Int = 0) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = RawSocket.address(0)
+        var address = RawSocket.address(wanted)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let bound = descriptor
         let status = withUnsafeMutablePointer(to: &address) {
@@ -184,7 +184,10 @@ final class ClosedPort: Sendable {
                 bind(bound, $0, length) | getsockname(bound, $0, &length)
             }
         }
-        guard status == 0 else { throw SocketFailure("bind") }
+        guard status == 0 else {
+            close(bound)
+            throw SocketFailure("bind")
+        }
         port = RawSocket.port(of: address)
     }
 

@@ -2,23 +2,24 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "Fixtures"))
+from free_port import free_port  # noqa: E402
+
 PROGRAM = os.path.abspath(os.environ.get("ROOST_BIN") or f"{HERE}/../../.build/debug/roost")
 
 
 class RealHub:
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="roost-hub-")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(f"{self.folder}/hub.log", "wb")
         self.start()

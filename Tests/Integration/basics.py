@@ -8,7 +8,9 @@ import secrets
 import subprocess
 import time
 
-from kit.check import Stopwatch, equal, expect, free_port, stays, wait_for
+from free_port import free_port
+
+from kit.check import Stopwatch, equal, expect, stays, wait_for
 from kit.hub import request
 from kit.registry import scenario
 from kit.world import Load, Up

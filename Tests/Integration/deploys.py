@@ -4,7 +4,9 @@ import http.client
 import threading
 import time
 
-from kit.check import equal, expect, free_port, wait_for
+from free_port import free_port
+
+from kit.check import equal, expect, wait_for
 from kit.registry import scenario
 from kit.world import Load, Up
 

@@ -7,8 +7,10 @@ import subprocess
 import threading
 import time
 
+from free_port import free_port
+
 from kit.apps import python
-from kit.check import Stopwatch, equal, expect, free_port, stays, wait_for
+from kit.check import Stopwatch, equal, expect, stays, wait_for
 from kit.registry import scenario
 from kit.world import Load, Up
 

@@ -20,7 +20,7 @@ import time
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "Fixtures")]
 sys.dont_write_bytecode = True
 
 from kit.registry import SCENARIOS  # noqa: E402

@@ -6,9 +6,11 @@ import os
 import subprocess
 import threading
 
+from free_port import free_port
+
 from kit.agent import Agent
 from kit.authority import Authority
-from kit.check import equal, expect, free_port, wait_for
+from kit.check import equal, expect, wait_for
 from kit.documents import Documents
 from kit.registry import scenario
 from kit.world import Load, Up

@@ -14,6 +14,10 @@ struct EdgeContribution: Sendable, Equatable {
 
 /// Owns the edge's table: puts the wishes of all services and sites together and applies the whole.
 actor EdgeDirector {
+    /// How long one edge process may take to follow another, before it is told as a problem.
+    private static let handoverPause: Duration = .milliseconds(100)
+    private static let handoverWaitsMax = 100
+
     private let host: Host
     /// The edge's own unit, and its log.
     private var unit = "edge"
@@ -102,6 +106,7 @@ actor EdgeDirector {
     }
 
     private func applyOnce() async throws {
+        var waits = 0
         while true {
             let table = self.table
             guard table != applied else { return }
@@ -109,7 +114,12 @@ actor EdgeDirector {
             let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
             do {
                 try await host.effect("edge.apply") { try await host.edge.apply(table) }
-            } catch let problem as Problem where problem.code == .unavailable {
+            } catch let problem as Problem where problem.code == .conflict && waits < Self.handoverWaitsMax {
+                // The next process answers in a moment; what it said before it took over is no reason to fail.
+                waits += 1
+                try await host.clock.sleep(for: Self.handoverPause)
+                continue
+            } catch let problem as Problem where problem.code == .unavailable || problem.code == .conflict {
                 guard let reason = await endReason() else { throw problem }
                 throw Problem(
                     .unavailable, "\(problem.message) \(reason)", hint: problem.hint, context: problem.context)

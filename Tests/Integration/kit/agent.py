@@ -8,7 +8,9 @@ import hashlib
 import subprocess
 import time
 
-from .check import expect, free_port, wait_for
+from free_port import free_port
+
+from .check import expect, wait_for
 from .hub import Hub, request
 from .world import answers, read_key
 

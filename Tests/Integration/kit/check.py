@@ -1,6 +1,5 @@
 """Expectations and waiting, on a monotonic clock."""
 
-import socket
 import time
 
 
@@ -36,12 +35,6 @@ def stays(what, condition, seconds, pause=0.1):
     while time.monotonic() < end:
         expect(condition(), f"{what}: did not stay so")
         time.sleep(pause)
-
-
-def free_port(address="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
 
 
 class Stopwatch:

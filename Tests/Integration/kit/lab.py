@@ -7,6 +7,8 @@ import random
 import shutil
 import subprocess
 
+from free_port import free_port
+
 from .check import Failure, expect, wait_for
 from .world import HERE, PROGRAM
 
@@ -117,7 +119,6 @@ class Lab:
         self.hosts = []
         self.hub = HubProcess(world, address=GATEWAY)
         os.makedirs(world.path("repos"), exist_ok=True)
-        from .check import free_port
 
         self.git_port = free_port(GATEWAY)
         with open(world.path("git-daemon.log"), "ab") as out:

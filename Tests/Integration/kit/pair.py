@@ -7,7 +7,9 @@ import shutil
 import threading
 import urllib.parse
 
-from .check import free_port, wait_for
+from free_port import free_port
+
+from .check import wait_for
 from .hub import Hub
 from .world import answers, read_key
 

@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 
-from .check import expect, free_port
+from free_port import free_port
+
+from .check import expect
 
 
 class Postgres:

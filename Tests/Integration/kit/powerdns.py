@@ -3,7 +3,9 @@
 import json
 import subprocess
 
-from .check import free_port, wait_for
+from free_port import free_port
+
+from .check import wait_for
 from .hub import request
 
 SCHEMA = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"

@@ -10,8 +10,10 @@ import sys
 import tempfile
 import time
 
+from free_port import free_port
+
 from .apps import python
-from .check import Failure, expect, free_port, wait_for
+from .check import Failure, expect, wait_for
 from .hub import Hub, request
 from .repository import Repository
 

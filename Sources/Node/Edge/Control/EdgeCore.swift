@@ -51,10 +51,11 @@ final class EdgeCore: Sendable {
     }
 
     /// Checks a table, keeps it on disk, and gives it to every loop. Blocks until the last has it.
-    /// - Throws: `invalid` when the table is wrong, `storage_failed` when it cannot be kept; nothing has changed then.
+    /// - Throws: `invalid` when the table is wrong, `storage_failed` when it cannot be kept, `conflict` when another
+    ///   process serves by now; nothing has changed then.
     func apply(_ source: EdgeTable) throws(Problem) {
         guard !hasHandedOver else {
-            throw Problem(.unavailable, "This edge process has handed over to another one.", hint: "Ask again.")
+            throw Problem(.conflict, "This edge process has handed over to another one.", hint: "Ask again.")
         }
         let table = try RoutingTable(source, registry: registry)
         let isNew = table.hash != tableHash.withLock { $0 }
