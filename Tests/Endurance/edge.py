@@ -105,8 +105,11 @@ class Client:
     def send(self, data):
         self.socket.sendall(data if isinstance(data, bytes) else data.encode())
 
-    def get(self, path="/", host="a"):
+    def ask(self, path="/", host="a"):
         self.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+
+    def get(self, path="/", host="a"):
+        self.ask(path, host)
         return self.response()
 
     def until(self, end):

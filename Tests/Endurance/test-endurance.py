@@ -120,27 +120,33 @@ def room_for_new_ones(options):
 
 def idle_connections(options):
     """Many connections that did something and now do nothing: small, alive, and no burden for the others."""
-    upstream, edge = Upstream(answering), None
+    upstream, edge = Nginx(), None
     try:
         edge = Edge(upstream.port)
         warm = edge.connect()
-        warm.get()
+        warm.get("/1k")
         before = edge.memory()
         clients = []
-        for number in range(options.connections):
-            client = edge.connect()
-            expect(client.get()[0] == 200, f"connection {number}")
-            clients.append(client)
+        while len(clients) < options.connections:
+            # Many at a time: the first must not have been idle for too long when the last one comes.
+            some = [edge.connect() for _ in range(min(100, options.connections - len(clients)))]
+            for client in [warm, *some]:
+                client.ask("/1k")
+            for client in [warm, *some]:
+                expect(client.response()[0] == 200, f"one of the first {len(clients) + 100} connections")
+            clients += some
         time.sleep(1)
         each = (edge.memory() - before) / len(clients)
         expect(each < 8192, f"an idle connection takes {each:.0f} bytes")
-        expect(warm.get()[0] == 200, "another connection beside them")
+        expect(warm.get("/1k")[0] == 200, "another connection beside them")
         for client in clients[::max(1, len(clients) // 200)]:
-            expect(client.get()[0] == 200, "an idle connection is alive")
+            expect(client.get("/1k")[0] == 200, "an idle connection is alive")
+        held = edge.descriptors()
+        expect(held >= options.connections, f"{held} descriptors")
         for client in clients:
             client.close()
-        edge.wait(lambda: edge.descriptors() < 200)
-        return f"{len(clients)} connections, {each:.0f} bytes each"
+        edge.wait(lambda: edge.descriptors() < 400)
+        return f"{len(clients)} connections, {held} descriptors, {each:.0f} bytes each"
     finally:
         upstream.stop()
         edge and edge.stop()
