@@ -226,6 +226,21 @@ def restart_and_events_are_live(suite):
     wait_for("the shop is back", lambda: suite.hub.service("shop")["status"] == "active")
 
 
+def lines_are_live(suite):
+    """What a service prints comes into the open list of lines, if it matches the filter."""
+    page = suite.open("/logs?text=asked+for+/shop/lines")
+    suite.mark()
+    expect(page.locator("#live-state")).to_have_text("Live")
+    expect(page.get_by_text("No line matches.")).to_be_visible()
+    suite.hub.fetch("/shop/lines/one")
+    line = page.locator("#live-lines li").first
+    expect(line).to_contain_text("/lines/one", timeout=30_000)
+    suite.hub.fetch("/shop/lines/two")
+    expect(line).to_contain_text("/lines/two", timeout=30_000)
+    suite.assert_not_reloaded()
+    suite.shot("logs")
+
+
 def server_is_added(suite):
     """Adding a server shows the one line once, and never again."""
     page = suite.open("/nodes")
@@ -322,5 +337,5 @@ def server_is_retired(suite):
 
 CASES = [sample_becomes_live, service_is_made, archive_is_uploaded, log_is_live, deploy_brings_the_newest_commit, failing_build_says_why,
          rollback_is_confirmed, secret_survives_an_edit, two_editors_do_not_overwrite, restart_and_events_are_live,
-         server_is_added, server_page_shows_the_machine, stack_with_servers_stays, stack_settings_are_kept]
+         lines_are_live, server_is_added, server_page_shows_the_machine, stack_with_servers_stays, stack_settings_are_kept]
 LAST_CASES = [service_is_deleted, server_is_retired]

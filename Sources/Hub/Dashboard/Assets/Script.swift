@@ -166,7 +166,7 @@ let pageScript = #"""
           });
           source.addEventListener("change", (event) => {
             const change = JSON.parse(event.data);
-            ask(change.kinds.filter((kind) => kind !== "log"));
+            ask(change.logs.length ? [...change.kinds, "log"] : change.kinds);
             for (const log of logs.keys()) {
               if (change.logs.includes(log.dataset.id)) follow(log);
             }

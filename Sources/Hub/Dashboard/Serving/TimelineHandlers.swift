@@ -46,7 +46,8 @@ extension DashboardSite {
         var model = pager(path: "/logs", next: next, keeping: ["service", "node", "log_type", "level", "text"], visit)
         model.merge([
             "events": .array(found.lines.map { TimelinePages.logRow($0, names: names, now: visit.now) }),
-            "has_events": .bool(!found.lines.isEmpty), "text": visit.asked("text").json,
+            "has_events": .bool(!found.lines.isEmpty), "is_live": .bool(filter.before == nil),
+            "text": visit.asked("text").json,
             "levels": TimelinePages.options(
                 "All levels", LogLevel.allCases.map { ($0.rawValue, $0.rawValue) }, selected: visit.asked("level")),
             "types": TimelinePages.options(
@@ -57,7 +58,7 @@ extension DashboardSite {
             "nodes": TimelinePages.options(
                 "All servers", nodes.map { ($0.id, $0.label) }, selected: visit.asked("node")),
         ]) { $1 }
-        return page("logs-page", title: "Logs", section: "logs", visit, model)
+        return page("logs-page", title: "Logs", section: "logs", topics: ["log"], visit, model)
     }
 
     func audit(_ visit: Visit) async throws -> PageAnswer {

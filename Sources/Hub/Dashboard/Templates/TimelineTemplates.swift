@@ -29,8 +29,8 @@ let timelineTemplates: [String: String] = [
     {{/services}}</select></label><label>Server<select name="node">{{#nodes}}<option value="{{.value}}"\#
     {{#.is_selected}} selected{{/.is_selected}}>{{.label}}</option>{{/nodes}}</select></label>\#
     <button>Filter</button></form>
-    <section class="card" aria-label="Lines"><ol class="timeline">{{>events}}</ol>{{^has_events}}\#
-    <p class="muted">No line matches.</p>{{/has_events}}</section>
+    <section class="card" aria-label="Lines" id="live-lines"{{#is_live}} data-live="log"{{/is_live}}>\#
+    <ol class="timeline">{{>events}}</ol>{{^has_events}}<p class="muted">No line matches.</p>{{/has_events}}</section>
     {{>pager}}
     {{/content}}{{/layout}}
     """#,
