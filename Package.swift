@@ -194,7 +194,7 @@ let package = Package(
                 logging,
                 hummingbird, httpClient,
                 nioCore, nioHTTP1,
-                product("HTTPTypes", "swift-http-types"),
+                product("HTTPTypes", "swift-http-types"), product("GRDB", "GRDB.swift"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),
         tests(
@@ -223,7 +223,7 @@ let package = Package(
             "EdgeTests", "Tests/Edge",
             [
                 "Model", "Host", "AgentProtocol", "Edge", "NameResponder", "CertificateEncoding", "Certificates",
-                "LinuxHost",
+                "LinuxHost", "Node",
                 crypto, httpClient, logging, nioCore, nioPosix, nioSSL,
             ]),
         .executableTarget(

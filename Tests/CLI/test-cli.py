@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -230,6 +231,50 @@ def observe():
     assert line.startswith("curl ") and "rit_" in line
 
 
+def follow():
+    """what happens is shown as it comes, behind what was there"""
+    commit("five", APP.replace("starts", "starts anew") % ("five", "five"))
+    # What is there, and what comes.
+    awaited = {
+        ("log", "list", "--service", "app"): ("four starts", "five starts anew"),
+        ("log", "list", "--type", "service", "--json"): ("four starts", "five starts anew"),
+        ("events",): ("is live", "is live"),
+    }
+    followers = {
+        words: subprocess.Popen([PROGRAM, *words, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, env=ENVIRONMENT)
+        for words in awaited
+    }
+    try:
+        shown = {words: read_until(follower, awaited[words][0]) for words, follower in followers.items()}
+        roost("deploy", "app")
+        for words, follower in followers.items():
+            text = read_until(follower, awaited[words][1])
+            starts = [line for line in (shown[words] + text).splitlines() if "starts" in line]
+            assert len(starts) == len(set(starts)), f"{words} shows twice what was there: {starts}"
+            if "--json" in words:
+                assert json.loads(text.splitlines()[-1])["service_id"], text
+    finally:
+        for follower in followers.values():
+            follower.terminate()
+            follower.communicate(timeout=60)
+
+
+def read_until(follower, awaited):
+    """The lines of a command up to the one with these words."""
+    watch = threading.Timer(60, follower.kill)
+    watch.start()
+    try:
+        lines = []
+        for line in follower.stdout:
+            lines.append(line)
+            if awaited in line:
+                return "".join(lines)
+        raise AssertionError(f"it ended without {awaited}: {''.join(lines)}")
+    finally:
+        watch.cancel()
+
+
 def delete():
     """deletion asks first, and leaves nothing behind"""
     assert "--yes" in roost("service", "delete", "app", status=1)
@@ -251,7 +296,7 @@ def main():
         while not (FOLDER / "data" / "admin.key").exists() or not listens(HUB) or not listens(EDGE):
             assert hub.poll() is None and time.monotonic() < deadline, (FOLDER / "up.log").read_text()
             time.sleep(0.05)
-        for function in (errors, login, create, deploy, failure, update, apply, sites, observe, delete):
+        for function in (errors, login, create, deploy, failure, update, apply, sites, observe, follow, delete):
             check(function)
     finally:
         hub.send_signal(signal.SIGTERM)

@@ -1,9 +1,14 @@
 import Edge
 import Glibc
+import Host
+import LinuxHost
 import Logging
 import Model
 import Synchronization
+import TestSupport
 import Testing
+
+@testable import Node
 
 /// One edge process follows another, as at an upgrade or when its addresses change.
 @Suite(.serialized, .exclusive)
@@ -204,6 +209,83 @@ struct HandoverTests {
             #expect(response.status == 200)
             second.cancel()
             try await second.value
+        }
+    }
+
+    /// The real edge, which counts how often it said that another one serves by now.
+    private final class CountingEdge: EdgeControl {
+        private let control: EdgeControlClient
+        private let count = Atomic(0)
+        init(_ control: EdgeControlClient) { self.control = control }
+        var conflicts: Int { count.load(ordering: .relaxed) }
+
+        func apply(_ table: EdgeTable) async throws {
+            do {
+                try await control.apply(table)
+            } catch let problem as Problem where problem.code == .conflict {
+                count.add(1, ordering: .relaxed)
+                throw problem
+            }
+        }
+        func status() async throws -> EdgeStatus { try await control.status() }
+        func status(afterWake serial: Int, wait: Duration) async throws -> EdgeStatus {
+            try await control.status(afterWake: serial, wait: wait)
+        }
+        func metrics() async throws -> String { try await control.metrics() }
+    }
+
+    /// What the agent wants of the edge in the very moment in which one process follows the other.
+    @Test(.timeLimit(.minutes(2)))
+    func aTableThatComesMeanwhileIsServedByTheNextProcess() async throws {
+        let isReleased = Mutex(false)
+        let upstream = try RawUpstream { connection, upstream in
+            guard let request = try upstream.read(connection) else { return }
+            while request.line.contains("held"), !isReleased.withLock({ $0 }) { usleep(10_000) }
+            try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        }
+        try await EdgeFixture.with { edge in
+            let counting = CountingEdge(edge.control)
+            let random = SeededRandom(1)
+            let machine = SimulatedMachine(
+                name: "n", source: SimulatedSource(), clock: VirtualTime(random: random), random: random)
+            var host = machine.host(gate: OpenGate())
+            (host.edge, host.clock) = (counting, LiveClock())
+            let director = EdgeDirector(host: host, suffix: "svc.internal", logFolder: edge.folder)
+            @Sendable func route(_ number: Int) async throws {
+                let table = EdgeTable.single(upstream.port)
+                let routes =
+                    [EdgeRoute(pathPrefix: "/held", upstreamId: "web")]
+                    + [EdgeRoute(pathPrefix: "/\(number)", upstreamId: "web")]
+                try await director.set(
+                    EdgeContribution(name: "web", upstream: table.upstreams[0], routes: routes), for: "web")
+            }
+            try await route(0)
+            var running: [Task<Void, any Error>] = []
+            var number = 0
+            // The moment is short: it is tried until it was met.
+            for generation in 1...20 where counting.conflicts == 0 {
+                // A request that lasts keeps the former process there, which then has an answer.
+                let held = try edge.connect()
+                try held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(try await eventually { try await !edge.control.status().requestsInFlight.isEmpty })
+                running.append(Self.start(Self.next(edge.listeners, generation)))
+                while try await edge.control.status().generation != generation {
+                    number += 1
+                    try await route(number)
+                }
+                number += 1
+                try await route(number)
+                let response = try await edge.get("/\(number)")
+                #expect(response.status == 200)
+                isReleased.withLock { $0 = true }
+                #expect(try await blocking { try held.response()?.status } == 200)
+                isReleased.withLock { $0 = false }
+            }
+            #expect(counting.conflicts > 0)
+            for task in running {
+                task.cancel()
+                try await task.value
+            }
         }
     }
 

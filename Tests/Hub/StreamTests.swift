@@ -51,6 +51,42 @@ import Testing
         }
     }
 
+    /// Lines of all logs in the order of their arrival, whatever time they say, and only those that were asked for.
+    @Test func followsTheLinesOfLogs() async throws {
+        @Sendable func append(_ hub: Hub, _ offset: Int64, _ text: String, ageSeconds: Int) async throws {
+            try await hub.write { transaction in
+                let time = transaction.now
+                if offset == 0 {
+                    _ = try transaction.put(
+                        ResourceRecord(
+                            kind: "deployment", id: "d", parentId: "s", status: .active, spec: [:], createdAt: time,
+                            updatedAt: time))
+                }
+                try transaction.appendLog(
+                    LogName(source: "build", id: "d", nodeId: "n"), offset: offset, text: text,
+                    time: time.advanced(by: .seconds(-ageSeconds)), bytesMax: 10_000)
+            }
+        }
+        try await ServerFixture.run { server in
+            let hub = server.hub
+            try await append(hub, 0, "one\ntwo\n[error] three\n", ageSeconds: 0)
+            let text = try await follow(server, "logs?follow=true&limit=2", until: { $0.contains("five") }) {
+                try await Task.sleep(for: .milliseconds(200))
+                try await append(hub, 22, "four\n", ageSeconds: 3600)
+                try await append(hub, 27, "[error] five\n", ageSeconds: 0)
+            }
+            let said = text.split(separator: "\n").filter { $0.hasPrefix("data: ") }
+            #expect(!text.contains("one"), "it begins with the newest page")
+            for (line, word) in zip(said, ["two", "three", "four", "five"]) { #expect(line.contains(word), "\(text)") }
+            let ids = text.split(separator: "\n").filter { $0.hasPrefix("id: ") }.map { String($0.dropFirst(4)) }
+            #expect(said.count == 4 && Set(ids).count == 4)
+            // Goes on where a broken stream ended, and leaves out what was not asked for.
+            let resumed = try await follow(
+                server, "logs?follow=true&level=error", resuming: ids.first, until: { $0.contains("five") })
+            #expect(resumed.contains("three") && !resumed.contains("two") && !resumed.contains("four"))
+        }
+    }
+
     @Test func followsADeploymentToItsEnd() async throws {
         try await ServerFixture.run { server in
             let hub = server.hub
