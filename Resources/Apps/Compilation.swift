@@ -79,6 +79,9 @@ public enum StackCompilation {
             idleTimeoutMs: service.spec["idle_timeout"].flatMap { Duration(json: $0) }.map { Int($0.milliseconds) })
         desired.dockerfile = text(snapshot["dockerfile"])
         desired.composeFile = text(snapshot["compose_file"])
+        desired.balance = balance(service.spec["balance"])
+        desired.breaker = breaker(service.spec["breaker"])
+        desired.staticOptions = desired.kind == "static" ? staticOptions(service.spec["files"]) : nil
         desired.canaryOf = service.state["canary_of"]?.stringValue
         desired.canaryPercent = service.state["canary_percent"]?.intValue.map { Int($0) }
         return desired
@@ -101,6 +104,29 @@ public enum StackCompilation {
             graceMs: milliseconds(spec?["grace"], default: 60_000),
             healthyThreshold: Int(spec?["healthy_threshold"]?.intValue ?? 1),
             unhealthyThreshold: Int(spec?["unhealthy_threshold"]?.intValue ?? 3))
+    }
+
+    /// Nil where all is as it would be without.
+    private static func balance(_ spec: JSONValue?) -> EdgeBalance? {
+        let balance = EdgeBalance(
+            policy: spec?["policy"] == "round-robin" ? .roundRobin : .leastConnections,
+            stickyCookie: spec?["sticky"] == true ? "roost_instance" : nil,
+            retries: Int(spec?["retries"]?.intValue ?? 1))
+        return balance == EdgeBalance() ? nil : balance
+    }
+
+    private static func breaker(_ spec: JSONValue?) -> EdgeBreaker? {
+        guard let failures = spec?["failures"]?.intValue else { return nil }
+        return EdgeBreaker(
+            failures: Int(failures), windowMs: milliseconds(spec?["window"], default: 10_000),
+            openMs: milliseconds(spec?["rest"], default: 10_000))
+    }
+
+    private static func staticOptions(_ spec: JSONValue?) -> EdgeStaticOptions? {
+        let options = EdgeStaticOptions(
+            fallback: text(spec?["fallback"]), notFoundPage: text(spec?["not_found_page"]),
+            cacheControl: text(spec?["cache_control"]), cachesHashedNames: spec?["caches_hashed_names"] == true)
+        return options == EdgeStaticOptions() ? nil : options
     }
 
     private static func milliseconds(_ value: JSONValue?, default fallback: Int) -> Int {

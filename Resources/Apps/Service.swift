@@ -72,6 +72,7 @@ private let serviceFields: [Field] = [
     Field(
         "public_folder", .string(check: { $0 == "." ? nil : Names.relativePathFlaw($0) }),
         "Folder of a static service, inside the checkout.", example: "dist"),
+    Field("files", .object(fileFields), "How the files of a static service are served."),
     Field(
         "port", .integer(1...65535),
         "Fixed port of the application (of a container: inside it); without it one is assigned and given as PORT."),
@@ -90,6 +91,8 @@ private let serviceFields: [Field] = [
     Field("memory_max", .size(4_194_304...(1 << 50)), "Memory limit of an instance.", example: "512M"),
     Field("cpu_quota", .number(0.01...1024), "CPU limit of an instance, in CPUs.", example: 0.5),
     Field("instances", .integer(1...32), "How many instances run on each server.", default: 1),
+    Field("balance", .object(balanceFields), "How requests are spread over its instances.", default: [:]),
+    Field("breaker", .object(breakerFields), "When it gets no requests for a while.", default: [:]),
     Field(
         "stop_signal", .choice(["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"]), "Signal that asks it to stop.",
         default: "TERM"),
@@ -128,6 +131,51 @@ private let healthFields: [Field] = [
     Field("unhealthy_threshold", .integer(1...100), "Failures in a row to count as unhealthy.", default: 3),
 ]
 
+private let balanceFields: [Field] = [
+    Field(
+        "policy", .choice(["least-connections", "round-robin"]),
+        "Which instance gets a request: the one with the fewest under way, or each in its turn.",
+        default: "least-connections"),
+    Field(
+        "sticky", .boolean, "Binds a browser to the instance that answered it first, for as long as that answers.",
+        default: false),
+    Field(
+        "retries", .integer(0...5),
+        "How often another instance is asked when one fails before the request has had an effect.", default: 1),
+]
+
+private let breakerFields: [Field] = [
+    Field(
+        "failures", .integer(1...100_000),
+        "So many failures within the window, and requests get 503 at once for the time of rest; without it, never.",
+        example: 20),
+    Field("window", .duration(.milliseconds(100)...(.seconds(3600))), "Older failures do not count.", default: "10s"),
+    Field(
+        "rest", .duration(.milliseconds(100)...(.seconds(3600))), "After it one request tries whether it works again.",
+        default: "10s"),
+]
+
+private let fileFields: [Field] = [
+    Field(
+        "fallback", .string(check: Names.relativePathFlaw),
+        "File that answers visits of pages that are not there: the page of a single-page application.",
+        example: "index.html"),
+    Field(
+        "not_found_page", .string(check: Names.relativePathFlaw), "File that is shown for what is not there, with 404.",
+        example: "404.html"),
+    Field("cache_control", .string(check: cacheControlFlaw), "Cache-Control of all files.", example: "max-age=300"),
+    Field(
+        "caches_hashed_names", .boolean,
+        "Whether browsers keep files with a hash in their names, such as app.3f9a1c2b.js, for a year.", default: false),
+]
+
+@Sendable private func cacheControlFlaw(_ text: String) -> String? {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+        return "must be printable ASCII characters"
+    }
+    return text.utf8.count > 1024 ? "must have at most 1024 characters" : nil
+}
+
 @Sendable private func validateService(_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) {
     let kind = spec["kind"]?.stringValue ?? "process"
     func isSet(_ field: String) -> Bool { spec[field].map { !$0.isNull } == true }
@@ -161,7 +209,7 @@ private let healthFields: [Field] = [
 /// Fields that only some kinds have.
 private let fieldsOfKinds: [(field: String, kinds: [String])] = [
     ("run_command", ["process", "container"]), ("dockerfile", ["container"]), ("compose_file", ["compose"]),
-    ("public_folder", ["static"]), ("port", ["process", "container", "compose"]),
+    ("public_folder", ["static"]), ("files", ["static"]), ("port", ["process", "container", "compose"]),
     ("idle_timeout", ["process", "container", "compose"]),
     ("memory_max", ["process", "static", "container"]), ("cpu_quota", ["process", "static", "container"]),
 ]

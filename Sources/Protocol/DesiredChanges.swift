@@ -88,10 +88,30 @@ public enum DesiredChanges {
             let after = new.idleTimeoutMs.map { "stop after \(Duration.milliseconds($0).shortText) without a request" }
             steps.append(after ?? "run also without requests")
         }
+        steps += edgeChanges(old, new)
         if old.canaryPercent != new.canaryPercent, let percent = new.canaryPercent {
             steps.append("give it \(percent) % of the requests")
         }
         if old.retain != new.retain { steps.append("keep \(new.retain) releases") }
+        return steps
+    }
+
+    private static func edgeChanges(_ old: DesiredService, _ new: DesiredService) -> [String] {
+        var steps: [String] = []
+        if old.balance != new.balance {
+            let balance = new.balance ?? EdgeBalance()
+            let choice = balance.policy == .roundRobin ? "in turn" : "to whoever has the fewest"
+            let binding = balance.stickyCookie == nil ? "" : ", each browser to one instance"
+            steps.append("give requests \(choice)\(binding), \(balance.retries) tried again at most")
+        }
+        if old.breaker != new.breaker {
+            let rest = new.breaker.map {
+                "rest for \(Duration.milliseconds($0.openMs).shortText) after \($0.failures) failures within "
+                    + Duration.milliseconds($0.windowMs).shortText
+            }
+            steps.append(rest ?? "take requests however many fail")
+        }
+        if old.staticOptions != new.staticOptions { steps.append("serve its files by other rules") }
         return steps
     }
 

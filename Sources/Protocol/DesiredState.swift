@@ -1,3 +1,5 @@
+public import Model
+
 /// All that one node should run: compiled by the hub, verified and applied by the agent. Property names become
 /// `snake_case` on the wire.
 public struct DesiredState: Codable, Sendable, Equatable {
@@ -135,6 +137,12 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var canaryOf: String?
     /// Share of the requests of ``canaryOf``, in percent.
     public var canaryPercent: Int?
+    /// How requests are spread over its instances; nil for the edge's own way.
+    public var balance: EdgeBalance?
+    /// When it gets no requests for a while; nil for never.
+    public var breaker: EdgeBreaker?
+    /// How the files of a static service are served; nil for the edge's own way.
+    public var staticOptions: EdgeStaticOptions?
 
     public init(
         id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String, isUpload: Bool,

@@ -251,9 +251,13 @@ def static(world):
         health_check=None,
         build_command="sh build.sh",
         public_folder="out",
+        files={"fallback": "index.html", "cache_control": "max-age=7"},
         strip_path=True,
     )
     expect(up.serves("/site/", "site one"), "the page is not served")
+    page = up.fetch("/site/orders/7", {"Accept": "text/html"})
+    equal((page.status, page.text, page.headers["Cache-Control"]), (200, "site one\n", "max-age=7"), "the fallback")
+    equal(up.fetch("/site/app.js", {"Accept": "*/*"}).status, 404, "a file that is not there")
     with Load(f"{up.edge_url}/site/", 100, "site ") as load:
         for text in ("two", "three"):
             repository.commit({"build.sh": f"mkdir -p out && echo site {text} > out/index.html\n"})

@@ -229,3 +229,26 @@ def canary(world):
     traffic = wait_for("traffic is told", lambda: up.hub.service(service["id"]).get("traffic"), 20)
     expect(traffic["requests_per_second"] > 1 and traffic["p50_ms"] <= traffic["p99_ms"], f"traffic: {traffic}")
     world.note(f"{result['sent']} requests meanwhile")
+
+
+@scenario("deploys.spread")
+def spread(world):
+    """Instances get requests in turn, a browser stays with its own, and a service that only fails is given a rest."""
+    up = Up(world)
+    service = up.live(
+        "app", world.repository(), instances=2, balance={"policy": "round-robin", "sticky": True},
+        breaker={"failures": 5, "rest": "1s"})
+    answers = [up.fetch("/app/") for _ in range(10)]
+    texts = [answer.text for answer in answers]
+    equal([texts.count(text) for text in set(texts)], [5, 5], "answers of each instance")
+    cookie = answers[0].headers["Set-Cookie"].split(";")[0]
+    equal({up.fetch("/app/", {"Cookie": cookie}).text for _ in range(10)}, {texts[0]}, "answers to one browser")
+    equal([up.fetch("/app/status?code=503").text for _ in range(5)], ["503"] * 5, "failures of the service itself")
+    refused = up.fetch("/app/", {"Accept": "application/json"})
+    expect(refused.status == 503 and "given a rest" in refused.text, f"while it rests: {refused.status} {refused.text}")
+    wait_for("it is tried again", lambda: up.serves("/app/", "version=1"), 10)
+    up.cli("service", "update", service["name"], "--unset", "breaker.failures", "--no-balance-sticky")
+    for _ in range(7):
+        up.fetch("/app/status?code=503")
+    answer = up.fetch("/app/")
+    equal((answer.status, answer.headers.get("Set-Cookie")), (200, None), "without breaker and cookie")

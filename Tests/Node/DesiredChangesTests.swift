@@ -1,4 +1,5 @@
 import AgentProtocol
+import Model
 import Testing
 
 @testable import Node
@@ -32,6 +33,7 @@ import Testing
         ("restart", { $0.restartGeneration = 1 }), ("path", { $0.path = "/x" }),
         ("hosts", { $0.hostnames = ["a.example.org"] }), ("strip", { $0.stripPath = true }),
         ("instances", { $0.instances = 1 }), ("retain", { $0.retain = 9 }), ("deployment", { $0.deploymentId = "d2" }),
+        ("balance", { $0.balance = EdgeBalance(stickyCookie: "x") }), ("breaker", { $0.breaker = EdgeBreaker() }),
         ("build time", { $0.buildTimeoutMs = 9 }), ("check", { $0.healthCheck.path = "/healthz" }),
     ]
 
@@ -54,6 +56,24 @@ import Testing
             DesiredChanges.steps(from: nil, to: document) == [
                 "web: fetch commit aaaaaaaaaaaa from https://git.example.org/a.git", "web: build it: make",
                 "web: start 2 instances", "web: route / → web",
+            ])
+    }
+
+    @Test func `what the edge will do differently is said`() {
+        var new = Self.service
+        new.balance = EdgeBalance(policy: .roundRobin, stickyCookie: "x", retries: 2)
+        new.breaker = EdgeBreaker(failures: 5, windowMs: 10_000, openMs: 1000)
+        new.staticOptions = EdgeStaticOptions(fallback: "index.html")
+        let (plain, told) = (Self.document([Self.service]), Self.document([new]))
+        #expect(
+            DesiredChanges.steps(from: plain, to: told) == [
+                "web: give requests in turn, each browser to one instance, 2 tried again at most",
+                "web: rest for 1s after 5 failures within 10s", "web: serve its files by other rules",
+            ])
+        #expect(
+            DesiredChanges.steps(from: told, to: plain) == [
+                "web: give requests to whoever has the fewest, 1 tried again at most",
+                "web: take requests however many fail", "web: serve its files by other rules",
             ])
     }
 

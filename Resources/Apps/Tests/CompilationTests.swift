@@ -89,6 +89,27 @@ import Testing
         #expect(flaws.reasons.isEmpty)
     }
 
+    @Test func `what the edge is told comes from the service, and nothing where it is as usual`() throws {
+        var web = Self.service("web")
+        web.spec["balance"] = ["policy": "least-connections", "sticky": false, "retries": 1]
+        web.spec["breaker"] = ["window": "10s", "rest": "10s"]
+        var plain = try #require(try Self.compile([web], [Self.deployment("web")]).services.first)
+        #expect(plain.balance == nil && plain.breaker == nil && plain.staticOptions == nil)
+        web.spec["balance"] = ["policy": "round-robin", "sticky": true, "retries": 0]
+        web.spec["breaker"] = ["failures": 7, "window": "1m", "rest": "5s"]
+        web.spec["files"] = ["fallback": "index.html", "cache_control": "no-cache", "caches_hashed_names": true]
+        plain = try #require(try Self.compile([web], [Self.deployment("web")]).services.first)
+        #expect(
+            plain.balance == EdgeBalance(policy: .roundRobin, stickyCookie: "roost_instance", retries: 0)
+                && plain.breaker == EdgeBreaker(failures: 7, windowMs: 60_000, openMs: 5000))
+        #expect(plain.staticOptions == nil, "a process has no files")
+        var deployment = Self.deployment("web")
+        deployment.state["snapshot"] = ["git_url": "https://then.example.org/x", "kind": "static"]
+        let files = try #require(try Self.compile([web], [deployment]).services.first?.staticOptions)
+        #expect(
+            files == EdgeStaticOptions(fallback: "index.html", cacheControl: "no-cache", cachesHashedNames: true))
+    }
+
     @Test func `the files of containers come from the snapshot`() throws {
         var deployment = Self.deployment("web")
         deployment.state["snapshot"] = [
@@ -133,6 +154,7 @@ import Testing
             (["kind": "static", "compose_file": "compose.yaml"], "compose_file"),
             (["kind": "container", "compose_file": "compose.yaml"], "compose_file"),
             (["kind": "container", "public_folder": "dist"], "public_folder"),
+            (["kind": "process", "run_command": "x", "files": ["fallback": "index.html"]], "files"),
             (["kind": "container", "env": ["DOCKER_HOST": "tcp://x"]], "env.DOCKER_HOST"),
             (["kind": "container", "env": ["LD_PRELOAD": "/x.so"]], "env.LD_PRELOAD"),
             (["kind": "compose", "env": ["COMPOSE_FILE": "/x"]], "env.COMPOSE_FILE"),

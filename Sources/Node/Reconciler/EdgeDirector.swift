@@ -187,6 +187,8 @@ actor EdgeDirector {
         if let spoken = sites.lazy.compactMap({ $0.serviceId == id ? $0.serviceProtocol : nil }).first {
             upstream.protocol = spoken
         }
+        // Where another one can take its requests, one that fails them is left out before the next check finds it.
+        if upstream.endpoints.count > 1 { upstream.health = EdgeHealth() }
         return upstream
     }
 }

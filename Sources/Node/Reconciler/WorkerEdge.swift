@@ -32,7 +32,10 @@ extension WorkerRun {
                 let tree = paths.release(serving.release)
                 let folder = serving.service.publicFolder
                 upstream.staticFolder = folder == nil || folder == "." ? tree : "\(tree)/\(folder!)"
+                upstream.staticOptions = service.staticOptions
             }
+            upstream.balance = service.balance
+            upstream.breaker = service.breaker
         }
         let isPublic = service.path != nil || !service.hostnames.isEmpty
         let prefix = service.path ?? "/"

@@ -51,6 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     return self.reply(answer.read().decode())
             except OSError as error:
                 return self.reply(f"{error}", 502)
+        if name == "status":
+            return self.reply(query["code"], int(query["code"]))
         if name == "slow":
             time.sleep(float(query["s"]))
         if name == "break":
