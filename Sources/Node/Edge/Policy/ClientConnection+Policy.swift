@@ -303,7 +303,8 @@ extension ClientConnection {
         if dropsCredentials { edits.removed += [Array("authorization".utf8), Array("x-token".utf8)] }
         if let forward = access?.forward { edits.removed += forward.copied }
         edits.added += lines
-        upstreamHead = edits.apply(to: upstreamHead, headBytes: upstreamHead.readableBytes)
+        memory.upstreamHead = edits.apply(
+            to: memory.upstreamHead, headBytes: memory.upstreamHead.readableBytes)
     }
 
     /// A response as the route's policy wants it; `message` begins with the head.

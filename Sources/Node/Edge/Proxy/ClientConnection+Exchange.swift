@@ -33,10 +33,11 @@ extension ClientConnection {
         deadline = .max
         let loop = loop
         let pool = loop.pool(endpoint)
-        let fresh = UpstreamConnection(loop: loop, pool: pool)
+        let speaksHTTP2 = upstream?.speaksHTTP2 ?? false
+        let fresh = UpstreamConnection(loop: loop, pool: pool, isPlain: !speaksHTTP2)
         let startedAt = loop.takeTime()
         let opened =
-            upstream?.speaksHTTP2 ?? false
+            speaksHTTP2
             ? pool.sessions.open(fresh, address: address, loop: loop) : open(fresh, address)
         opened.assumeIsolated().whenComplete { result in
             switch result {
@@ -112,7 +113,7 @@ extension ClientConnection {
         let retry = retryAfterSeconds ?? (status == 503 ? 5 : nil)
         var page = AnswerPage(status: status, upstream: upstream, retryAfterSeconds: retry)
         page.isResting = isResting
-        page.wantsJSON = upstreamHead.withUnsafeReadableBytes { raw in
+        page.wantsJSON = memory.upstreamHead.withUnsafeReadableBytes { raw in
             raw.baseAddress.map { AnswerPage.prefersJSON($0.assumingMemoryBound(to: UInt8.self), raw.count) } ?? false
         }
         answer(page)
@@ -125,8 +126,8 @@ extension ClientConnection {
         phase = .exchange
         connection.attach(self, isReused: isReused)
         deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
-        connection.write(upstreamHead)
-        if let replay = request.replay, replay.readableBytes > 0 { connection.write(replay) }
+        connection.writeOut(memory.upstreamHead)
+        if let replay = request.replay, replay.readableBytes > 0 { connection.writeOut(replay) }
         if !request.isSent {
             if !isReused { request.replay = nil }
             if isReused, request.replay == nil, request.method.isIdempotent { request.replay = ByteBuffer() }
@@ -179,7 +180,7 @@ extension ClientConnection {
             }
         }
         touchUpload()
-        connection?.write(body)
+        connection?.writeOut(body)
         upstreamWritesPending = true
         if request.status == 0, isTooSlow(body.readableBytes) { slowBody() }
     }
@@ -363,7 +364,7 @@ extension ClientConnection {
         let early = inbound
         inbound = ByteBuffer()
         if early.readableBytes > 0 {
-            connection?.write(early)
+            connection?.writeOut(early)
             connection?.flush()
         }
         resumeRead()
@@ -373,6 +374,7 @@ extension ClientConnection {
     func upstreamClosedOutput() {
         deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
         flush()
+        forgetSocket()
         context?.close(mode: .output, promise: nil)
     }
 

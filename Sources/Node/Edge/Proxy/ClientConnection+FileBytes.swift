@@ -32,6 +32,7 @@ extension ClientConnection {
             }
             self.touch()
             self.request.bytesOut &+= UInt64(count)
+            self.useChannel()
             context.writeAndFlush(self.wrapOutboundOut(.byteBuffer(buffer)), promise: sent)
         }
     }

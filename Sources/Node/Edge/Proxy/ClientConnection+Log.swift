@@ -1,26 +1,28 @@
 extension ClientConnection {
     /// What the access log will need of the head, while it is at hand.
     func writeLogLine(_ bytes: UnsafePointer<UInt8>, _ match: RouteIndex.Match?, namesHost: Bool = true) {
-        logLine.removeAll(keepingCapacity: true)
-        logLine.append(contentsOf: ",\"host\":\"".utf8)
-        if namesHost { logLine.appendEscaped(bytes + loop.requestHead.hostName.start, loop.requestHead.hostName.count) }
-        logLine.append(UInt8(ascii: "\""))
-        if let match { logLine.append(contentsOf: loop.table.logNames[Int(match.route)]) }
+        memory.logLine.removeAll(keepingCapacity: true)
+        memory.logLine.append(contentsOf: ",\"host\":\"".utf8)
+        if namesHost {
+            memory.logLine.appendEscaped(bytes + loop.requestHead.hostName.start, loop.requestHead.hostName.count)
+        }
+        memory.logLine.append(UInt8(ascii: "\""))
+        if let match { memory.logLine.append(contentsOf: loop.table.logNames[Int(match.route)]) }
         logTableNumber = loop.tableNumber
-        logLine.append(contentsOf: ",\"method\":\"".utf8)
-        logLine.appendEscaped(bytes + loop.requestHead.methodRange.start, loop.requestHead.methodRange.count)
-        logLine.append(contentsOf: "\",\"path\":\"".utf8)
-        logLine.appendEscaped(bytes + loop.requestHead.pathOnly.start, loop.requestHead.pathOnly.count)
-        logLine.append(UInt8(ascii: "\""))
+        memory.logLine.append(contentsOf: ",\"method\":\"".utf8)
+        memory.logLine.appendEscaped(bytes + loop.requestHead.methodRange.start, loop.requestHead.methodRange.count)
+        memory.logLine.append(contentsOf: "\",\"path\":\"".utf8)
+        memory.logLine.appendEscaped(bytes + loop.requestHead.pathOnly.start, loop.requestHead.pathOnly.count)
+        memory.logLine.append(UInt8(ascii: "\""))
         if let match, loop.table.policies[Int(match.route)]?.logsQuery == true { writeLogQuery(bytes) }
     }
 
     private func writeLogQuery(_ bytes: UnsafePointer<UInt8>) {
         let start = loop.requestHead.pathOnly.end + 1
         guard start < loop.requestHead.path.end else { return }
-        logLine.append(contentsOf: ",\"query\":\"".utf8)
-        logLine.appendEscaped(bytes + start, loop.requestHead.path.end - start)
-        logLine.append(UInt8(ascii: "\""))
+        memory.logLine.append(contentsOf: ",\"query\":\"".utf8)
+        memory.logLine.appendEscaped(bytes + start, loop.requestHead.path.end - start)
+        memory.logLine.append(UInt8(ascii: "\""))
     }
 
     /// The address that the request came from, as `X-Forwarded-For` tells the upstream.
@@ -40,13 +42,13 @@ extension ClientConnection {
     func writeLog(_ now: UInt64) {
         // Its site may have been removed meanwhile, and the site's lines with it.
         if logTableNumber != loop.tableNumber, let sites = loop.table.siteIds,
-            !logLine.withUnsafeBytes({ AccessLogSite.isKept($0, sites) })
+            !memory.logLine.withUnsafeBytes({ AccessLogSite.isKept($0, sites) })
         {
             return
         }
         let microseconds = (now &- request.startedAt) / 1000
         loop.log.append(at: loop.wallMilliseconds(now)) { line in
-            line.append(contentsOf: logLine)
+            line.append(contentsOf: memory.logLine)
             line.append(contentsOf: ",\"status\":".utf8)
             line.appendDecimal(UInt64(request.status))
             line.append(contentsOf: ",\"bytes\":".utf8)
@@ -74,6 +76,5 @@ extension ClientConnection {
             line.appendHex(request.id.1)
             line.append(contentsOf: "\"}".utf8)
         }
-        if logLine.capacity > 4096 { logLine = [] }
     }
 }

@@ -65,6 +65,7 @@ extension ClientConnection {
         let startedAt = request.startedAt != 0 && isResumed ? request.startedAt : loop.takeTime()
         let id = isResumed ? request.id : (loop.nextRandom(), loop.nextRandom())
         request = ClientRequest()
+        if !isResumed, let spare = loop.spares.take() { memory = spare }
         request.hasBegun = true
         request.startedAt = startedAt
         request.id = id
@@ -115,10 +116,10 @@ extension ClientConnection {
             path: path,
             fallbackHost: needsHost ? Array("\(name).\(loop.table.source.internalSuffix)".utf8) : [])
         let bytesMax = RequestRewriter.bytesMax(loop.requestHead, additions)
-        upstreamHead.clear(minimumCapacity: bytesMax)
+        memory.upstreamHead.clear(minimumCapacity: bytesMax)
         inbound.withUnsafeReadableBytes { raw in
             let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
-            upstreamHead.writeWithUnsafeMutableBytes(minimumWritableBytes: bytesMax) { space in
+            memory.upstreamHead.writeWithUnsafeMutableBytes(minimumWritableBytes: bytesMax) { space in
                 RequestRewriter.write(
                     bytes, loop.requestHead, additions, to: space.baseAddress!.assumingMemoryBound(to: UInt8.self))
             }
@@ -127,7 +128,7 @@ extension ClientConnection {
 
     func consumeHead() {
         inbound.moveReaderIndex(forwardBy: loop.requestHead.end)
-        if inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        if inbound.readableBytes == 0 { inbound = loop.nothing }
     }
 
     // MARK: answers of our own

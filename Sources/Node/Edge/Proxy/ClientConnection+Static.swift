@@ -159,6 +159,7 @@ extension ClientConnection {
             self.sendNext(handle, end..<range.upperBound)
         }
         request.bytesOut &+= UInt64(end - range.lowerBound)
+        useChannel()
         context.write(wrapOutboundOut(.fileRegion(region)), promise: promise)
         context.flush()
     }

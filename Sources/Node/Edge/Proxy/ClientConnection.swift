@@ -5,7 +5,7 @@ import Synchronization
 /// served one at a time, in order.
 ///
 /// `@unchecked Sendable`: confined to the event loop of its channel.
-final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
+final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
@@ -34,10 +34,9 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     let remote: SocketAddress?
     /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
     let forwardedLines: [UInt8]
-    @exclusivity(unchecked) var context: ChannelHandlerContext?
     var registryIndex = -1
     @exclusivity(unchecked) var phase = Phase.head
-    @exclusivity(unchecked) var inbound = ByteBuffer()
+    @exclusivity(unchecked) var inbound: ByteBuffer
     @exclusivity(unchecked) var deadline: UInt64 = 0
     @exclusivity(unchecked) var readPending = false
     /// What the channel says, kept here: it is asked several times for each request.
@@ -50,8 +49,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     // The request under way.
     @exclusivity(unchecked) var request = ClientRequest()
-    /// The head for the upstream; the memory is used again for the next request.
-    @exclusivity(unchecked) var upstreamHead = ByteBuffer()
+    @exclusivity(unchecked) var memory: RequestMemory
     var scanner = ChunkScanner()
     @exclusivity(unchecked) var upstream: RoutingTable.Upstream?
     @exclusivity(unchecked) var endpoint: RoutingTable.Endpoint?
@@ -61,7 +59,6 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     var tried: [EndpointState] = []
     @exclusivity(unchecked) var heldSince: UInt64 = 0
     var heldBy: UpstreamState?
-    @exclusivity(unchecked) var logLine: [UInt8] = []
     /// ``EdgeLoop/tableNumber`` when it was begun.
     @exclusivity(unchecked) var logTableNumber = 0
     var upstreamWritesPending = false
@@ -84,6 +81,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         self.transport = transport
         self.remote = remote
         series = loop.metrics.unrouted
+        inbound = loop.nothing
+        memory = RequestMemory(upstreamHead: loop.nothing)
         let address = remote?.ipAddress ?? "127.0.0.1"
         forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
     }
@@ -97,12 +96,16 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        if transport == .plain { useSocket(of: context) }
         isWritable = context.channel.isWritable
         loop.add(self)
         deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        forgetSocket()
+        self.context = nil
+    }
 
     func read(context: ChannelHandlerContext) {
         if mayRead { context.read() } else { readPending = true }
@@ -143,7 +146,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.tunnelIdleTimeout
             request.bytesIn &+= UInt64(buffer.readableBytes)
-            connection?.write(buffer)
+            connection?.writeOut(buffer)
             upstreamWritesPending = true
         case .waiting, .exchange, .sending: keep(buffer)
         case .lingering:
@@ -197,6 +200,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { closeNow() }
 
     func channelInactive(context: ChannelHandlerContext) {
+        forgetSocket()
         closeNow()
         loop.remove(self)
     }
@@ -221,7 +225,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             case .complete: startRequest()
             }
         }
-        if phase == .head, inbound.readableBytes == 0 { inbound = ByteBuffer() }
+        if phase == .head, inbound.readableBytes == 0 { inbound = loop.nothing }
     }
 
     /// Answers a request that cannot be read, and closes.
@@ -233,7 +237,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         request.isRefused = true
         series = loop.metrics.unrouted
         series.begin(at: loop.wallMilliseconds(request.startedAt))
-        logLine.removeAll(keepingCapacity: true)
+        memory.logLine.removeAll(keepingCapacity: true)
         let allow = status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : ""
         answer(AnswerPage(status: status), fields: allow)
     }
@@ -266,6 +270,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
             requestsServed &+= 1
             request.startedAt = 0
             lastUpstream = nil
+            loop.spares.give(memory)
+            memory = RequestMemory(upstreamHead: loop.nothing)
         }
         if trialHealth != nil || trialBreaker != nil { endTrials() }
         if policy != nil || progress != nil { endPolicy() }
@@ -291,6 +297,8 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         inbound = ByteBuffer()
         deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
         guard let context else { return }
+        flush()
+        forgetSocket()
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { _ in self.outputClosed() }
         context.close(mode: .output, promise: promise)
@@ -314,6 +322,7 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
         settle()
         inbound = ByteBuffer()
         deadline = .max
+        forgetSocket()
         context?.close(mode: .all, promise: nil)
     }
 
@@ -342,12 +351,10 @@ final class ClientConnection: ChannelDuplexHandler, @unchecked Sendable {
     @inline(__always)
     func touch() { deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout }
 
-    func flush() { context?.flush() }
-
     @inline(__always)
     func write(_ buffer: ByteBuffer) {
         request.bytesOut &+= UInt64(buffer.readableBytes)
-        context?.write(wrapOutboundOut(.byteBuffer(buffer)), promise: nil)
+        writeOut(buffer)
     }
 }
 

@@ -31,6 +31,10 @@ final class EdgeLoop: @unchecked Sendable {
     private var ticks: RepeatedTask?
     /// Reused for the heads that go out whenever the last one has been written.
     @exclusivity(unchecked) private var scratch: ByteBuffer
+    /// An empty buffer of this loop. The one that an empty buffer has otherwise is the same for all loops, and counting
+    /// who uses it makes each wait for the others.
+    let nothing: ByteBuffer
+    @exclusivity(unchecked) var spares = SpareRequestMemory()
     let files: StaticFileCache
     let secure = SecureConnections()
     let challenges: ChallengeFolder?
@@ -51,6 +55,7 @@ final class EdgeLoop: @unchecked Sendable {
         metrics = LoopMetrics(routeCount: table.routeKeys.count)
         random = UInt64.random(in: .min ... .max)
         scratch = ByteBufferAllocator().buffer(capacity: 4096)
+        nothing = ByteBufferAllocator().buffer(capacity: 1)
         files = StaticFileCache()
         coarseNow = Self.now()
         wallOffsetMilliseconds = Self.wallOffset(coarseNow)

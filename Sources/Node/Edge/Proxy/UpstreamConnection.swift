@@ -3,7 +3,7 @@ import NIOCore
 /// One connection to an endpoint: reads response heads, follows bodies, and tells its client connection.
 ///
 /// `@unchecked Sendable`: confined to the event loop of its channel.
-final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
+final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
@@ -14,10 +14,11 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     private let loop: EdgeLoop
     let pool: UpstreamPool
-    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    /// The channel is a TCP socket, not a stream of another.
+    private let isPlain: Bool
     @exclusivity(unchecked) private var client: ClientConnection?
     @exclusivity(unchecked) private var phase = Phase.idle
-    @exclusivity(unchecked) private var inbound = ByteBuffer()
+    @exclusivity(unchecked) private var inbound: ByteBuffer
     @exclusivity(unchecked) private var readPending = false
     /// What the channel says, kept here: it is asked for each read of a body.
     @exclusivity(unchecked) private(set) var isWritable = false
@@ -37,8 +38,10 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var idleTimeout: UInt64
     var poolIndex = -1
 
-    init(loop: EdgeLoop, pool: UpstreamPool) {
+    init(loop: EdgeLoop, pool: UpstreamPool, isPlain: Bool) {
         self.loop = loop
+        self.isPlain = isPlain
+        inbound = loop.nothing
         self.pool = pool
         idleTimeout = loop.times.upstreamIdleTimeout
     }
@@ -54,10 +57,6 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         phase = .head
     }
 
-    func write(_ buffer: ByteBuffer) { context?.write(wrapOutboundOut(.byteBuffer(buffer)), promise: nil) }
-
-    func flush() { context?.flush() }
-
     /// Gives the connection up in the middle of whatever it does.
     func abandon() {
         client = nil
@@ -67,10 +66,15 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
     func close() {
         guard phase != .closed else { return }
         phase = .closed
+        forgetSocket()
         context?.close(mode: .all, promise: nil)
     }
 
-    func closeOutput() { context?.close(mode: .output, promise: nil) }
+    func closeOutput() {
+        flush()
+        forgetSocket()
+        context?.close(mode: .output, promise: nil)
+    }
 
     func beginTunnel() {
         phase = .tunnel
@@ -88,10 +92,12 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        if isPlain { useSocket(of: context) }
         isWritable = context.channel.isWritable
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        forgetSocket()
         self.context = nil
         isWritable = false
     }
@@ -138,10 +144,12 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         failed = true
+        forgetSocket()
         context.close(mode: .all, promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        forgetSocket()
         if phase == .tunnel { client?.upstreamTunnelClosed() }
         failed = failed || phase == .tunnel
         ended(context: context)
@@ -233,7 +241,7 @@ final class UpstreamConnection: ChannelDuplexHandler, @unchecked Sendable {
         var head = rewritten(shape)
         inbound.moveReaderIndex(forwardBy: loop.responseHead.end)
         var rest = inbound
-        inbound = ByteBuffer()
+        inbound = loop.nothing
         phase = .body
         // A short body that came along goes out in one piece with the head.
         if case .length(let length) = framing, rest.readableBytes <= 4096, UInt64(rest.readableBytes) == length {
