@@ -214,7 +214,7 @@ let package = Package(
             "SimulationTests", "Tests/Simulation",
             [
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Certificates", "HubStore", "HubCore", "Node",
-                logging,
+                logging, crypto,
             ]),
         tests("DashboardTests", "Tests/Dashboard", ["Model", "HubStore", "ResourceKit", "AppsResources", "Dashboard"]),
         tests("CLITests", "Tests/CLI", ["Model", "ResourceKit", "Catalog", "CLI"]),

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What a hub spends on many agents: signed heartbeats every ten seconds, each agent over a connection of its own.
 
-heartbeats.py [--agents N] [--seconds S] [--polls] [--store ADDRESS]
+heartbeats.py [--agents N] [--seconds S] [--polls] [--signatures] [--store ADDRESS]
 
 Starts a hub of its own (ROOST_BIN, else .build/release/roost), lets N agents join, and prints the hub's CPU time as a
 share of one core, beside what the same number of requests for /healthz cost it. With --polls every agent also waits
-for its desired state, as real ones do. Then the hub is killed and started again, and how long it takes until every
+for its desired state, as real ones do. With --signatures no agent opens a session, as those of earlier versions. Then the hub is killed and started again, and how long it takes until every
 agent was heard of is printed. Needs `cryptography` from PyPI.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import base64
 import hashlib
+import hmac
 import json
 import os
 import pathlib
@@ -25,6 +26,9 @@ import time
 import urllib.request
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 INTERVAL_S = 10
@@ -93,18 +97,55 @@ class Agent:
         self.sequence = int(time.time()) << 32
         self.streams = {}
         self.heard_at = 0.0
+        self.session = None
+        self.opens_at = float("inf")
 
     def public_key(self):
         return base64.b64encode(self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
+    def proven(self, method, path, body):
+        """Headers that prove a request: by the session, or by a signature."""
+        session = self.session
+        if session:
+            session["number"] += 1
+            nonce = f"{session['id']}{session['number']:016x}"
+            return self.headers(method, path, body, nonce, "Mac", lambda text: hmac.digest(session["key"], text, "sha256"))
+        return self.signed(method, path, body)
+
     def signed(self, method, path, body):
-        now, nonce = int(time.time() * 1000), os.urandom(16).hex()
-        digest = hashlib.sha256(body).hexdigest()
+        return self.headers(method, path, body, os.urandom(16).hex(), "Signature", self.key.sign)
+
+    def headers(self, method, path, body, nonce, name, prove):
+        now, digest = int(time.time() * 1000), hashlib.sha256(body).hexdigest()
         text = f"roost request v1\n{method}\n{path}\n{self.node}\n{now}\n{nonce}\n{digest}".encode()
-        signature = base64.b64encode(self.key.sign(text)).decode()
-        return (
-            f"Roost-Node: {self.node}\r\nRoost-Time: {now}\r\nRoost-Nonce: {nonce}\r\nRoost-Signature: {signature}\r\n"
-        )
+        proof = base64.b64encode(prove(text)).decode()
+        return f"Roost-Node: {self.node}\r\nRoost-Time: {now}\r\nRoost-Nonce: {nonce}\r\nRoost-{name}: {proof}\r\n"
+
+    async def open_session(self):
+        """As the real agent does after a heartbeat, when it is time."""
+        if time.monotonic() < self.opens_at:
+            return
+        own = X25519PrivateKey.generate()
+        raw = own.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        body = json.dumps({"public_key": base64.b64encode(raw).decode()}).encode()
+        path = "/api/v1/agent/sessions"
+        status, answer = await self.exchange("beat", "POST", path, body, self.signed("POST", path, body))
+        if status != 201:
+            # A hub of an earlier version.
+            self.opens_at = float("inf")
+            return
+        answer = json.loads(answer)
+        other = base64.b64decode(answer["public_key"])
+        info = f"roost session v1\n{self.node}\n{answer['session_id']}".encode()
+        shared = own.exchange(X25519PublicKey.from_public_bytes(other))
+        key = HKDF(algorithm=SHA256(), length=32, salt=raw + other, info=info).derive(shared)
+        self.session = {"id": answer["session_id"], "number": 0, "key": key}
+        self.opens_at = time.monotonic() + answer["lifetime_ms"] / 1000 * (0.5 + 0.4 * random.random())
+
+    def end_session(self):
+        if self.session:
+            self.session = None
+            self.opens_at = time.monotonic() + 60 + 120 * random.random()
 
     async def exchange(self, channel, method, path, body=b"", headers=""):
         stream = self.streams.pop(channel, None) or await asyncio.open_connection("127.0.0.1", self.hub.port)
@@ -140,15 +181,16 @@ class Agent:
             "machine": {"load1": random.random(), "memory_available_bytes": random.randrange(1 << 33)},
         }).encode()
         path = "/api/v1/agent/heartbeat"
-        status, answer = await self.exchange("beat", "POST", path, body, self.signed("POST", path, body))
+        status, answer = await self.exchange("beat", "POST", path, body, self.proven("POST", path, body))
         if status != 204:
             raise RuntimeError(f"heartbeat: {status} {answer[:200]}")
         self.heard_at = time.monotonic()
+        await self.open_session()
 
     async def poll(self, known):
         path = "/api/v1/agent/desired-state?wait=25"
         headers = f'If-None-Match: "{known}"\r\n' if known else ""
-        status, answer = await self.exchange("poll", "GET", path, b"", headers + self.signed("GET", path, b""))
+        status, answer = await self.exchange("poll", "GET", path, b"", headers + self.proven("GET", path, b""))
         return json.loads(answer)["hash"] if status == 200 else known
 
 
@@ -172,6 +214,8 @@ class Fleet:
                 failures = 0
                 await asyncio.sleep(max(0, INTERVAL_S - (time.monotonic() - began)))
             except (OSError, EOFError, RuntimeError) as error:
+                # Without an answer, it may be another hub that is asked next.
+                agent.end_session()
                 self.failed += 1
                 self.reasons[str(error)[:120]] = self.reasons.get(str(error)[:120], 0) + 1
                 failures += 1
@@ -185,6 +229,7 @@ class Fleet:
             try:
                 known = await agent.poll(known)
             except (OSError, EOFError, RuntimeError, KeyError):
+                agent.end_session()
                 await asyncio.sleep(5 * random.random())
 
 
@@ -227,10 +272,14 @@ async def run(arguments):
                 await asyncio.gather(*(agent.register(token) for agent in part[index : index + 50]))
         print(f"{len(agents)} agents joined in {time.monotonic() - began:.1f} s", flush=True)
         fleet = Fleet(agents)
+        if not arguments.signatures:
+            for agent in agents:
+                agent.opens_at = time.monotonic() + 15 * random.random()
         tasks = [asyncio.create_task(fleet.keep_beating(agent)) for agent in agents]
         if arguments.polls:
             tasks += [asyncio.create_task(fleet.keep_polling(agent)) for agent in agents]
-        await asyncio.sleep(2 * INTERVAL_S)
+        await asyncio.sleep(3 * INTERVAL_S)
+        print(f"{sum(agent.session is not None for agent in agents)} sessions are open", flush=True)
         fleet.late_s.clear()
         share, each_us, rate = await measure(hub, fleet, arguments.seconds)
         late = sorted(fleet.late_s)
@@ -271,6 +320,7 @@ def main():
     parser.add_argument("--agents", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--polls", action="store_true")
+    parser.add_argument("--signatures", action="store_true")
     parser.add_argument("--store")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -46,6 +46,8 @@ extension Problem.Code {
     /// A value is not acceptable; `fields` says which.
     public static let invalid = Self("invalid")
     public static let unauthenticated = Self("unauthenticated")
+    /// A request is proven by a session that the hub does not know; signed, it may be sent again.
+    public static let sessionRefused = Self("session_refused")
     public static let forbidden = Self("forbidden")
     public static let notFound = Self("not_found")
     /// Something else already has the name, or the resource is in a state that does not allow this.

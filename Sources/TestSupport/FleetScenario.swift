@@ -143,6 +143,7 @@ public struct FleetScenario: Sendable {
             violations: world.machines.flatMap(\.violations), exchanges: world.exchanges, hubDeaths: world.hubDeaths,
             agentDeaths: world.agentDeaths, trace: world.trace)
         if world.network.replaysAccepted > 0 { outcome.violations.append("a replayed request was accepted") }
+        if world.network.forgeriesAccepted > 0 { outcome.violations.append("an altered request was accepted") }
         outcome.violations += try await deviations(expectations, world)
         await world.shutDown()
         return outcome

@@ -19,6 +19,10 @@ final class SimulatedNetwork: Sendable {
         var hub: Hub?
         var exchanges = 0
         var replaysAccepted = 0
+        var forgeriesAccepted = 0
+        var sessionRequests = 0
+        /// The server of the last proven request.
+        var lastNode = ""
         /// FNV-1a, 64 bits.
         var trace: UInt64 = 0xCBF2_9CE4_8422_2325
     }
@@ -41,6 +45,10 @@ final class SimulatedNetwork: Sendable {
     var trace: UInt64 { state.withLock { $0.trace } }
     /// Repeated requests that the hub let through; must stay 0.
     var replaysAccepted: Int { state.withLock { $0.replaysAccepted } }
+    /// Requests that were altered on the way and let through; must stay 0.
+    var forgeriesAccepted: Int { state.withLock { $0.forgeriesAccepted } }
+    /// Requests that were proven by a session and let through.
+    var sessionRequests: Int { state.withLock { $0.sessionRequests } }
 
     func deliver(_ request: HubRequest, from machine: String) async throws -> HubReply {
         let now = clock.monotonic().milliseconds
@@ -63,14 +71,51 @@ final class SimulatedNetwork: Sendable {
         try await travel()
         guard let hub = state.withLock({ $0.hub }) else { throw Problem(.unavailable, "The hub cannot be reached.") }
         let reply = try await answer(request, hub)
+        if request.headers[RequestSignature.macHeader] != nil, reply.status < 400 {
+            state.withLock { $0.sessionRequests += 1 }
+        }
         if random.chance(weather.repeatProbability), request.headers[RequestSignature.nonceHeader] != nil {
             try await clock.sleep(for: weather.latencyMax * random.unit())
             if let hub = state.withLock({ $0.hub }), try await answer(request, hub).status != 401 {
                 state.withLock { $0.replaysAccepted += 1 }
             }
+            let forgery = forgery(of: request)
+            if let hub = state.withLock({ $0.hub }), try await answer(forgery, hub).status != 401 {
+                state.withLock { $0.forgeriesAccepted += 1 }
+            }
         }
         try await travel()
         return reply
+    }
+
+    /// What somebody on the way can make of a request without any key.
+    private func forgery(of request: HubRequest) -> HubRequest {
+        var request = request
+        let headers = request.headers
+        let other = state.withLock { state in
+            defer { state.lastNode = headers[RequestSignature.nodeHeader] ?? "" }
+            return state.lastNode
+        }
+        let isOfSession = headers[RequestSignature.macHeader] != nil
+        let proof = isOfSession ? RequestSignature.macHeader : RequestSignature.signatureHeader
+        let nonce = headers[RequestSignature.nonceHeader]!
+        // One that was not used yet, and is the next of a session's.
+        let fresh = SessionNonce(nonce).map { SessionNonce(session: $0.session, number: $0.number &+ 1).text }
+        request.headers[RequestSignature.nonceHeader] = fresh ?? nonce
+        switch random.below(6) {
+        case 0: request.body.append(UInt8(ascii: " "))
+        case 1:
+            if other != headers[RequestSignature.nodeHeader] { request.headers[RequestSignature.nodeHeader] = other }
+        case 2: request.headers[proof] = headers[proof].map { String($0.prefix(4 * random.below(11))) }
+        case 3: request.headers[proof] = Base64.encode(random.bytes(isOfSession ? 32 : 64))
+        case 4: request.path += "&"
+        default:
+            // The right proof under the other name.
+            request.headers[proof] = nil
+            request.headers[isOfSession ? RequestSignature.signatureHeader : RequestSignature.macHeader] =
+                headers[proof]
+        }
+        return request
     }
 
     /// A hub that dies in the middle answers nothing.
@@ -97,7 +142,9 @@ private enum AgentRequests {
         do {
             return try await route(request, hub)
         } catch let problem as Problem {
-            let status = problem.code == .unauthenticated ? 401 : problem.code == .forbidden ? 403 : 400
+            let status =
+                [.unauthenticated, .sessionRefused].contains(problem.code)
+                ? 401 : problem.code == .forbidden ? 403 : 400
             let body: JSONValue = ["error": .string(problem.message), "code": .string(problem.code.rawValue)]
             return HubReply(status: status, body: body.canonicalBytes)
         }
@@ -110,15 +157,17 @@ private enum AgentRequests {
             return reply(try WireCoding.encode(try await hub.register(message, address: "simulated")))
         }
         let headers = request.headers
-        let signature = RequestSignature(
-            nodeId: headers[RequestSignature.nodeHeader] ?? "",
-            timeMs: Int64(headers[RequestSignature.timeHeader] ?? "") ?? 0,
-            nonce: headers[RequestSignature.nonceHeader] ?? "",
-            signature: headers[RequestSignature.signatureHeader] ?? "")
+        guard let signature = RequestSignature(header: { headers[$0] }) else {
+            throw Problem(.unauthenticated, "The request is not signed.")
+        }
         let key = try await hub.nodeKey(signature.nodeId)
         let node = try await hub.authenticateAgent(
             signature, with: key, method: request.method, path: request.path, body: request.body)
         switch parts[0] {
+        case "/api/v1/agent/sessions":
+            guard !signature.isOfSession else { throw Hub.refusedSession }
+            let answer = try await hub.openSession(try decode(SessionRequest.self, request), nodeId: node)
+            return HubReply(status: 201, body: try WireCoding.encode(answer).canonicalBytes)
         case "/api/v1/agent/desired-state":
             let wait = parts.count > 1 ? Int(parts[1].dropFirst("wait=".count)) ?? 0 : 0
             let known = headers["If-None-Match"]?.filter { $0 != "\"" } ?? ""

@@ -59,6 +59,13 @@ public final class World: Sendable {
     public var hubDeaths: Int { state.withLock { $0.hubDeaths } }
     public var agentDeaths: Int { state.withLock { $0.agentDeaths } }
     public var exchanges: Int { network.exchanges }
+    /// Requests that were proven by a session and let through.
+    public var sessionRequests: Int { network.sessionRequests }
+    /// Repeated and altered requests that the hub took; must stay 0.
+    public var requestsWronglyTaken: Int { network.replaysAccepted + network.forgeriesAccepted }
+
+    /// Has somebody on the way who sends this share of all requests again, as they were and altered.
+    public func setHostility(_ share: Double) { network.setWeather(.init(repeatProbability: share)) }
     /// Hash over all requests, their times and senders: equal runs have equal traces.
     public var trace: UInt64 { network.trace }
 

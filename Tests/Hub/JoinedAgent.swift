@@ -41,10 +41,7 @@ struct JoinedAgent {
     ) throws -> HTTPHeaders {
         let signature = try RequestSignature.sign(
             method: method, path: "/api/v1/\(path)", body: body, nodeId: nodeId, time: time, nonce: nonce, key: key)
-        return [
-            RequestSignature.nodeHeader: signature.nodeId, RequestSignature.timeHeader: "\(signature.timeMs)",
-            RequestSignature.nonceHeader: signature.nonce, RequestSignature.signatureHeader: signature.signature,
-        ]
+        return HTTPHeaders(signature.headers.map { ($0.name, $0.value) })
     }
 
     func send(

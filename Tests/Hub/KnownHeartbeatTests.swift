@@ -1,7 +1,6 @@
 import AgentProtocol
 import Catalog
 import Host
-import HubCore
 import HubStore
 import LinuxHost
 import Model
@@ -9,6 +8,8 @@ import NIOHTTP1
 import ResourceKit
 import TestSupport
 import Testing
+
+@testable import HubCore
 
 /// Heartbeats that say what the one before said.
 @Suite struct KnownHeartbeatTests {
@@ -85,9 +86,7 @@ import Testing
         #expect(parts.lasting != HeartbeatParts(try body(8, state: "failed"))?.lasting)
     }
 
-    @Test func `are taken at once, written once a minute, and refused when the server is removed elsewhere`()
-        async throws
-    {
+    @Test func `are taken at once, and refused when the server is removed elsewhere`() async throws {
         let folder = TemporaryFolder()
         let store = try SQLiteStore(
             path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: LiveClock(), random: LiveRandom())
@@ -108,5 +107,59 @@ import Testing
         _ = try await other.write { try $0.remove("node", id) }
         #expect(try await agent.take(try body(8), hub) == "passed")
         try await store.close()
+    }
+
+    @Test func `are written once a minute, and not for a server that is gone by then`() async throws {
+        let clock = SteppedClock()
+        let store = try SQLiteStore(inMemory: Catalog.kinds, clock: clock, random: LiveRandom())
+        let hub = HubFixture.hub(store, Catalog.kinds, clock)
+        let agent = SigningAgent()
+        try await agent.join(store)
+        let id = agent.nodeId
+        @Sendable func node() async throws -> ResourceRecord? { try await store.read { try $0.get("node", id) } }
+        _ = try await hub.nodeKey(id)
+        let first = try body(1)
+        let beat = try WireCoding.decode(Heartbeat.self, from: try JSONParser.parse(first))
+        try await hub.heartbeat(beat, HeartbeatParts(first), nodeId: id)
+        let writer = Task { await hub.writeSightings() }
+        let version = try #require(try await node()).version
+        var sequence: Int64 = 1
+        func beats(_ count: Int) async throws {
+            for _ in 0..<count {
+                clock.move(.seconds(10))
+                sequence += 1
+                #expect(try await agent.take(try body(sequence), hub, at: clock.now()) == "taken")
+            }
+        }
+        for minute in 1...2 as ClosedRange<Int64> {
+            try await beats(5)
+            #expect(try await node()?.version == version + minute - 1)
+            try await beats(1)
+            try await until { clock.sleepers == 1 }
+            // Others would be written together with this one.
+            #expect(try await node()?.version == version + minute - 1)
+            clock.move(.seconds(1))
+            try await until { try await node()?.version != version + minute - 1 }
+            let stored = try #require(try await node())
+            #expect(stored.version == version + minute && stored.state["facts"] == ["load1": .int(sequence)])
+        }
+        try await beats(6)
+        try await until { clock.sleepers == 1 }
+        _ = try await hub.write { try $0.remove("node", id) }
+        clock.move(.seconds(1))
+        // What was known of it is forgotten.
+        try await until {
+            clock.move(.milliseconds(100))
+            return try await agent.take(try body(sequence + 1), hub, at: clock.now()) == nil
+        }
+        #expect(try await node() == nil)
+        writer.cancel()
+        await writer.value
+        try await store.close()
+    }
+
+    private func until(_ isSo: () async throws -> Bool) async throws {
+        for _ in 0..<3000 where try await !isSo() { try await Task.sleep(for: .milliseconds(10)) }
+        try #require(try await isSo())
     }
 }

@@ -14,6 +14,14 @@ extension HubAPI {
             agent(.post, "register", access: .anyone, "Exchange an install token for an identity.") {
                 try await register($0)
             },
+            agent(.post, "sessions", "Open a session, whose requests are proven without a signature.") { request in
+                // A session does not open the next one: it would outlive the signature without an end.
+                guard RequestSignature(request.request.headers)?.isOfSession != true else { throw Hub.refusedSession }
+                let (nodeId, body) = try await verified(request, limit: 1024)
+                let message = try WireCoding.decode(SessionRequest.self, from: body)
+                return Answers.json(
+                    try WireCoding.encode(try await hub.openSession(message, nodeId: nodeId)), status: .created)
+            },
             agent(.get, "desired-state", "Read what this server should run; waits for a change with ?wait=SECONDS.") {
                 try await desiredState($0)
             },

@@ -48,7 +48,7 @@ enum Answers {
 
     static func status(of code: Problem.Code) -> HTTPResponse.Status {
         switch code {
-        case .unauthenticated, .totpRequired: .unauthorized
+        case .unauthenticated, .totpRequired, .sessionRefused: .unauthorized
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .conflict, .stale: .conflict

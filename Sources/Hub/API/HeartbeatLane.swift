@@ -22,7 +22,7 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
     private enum Phase {
         /// Parts go on as they come.
         case open
-        case gathering(HTTPRequest, [UInt8])
+        case gathering(HTTPRequest, RequestSignature, [UInt8])
         /// Parts wait for the answer.
         case answering
     }
@@ -45,7 +45,9 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { take(unwrapInboundIn(data), context) }
 
     func read(context: ChannelHandlerContext) {
-        if case .answering = phase { isReadWaiting = true } else { context.read() }
+        // One read goes on, so that the socket need not be taken out of epoll and put in again for each heartbeat; what
+        // it brings is all that waits.
+        if case .answering = phase, !waiting.isEmpty { isReadWaiting = true } else { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -66,23 +68,24 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         case (.answering, _): waiting.append(part)
         case (.open, .head(let head)):
             // Answers leave in the order of their requests.
-            if unanswered == 0, !isPassing, isHeartbeat(head) {
-                phase = .gathering(head, [])
+            if unanswered == 0, !isPassing, let signature = Self.heartbeatSignature(head) {
+                phase = .gathering(head, signature, [])
             } else {
                 pass(part, context)
             }
         case (.open, _): pass(part, context)
-        case (.gathering(let head, var body), .body(let bytes)):
+        case (.gathering(let head, let signature, var body), .body(let bytes)):
             phase = .open
             body.append(contentsOf: bytes.readableBytesView)
             if body.count <= Self.bodyBytesMax {
-                phase = .gathering(head, body)
+                phase = .gathering(head, signature, body)
             } else {
                 pass(.head(head), context)
                 pass(.body(ByteBuffer(bytes: body)), context)
             }
-        case (.gathering(let head, let body), .end(let trailers)): offer(head, body, trailers, context)
-        case (.gathering(let head, let body), .head):
+        case (.gathering(let head, let signature, let body), .end(let trailers)):
+            offer(head, signature, body, trailers, context)
+        case (.gathering(let head, _, let body), .head):
             // The decoder never does this; the ordinary way has an answer to it.
             phase = .open
             pass(.head(head), context)
@@ -102,33 +105,50 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(wrapInboundOut(part))
     }
 
-    private func isHeartbeat(_ head: HTTPRequest) -> Bool {
-        guard head.method == .post, head.path == Self.path,
-            let length = head.headerFields[.contentLength].flatMap(Int.init), length <= Self.bodyBytesMax
-        else { return false }
-        return head.headerFields[.connection] == nil && head.headerFields[.expect] == nil
-            && head.headerFields[RequestSignature.nodeField] != nil
+    /// What proves a heartbeat; nil for every other request, and for heads that need a second look. The fields are gone
+    /// through once: to ask for one by its name goes through all of them.
+    private static func heartbeatSignature(_ head: HTTPRequest) -> RequestSignature? {
+        guard head.method == .post, head.path == path else { return nil }
+        var length: Int?
+        var node: String?
+        var nonce: String?
+        var timeMs: Int64?
+        var proof: RequestSignature.Proof?
+        for field in head.headerFields {
+            let isRepeated: Bool
+            switch field.name {
+            case RequestSignature.nodeField: (isRepeated, node) = (node != nil, field.value)
+            case RequestSignature.nonceField: (isRepeated, nonce) = (nonce != nil, field.value)
+            case RequestSignature.timeField: (isRepeated, timeMs) = (timeMs != nil, Int64(field.value))
+            case RequestSignature.macField: (isRepeated, proof) = (proof != nil, .sessionMAC(field.value))
+            case RequestSignature.signatureField: (isRepeated, proof) = (proof != nil, .signature(field.value))
+            case .contentLength: (isRepeated, length) = (length != nil, Int(field.value))
+            case .connection, .expect: return nil
+            default: isRepeated = false
+            }
+            if isRepeated { return nil }
+        }
+        guard let length, length <= bodyBytesMax, let node, let nonce, let timeMs, let proof else { return nil }
+        return RequestSignature(nodeId: node, timeMs: timeMs, nonce: nonce, proof: proof)
     }
 
     private static let path = "\(HubAPI.base)/agent/heartbeat"
 
     private func offer(
-        _ head: HTTPRequest, _ body: [UInt8], _ trailers: HTTPFields?, _ context: ChannelHandlerContext
+        _ head: HTTPRequest, _ signature: RequestSignature, _ body: [UInt8], _ trailers: HTTPFields?,
+        _ context: ChannelHandlerContext
     ) {
         let started = ContinuousClock.now
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         phase = .open
-        let isTaken = RequestSignature(head.headerFields).map { signature in
-            api.hub.takeKnownHeartbeat(signature, method: head.method.rawValue, path: Self.path, body: body) {
-                outcome in
-                eventLoop.execute {
-                    let (lane, context) = bound.value
-                    lane.finish(outcome, (head, body, trailers), started, context)
-                }
+        let isTaken = api.hub.takeKnownHeartbeat(signature, method: "POST", path: Self.path, body: body) { outcome in
+            eventLoop.execute {
+                let (lane, context) = bound.value
+                lane.finish(outcome, (head, body, trailers), started, context)
             }
         }
-        if isTaken == true { phase = .answering } else { passOn(head, body, trailers, context) }
+        if isTaken { phase = .answering } else { passOn(head, body, trailers, context) }
     }
 
     private func finish(
@@ -150,9 +170,11 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         _ head: HTTPResponse, _ body: [UInt8]?, _ started: ContinuousClock.Instant, _ context: ChannelHandlerContext
     ) {
         var head = head
-        head.headerFields[HubAPI.requestIdField] = api.hub.world.random.hex(8)
-        head.headerFields[.xContentTypeOptions] = "nosniff"
-        head.headerFields[.date] = api.dates.text(at: api.hub.world.clock.now())
+        // None of them is there before: to put one in its place would go through all fields.
+        head.headerFields.append(HTTPField(name: HubAPI.requestIdField, value: api.hub.world.random.hex(8)))
+        head.headerFields.append(HTTPField(name: .xContentTypeOptions, value: "nosniff"))
+        head.headerFields.append(
+            HTTPField(name: .date, value: api.dates.text(at: api.hub.world.clock.now())))
         if let body { head.headerFields[.contentLength] = String(body.count) }
         context.write(wrapOutboundOut(.head(head)), promise: nil)
         if let body { context.write(wrapOutboundOut(.body(ByteBuffer(bytes: body))), promise: nil) }
@@ -191,15 +213,22 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
 
 extension RequestSignature {
     static let nodeField = HTTPField.Name(nodeHeader)!
-    private static let nonceField = HTTPField.Name(nonceHeader)!
-    private static let timeField = HTTPField.Name(timeHeader)!
-    private static let signatureField = HTTPField.Name(signatureHeader)!
+    static let nonceField = HTTPField.Name(nonceHeader)!
+    static let timeField = HTTPField.Name(timeHeader)!
+    static let signatureField = HTTPField.Name(signatureHeader)!
+    static let macField = HTTPField.Name(macHeader)!
 
-    /// Nil when the request is not signed.
+    /// Nil when nothing proves who sent the request.
     init?(_ headers: HTTPFields) {
-        guard let nodeId = headers[Self.nodeField], let nonce = headers[Self.nonceField],
-            let time = headers[Self.timeField].flatMap(Int64.init), let signature = headers[Self.signatureField]
-        else { return nil }
-        self.init(nodeId: nodeId, timeMs: time, nonce: nonce, signature: signature)
+        self.init { name in
+            switch name {
+            case Self.nodeHeader: headers[Self.nodeField]
+            case Self.nonceHeader: headers[Self.nonceField]
+            case Self.timeHeader: headers[Self.timeField]
+            case Self.signatureHeader: headers[Self.signatureField]
+            case Self.macHeader: headers[Self.macField]
+            default: nil
+            }
+        }
     }
 }

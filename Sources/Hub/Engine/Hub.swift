@@ -1,6 +1,8 @@
+import Crypto
 public import HubStore
 public import Logging
 public import ResourceKit
+import Synchronization
 
 /// The control plane: every rule that holds for resources, over a store and the declared kinds. API, dashboard and
 /// agents' endpoints stand on it; nothing but it writes to the store.
@@ -24,6 +26,9 @@ public final class Hub: Sendable {
     let contacts = NodeContacts()
     let gate = SignedRequestGate()
     let nodeKeys = NodeKeys()
+    let sessions = AgentSessions()
+    /// What the hub's half of a session is signed with, once it was read.
+    let sessionKey = Mutex<Curve25519.Signing.PrivateKey?>(nil)
     /// Servers whose last sign of life is to be written.
     let dueNodes = MarkedIds()
     let workflows = OpenedWorkflows()

@@ -17,7 +17,7 @@ extension Hub {
         case failed(Problem)
     }
 
-    /// Takes a heartbeat that says what the one before said, if it is one and its signature is valid.
+    /// Takes a heartbeat that says what the one before said, if it is one and was made by its server.
     ///
     /// - Parameters:
     ///   - path: path with query, as it was sent.
@@ -30,10 +30,10 @@ extension Hub {
         let nodeId = signature.nodeId
         guard let known = nodeKeys[nodeId], let parts = HeartbeatParts(body),
             contacts.isKnown(parts.lasting, nodeId: nodeId),
-            signature.isValid(method: method, path: path, body: body, now: world.clock.now(), key: known.key)
+            isProven(signature, with: known, method: method, path: path, body: body)
         else { return false }
         gate.admit(.init(signature), store: store, clock: world.clock) { [self] verdict in
-            guard case .success(.fresh) = verdict else { return hear(.passed) }
+            guard case .success(.fresh) = verdict, spend(signature) == .fresh else { return hear(.passed) }
             let sighting = NodeContacts.Sighting(
                 sequence: parts.sequence, time: world.clock.now(), machine: parts.machine, requests: parts.requests,
                 traffic: parts.traffic, memoryBytes: parts.memoryBytes)

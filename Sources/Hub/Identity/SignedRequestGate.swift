@@ -11,11 +11,13 @@ import Synchronization
 final class SignedRequestGate: Sendable {
     struct Entry: Sendable {
         var nodeId: String
-        /// What makes the request this one, in text that the store can keep.
-        var nonce: String
+        /// What makes the request this one, in text that the store can keep. Nil for one of a session, whose numbers
+        /// are looked after where the session is.
+        var nonce: String?
 
         init(_ signature: RequestSignature) {
             nodeId = signature.nodeId
+            if signature.isOfSession { return }
             // The time comes first, so that the store writes new nonces beside each other. It is signed, too: what is
             // sent again has the same.
             nonce = "\(signature.timeMs) \(signature.nodeId) \(signature.nonce.lowercased())"
@@ -123,15 +125,22 @@ final class SignedRequestGate: Sendable {
     }
 
     private static func decide(_ entries: [Entry], _ store: any Store) async throws -> [Verdict] {
-        try await store.write { transaction in
-            let speaking = try speakingNodes(Set(entries.map(\.nodeId)), transaction)
-            let known = Set(entries.lazy.filter { speaking.contains($0.nodeId) }.map(\.nonce))
+        let nodeIds = Set(entries.map(\.nodeId))
+        // Nothing is written for those of sessions, and nothing waits for the disk.
+        if entries.allSatisfy({ $0.nonce == nil }) {
+            let speaking = try await store.read { try speakingNodes(nodeIds, $0) }
+            return entries.map { speaking.contains($0.nodeId) ? .fresh : .unknownNode }
+        }
+        return try await store.write { transaction in
+            let speaking = try speakingNodes(nodeIds, transaction)
+            let known = Set(entries.lazy.filter { speaking.contains($0.nodeId) }.compactMap(\.nonce))
             // What is taken out is not there for an equal request of the same batch.
             var fresh = try transaction.insertCells(
                 "nonce", known.sorted(), expires: transaction.now.advanced(by: RequestSignature.window * 2))
             return entries.map { entry in
                 guard speaking.contains(entry.nodeId) else { return .unknownNode }
-                return fresh.remove(entry.nonce) == nil ? .repeated : .fresh
+                guard let nonce = entry.nonce else { return .fresh }
+                return fresh.remove(nonce) == nil ? .repeated : .fresh
             }
         }
     }

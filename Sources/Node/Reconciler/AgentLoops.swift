@@ -86,6 +86,7 @@ extension Agent {
                     sites: await sites.reports(for: document), traffic: await edge.traffic, memoryBytes: memory)
                 _ = try await hub.post("/api/v1/agent/heartbeat", heartbeat)
                 failures = 0
+                await openSession()
                 let interval: Duration = .milliseconds(document?.pollIntervalMs ?? 10_000)
                 await changed.wait(atMost: interval, host.clock)
                 // Several changes in a row make one heartbeat.
@@ -97,6 +98,16 @@ extension Agent {
                 logger.debug("heartbeat failed", metadata: ["error": "\(error)"])
                 await pause(afterFailures: failures)
             }
+        }
+    }
+
+    /// Right after an answer: a hub that is away is not asked for a session.
+    private func openSession() async {
+        do {
+            try await hub.openSessionIfDue()
+        } catch {
+            // Requests are signed until there is one.
+            logger.debug("no session was opened", metadata: ["error": "\(error)"])
         }
     }
 

@@ -57,12 +57,13 @@ public struct AgentIdentity: Codable, Sendable, Equatable {
     }
 }
 
-/// Signed requests to the agent endpoints of the hub.
+/// Requests to the agent endpoints of the hub: signed, or proven by a session.
 struct SignedHub: Sendable {
     let identity: AgentIdentity
     let link: any HubLink
     let clock: any HostClock
     let random: any RandomSource
+    let session: HubSession
     /// Made once: its public half costs as much as a signature.
     private let key: Curve25519.Signing.PrivateKey?
 
@@ -71,6 +72,7 @@ struct SignedHub: Sendable {
         self.link = link
         self.clock = clock
         self.random = random
+        session = HubSession(clock: clock, random: random)
         // A key that is none is told of by each request.
         key = Base64.decode(identity.privateKey).flatMap { try? Curve25519.Signing.PrivateKey(rawRepresentation: $0) }
     }
@@ -92,17 +94,39 @@ struct SignedHub: Sendable {
     private func send(
         _ method: String, _ path: String, headers: [String: String], body: [UInt8], timeout: Duration
     ) async throws -> HubReply {
+        let request = HubRequest(method: method, path: path, headers: headers, body: body, timeout: timeout)
+        guard let (nonce, key) = session.next() else { return try await link.exchange(try signed(request)) }
+        let proof = RequestSignature.authenticate(
+            method: method, path: path, body: body, nodeId: identity.nodeId, time: clock.now(), nonce: nonce, key: key)
+        let reply: HubReply
+        do {
+            reply = try await link.exchange(Self.request(request, with: proof))
+        } catch {
+            if !(error is CancellationError) { session.end(nonce.session, isRefused: false) }
+            throw error
+        }
+        guard reply.status == 401, Self.code(reply) == Problem.Code.sessionRefused.rawValue else { return reply }
+        session.end(nonce.session, isRefused: true)
+        return try await link.exchange(try signed(request))
+    }
+
+    /// The request with the signature of the agent's key.
+    func signed(_ request: HubRequest) throws -> HubRequest {
         guard let key else { throw Problem(.internalError, "The agent's key cannot be read.") }
         let signature = try RequestSignature.sign(
-            method: method, path: path, body: body, nodeId: identity.nodeId, time: clock.now(), nonce: random.hex(16),
-            key: key)
-        var headers = headers
-        headers[RequestSignature.nodeHeader] = signature.nodeId
-        headers[RequestSignature.timeHeader] = String(signature.timeMs)
-        headers[RequestSignature.nonceHeader] = signature.nonce
-        headers[RequestSignature.signatureHeader] = signature.signature
-        return try await link.exchange(
-            HubRequest(method: method, path: path, headers: headers, body: body, timeout: timeout))
+            method: request.method, path: request.path, body: request.body, nodeId: identity.nodeId, time: clock.now(),
+            nonce: random.hex(16), key: key)
+        return Self.request(request, with: signature)
+    }
+
+    private static func request(_ request: HubRequest, with proof: RequestSignature) -> HubRequest {
+        var request = request
+        for (name, value) in proof.headers { request.headers[name] = value }
+        return request
+    }
+
+    private static func code(_ reply: HubReply) -> String? {
+        (try? JSONParser.parse(reply.body))?["code"]?.stringValue  // an answer without JSON has no code
     }
 
     /// The hub's own words, where it gave some.
