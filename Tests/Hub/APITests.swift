@@ -46,6 +46,35 @@ import Testing
         }
     }
 
+    private struct Unplanned {
+        var method: String
+        var path: String
+    }
+
+    /// Mutations that say nothing of plans.
+    private static func unplanned(_ document: JSONValue) -> [Unplanned] {
+        (document["paths"]?.objectValue ?? [:]).flatMap { path, item in
+            (item.objectValue ?? [:]).compactMap { method, operation in
+                let isMutation = ["post", "put", "patch", "delete"].contains(method)
+                let isPlanned = operation["parameters"]?.arrayValue?.contains { $0["name"] == "plan" } ?? false
+                return isMutation && !isPlanned ? Unplanned(method: method.uppercased(), path: path) : nil
+            }
+        }
+    }
+
+    /// Whoever asks for a plan of what cannot be planned must not have it done.
+    @Test func whatCannotBePlannedIsRefusedInsteadOfDone() async throws {
+        try await ServerFixture.run { server in
+            let unplanned = Self.unplanned(try await server.send(.GET, "/docs/openapi.json").json)
+            #expect(unplanned.count == 6, "\(unplanned)")
+            for one in unplanned {
+                let answer = try await server.send(HTTPMethod(rawValue: one.method), "\(one.path)?plan=true")
+                let reason = try answer.json["fields"]?["plan"]
+                #expect(answer.status == 400 && reason != nil, "\(one)")
+            }
+        }
+    }
+
     @Test func synchronousKindsAnswer201And200And204() async throws {
         try await ServerFixture.run { server in
             let user = try await server.send(.POST, "users", ["email": "a@example.org"])

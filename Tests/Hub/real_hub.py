@@ -53,11 +53,12 @@ class RealHub:
         with open(f"{self.folder}/hub.log", errors="replace") as file:
             return file.read()[-4000:]
 
-    def ask(self, method, path, body=None, key=None):
+    def ask(self, method, path, body=None, key=None, headers=None):
         """Status and JSON of a request to the API."""
         request = urllib.request.Request(
             f"{self.url}/api/v1{path}", method=method, data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json"})
+            headers={
+                "Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json", **(headers or {})})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 text, status = answer.read(), answer.status
@@ -65,8 +66,8 @@ class RealHub:
             text, status = error.read(), error.code
         return status, json.loads(text) if text else None
 
-    def ok(self, method, path, body=None, key=None):
-        status, answer = self.ask(method, path, body, key)
+    def ok(self, method, path, body=None, key=None, headers=None):
+        status, answer = self.ask(method, path, body, key, headers)
         assert status < 300, f"{method} {path}: {status} {answer}"
         return answer
 

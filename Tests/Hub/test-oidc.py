@@ -208,7 +208,12 @@ def keys_rotate(hub):
     party.log_in()
     old = party.tokens(party.returned(party.begin()))
     old_nonce = party.nonce
-    kid = hub.ok("POST", "/oidc/rotate-key")["kid"]
+    planned = hub.ok("POST", "/oidc/rotate-key?plan=true")
+    assert [line["kind"] for line in planned["plan"]] == ["oidc-key"], planned
+    assert len(httpx.get(party.meta["jwks_uri"]).json()["keys"]) == 1, "a plan made a key"
+    once = {"Idempotency-Key": "rotation"}
+    kid = hub.ok("POST", "/oidc/rotate-key", headers=once)["kid"]
+    assert hub.ok("POST", "/oidc/rotate-key", headers=once)["kid"] == kid, "one key twice"
     new = party.tokens(party.returned(party.begin()))
     head = json.loads(base64.urlsafe_b64decode(new["id_token"].split(".")[0] + "=="))
     assert head["kid"] == kid, head
@@ -265,6 +270,8 @@ def tenants_log_in(hub):
         "brand_id": brand, "region_id": region, "cluster_id": cluster, "shard_id": shard})["id"]
     wait_for(lambda: hub.ok("GET", f"/tenants/{tenant}")["status"] == "active")
     party = Party(hub)
+    planned = hub.ok("POST", f"/tenants/{tenant}/login-sessions?plan=true")
+    assert planned["plan"][0]["change"] == "create" and "login_hint" not in planned, planned
     hint = hub.ok("POST", f"/tenants/{tenant}/login-sessions")["login_hint"]
     tokens = party.tokens(party.returned(party.begin(login_hint=hint)))
     claims = party.claims(tokens)
@@ -278,7 +285,8 @@ def tenants_log_in(hub):
     assert hub.ask("POST", f"/tenants/{tenant}/login-sessions", key=other)[0] == 404
     hub.ok("POST", f"/tenants/{tenant}/suspend", {"reason": "unpaid"})
     wait_for(lambda: hub.ok("GET", f"/tenants/{tenant}")["status"] == "suspended")
-    assert hub.ask("POST", f"/tenants/{tenant}/login-sessions")[0] == 409
+    for query in ("", "?plan=true"):
+        assert hub.ask("POST", f"/tenants/{tenant}/login-sessions{query}")[0] == 409
     assert party.oauth.get(party.meta["userinfo_endpoint"]).status_code == 401
 
 

@@ -49,6 +49,9 @@ def retired(world):
     listed = json.loads(hub.cli("run", "list", "--workflow", "retire-server", "--json").stdout)
     equal([one["id"] for one in listed], [run], "runs that the command line lists")
     expect("wait until it runs nothing" in hub.cli("run", "show", run).stdout, "the command line shows no steps")
+    planned = hub.api.ok("POST", f"/workflow-runs/{run}/cancel?plan=true")
+    equal([line["id"] for line in planned["plan"]], [run], "the plan of a cancellation")
+    equal(hub.api.ok("POST", f"/workflow-runs/{run}/retry?plan=true")["plan"], [], "the plan of a retry that is none")
     hub.cli("run", "cancel", run, "--yes")
     cancelled = run
     equal(ended(hub.api, run)["status"], "cancelled", "the cancelled run")

@@ -64,6 +64,12 @@ struct APIRequest: Sendable {
         if let problem = flaws.problem { throw problem }
     }
 
+    /// - Throws: `invalid` for `plan=true` where nothing but doing it tells whether it can be done.
+    func expectNoPlan() throws {
+        guard try query.flag("plan") else { return }
+        throw Problem.invalid("plan", "is not for sessions and your own account; nothing was changed")
+    }
+
     /// `Application/JSON; charset=utf-8` → `application/json`.
     static func mediaType(_ header: String) -> String {
         var type = header.prefix { $0 != ";" }.lowercased()

@@ -25,6 +25,7 @@ extension HubAPI {
         return [
             showAccount(), changePassword(),
             Endpoint(method: .post, path: path, access: .key, operation: enrol) {
+                try $0.expectNoPlan()
                 try APIRequest.expectNoFields(in: try await $0.json(limit: 16_384))
                 return Answers.json(try await hub.enrolSecondFactor(as: $0.principal))
             },
@@ -55,6 +56,7 @@ extension HubAPI {
         operation.answers = [(204, nil)]
         return Endpoint(method: .post, path: "\(Self.base)/account/password", access: .key, operation: operation) {
             request in
+            try request.expectNoPlan()
             let body = try await request.json(limit: 16_384)
             let names = ["current_password", "password"]
             for name in (body.objectValue ?? [:]).keys.sorted() where !names.contains(name) {
@@ -68,6 +70,7 @@ extension HubAPI {
     }
 
     private static func code(_ request: APIRequest) async throws -> String {
+        try request.expectNoPlan()
         let body = try await request.json(limit: 16_384)
         for name in (body.objectValue ?? [:]).keys.sorted() where name != "code" {
             throw Problem.invalid(String(name.prefix(80)), "is not a known field")

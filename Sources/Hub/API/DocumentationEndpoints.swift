@@ -96,8 +96,9 @@ enum DocumentationPage {
         </style></head><body><main>
         <h1>Roost API</h1>
         <p>Send an API key as <code>Authorization: Bearer KEY</code> or <code>X-API-Key: KEY</code>. Bodies are JSON.
-        Every mutation takes <code>?plan=true</code>: it answers what would change, and changes nothing. The whole API
-        as a document for programs: <a href="/docs/openapi.json">openapi.json</a>.</p>
+        Every mutation but logins and changes of your own account takes <code>?plan=true</code>: it answers what would
+        change, and changes nothing. The whole API as a document for programs:
+        <a href="/docs/openapi.json">openapi.json</a>.</p>
 
         """
 }

@@ -57,15 +57,18 @@ extension HubAPI {
             id: "rotate-oidc-key", tag: "oidc-clients",
             summary: "Sign ID tokens with a new key; the old one stays published until its tokens have ended.")
         operation.scope = .init("oidc-clients", "write", isPlatformOnly: true)
+        operation.parameters = Schema.unlistedParameters
         operation.body = ["type": "object", "additionalProperties": false]
-        operation.answers = [(200, ["type": "object", "properties": ["kid": ["type": "string"]]])]
+        let key: JSONValue = ["type": "object", "required": ["kid"], "properties": ["kid": ["type": "string"]]]
+        operation.answers = [(200, ["oneOf": [key, Schema.reference("plan")]])]
         return Endpoint(method: .post, path: "\(Self.base)/oidc/rotate-key", access: .key, operation: operation) {
             request in
-            // Who may not do it hears that before the body is looked at.
-            try request.principal.require("write", "oidc-clients")
-            try request.principal.requirePlatform()
-            try APIRequest.expectNoFields(in: try await request.json())
-            return Answers.json(try await hub.rotateOIDCKey(as: request.principal))
+            if let kind = hub.kind("oidc-client") {
+                let body = try await admittedBody(request, kind, "rotate-key", "write", id: nil, parentId: nil)
+                try APIRequest.expectNoFields(in: body)
+            }
+            return Self.response(
+                try await hub.rotateOIDCKey(options: try request.options(), as: request.principal))
         }
     }
 
@@ -82,7 +85,7 @@ extension HubAPI {
             id: "login-session-tenant", tag: "tenants",
             summary: "Make a login hint that logs the tenant in to a client once, within two minutes.")
         operation.scope = .init("tenants", "write")
-        operation.parameters = [Schema.idParameter]
+        operation.parameters = [Schema.idParameter] + Schema.unlistedParameters
         operation.body = ["type": "object", "additionalProperties": false]
         operation.answers = [
             (
@@ -94,7 +97,7 @@ extension HubAPI {
                         "expires_at": ["type": "string", "format": "date-time"],
                     ],
                 ]
-            )
+            ), (200, Schema.reference("plan")),
         ]
         let path = "\(Self.base)/tenants/{id}/login-sessions"
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
@@ -103,8 +106,9 @@ extension HubAPI {
                     request, kind, "login-session", "write", id: request.id, parentId: nil)
                 try APIRequest.expectNoFields(in: body)
             }
-            return Answers.json(
-                try await hub.makeLoginSession(tenantId: request.id, as: request.principal), status: .created)
+            return Self.response(
+                try await hub.makeLoginSession(
+                    tenantId: request.id, options: try request.options(), as: request.principal))
         }
     }
 

@@ -20,8 +20,8 @@ enum OpenAPIDocument {
             "info": [
                 "title": "Roost", "version": "1",
                 "description": """
-                Turns Linux servers into a hosting platform. Every mutation takes ?plan=true, which answers what would \
-                change and changes nothing.
+                Turns Linux servers into a hosting platform. Every mutation but logins and changes of your own account \
+                takes ?plan=true, which answers what would change and changes nothing.
                 """,
             ],
             "servers": [["url": "/"]],

@@ -44,6 +44,11 @@ extension Schema {
             parameter("kind", ["type": "string"], "build, run, crash, config, health or security."), followParameter,
         ]
 
+    /// Of a POST that changes something that is no resource.
+    static let unlistedParameters = mutationParameters(isPost: true).filter {
+        $0["name"] != "If-Match" && $0["name"] != "callback_url"
+    }
+
     static func mutationParameters(isPost: Bool) -> [JSONValue] {
         var result = [
             parameter("plan", ["type": "boolean", "default": false], "Answer what would change, and change nothing."),

@@ -12,9 +12,9 @@ extension HubAPI {
     func runEndpoints() -> [Endpoint] {
         [
             runListing(), runReading(),
-            runAction("cancel", "Stop a run and undo what it did.") { try await $0.cancelRun($1, as: $2) },
+            runAction("cancel", "Stop a run and undo what it did.") { try await $0.cancelRun($1, options: $2, as: $3) },
             runAction("retry", "Let a failed or stalled run go on from the step that failed.") {
-                try await $0.retryRun($1, as: $2)
+                try await $0.retryRun($1, options: $2, as: $3)
             },
         ]
     }
@@ -60,19 +60,19 @@ extension HubAPI {
 
     private func runAction(
         _ name: String, _ summary: String,
-        _ perform: @escaping @Sendable (Hub, String, Principal) async throws -> RunRecord
+        _ perform: @escaping @Sendable (Hub, String, MutationOptions, Principal) async throws -> MutationAnswer
     ) -> Endpoint {
         var operation = Operation(id: "\(name)-workflow-run", tag: Hub.runsPlural, summary: summary)
         operation.scope = .init(Hub.runsPlural, "write", isPlatformOnly: true)
-        operation.parameters = [Schema.idParameter]
+        operation.parameters = [Schema.idParameter] + Schema.unlistedParameters
         operation.body = ["type": "object", "additionalProperties": false]
-        operation.answers = [(202, Schema.reference("workflow-run"))]
+        operation.answers = [(202, Schema.reference("workflow-run")), (200, Schema.reference("plan"))]
         let path = "\(Self.collection)/{id}/\(name)"
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
             // Who may not, hears that before the body is looked at.
             _ = try await hub.workflowRun(request.id, as: request.principal)
             try APIRequest.expectNoFields(in: try await request.json())
-            return Answers.json(RunJSON.run(try await perform(hub, request.id, request.principal)), status: .accepted)
+            return Self.response(try await perform(hub, request.id, try request.options(), request.principal))
         }
     }
 }

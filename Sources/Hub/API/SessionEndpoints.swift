@@ -19,6 +19,7 @@ extension HubAPI {
                 try await logIn($0)
             },
             Endpoint(method: .post, path: "\(Self.base)/logout", access: .anyone, operation: logout) { request in
+                try request.expectNoPlan()
                 // Needs no proof: who can send the cookie may end it, and who cannot ends nothing.
                 for token in [Self.sessionToken(in: request.request), Self.bearerSession(in: request.request)] {
                     if let token { try await hub.logout(token) }
@@ -29,6 +30,7 @@ extension HubAPI {
     }
 
     private func logIn(_ request: APIRequest) async throws -> Response {
+        try request.expectNoPlan()
         let body = try await request.json(limit: 16_384)
         guard let members = body.objectValue else { throw Problem(.invalid, "The body must be a JSON object.") }
         for name in members.keys.sorted() where !["email", "password", "code", "key", "bearer"].contains(name) {

@@ -86,17 +86,27 @@ extension Hub {
 
     /// Asks a run to stop and to undo what it did.
     /// - Throws: `forbidden`, `not_found`; `conflict` when it has ended.
-    public func cancelRun(_ id: String, as principal: Principal) async throws -> RunRecord {
-        try await changeRun(id, "cancel", principal) { try await $0.cancel(id) }
+    public func cancelRun(
+        _ id: String, options: MutationOptions = .init(), as principal: Principal
+    ) async throws -> MutationAnswer {
+        try await changeRun(id, "cancel", options, principal) { run in
+            guard !run.state.isFinal else {
+                throw Problem(.conflict, "The run has ended already: it is \(run.state.rawValue).")
+            }
+            return true
+        } body: {
+            try await $0.cancel(id)
+        }
     }
 
     /// Lets a failed or stalled run go on from the step that failed; a run that works or has succeeded is left alone.
     /// - Throws: `forbidden`, `not_found`.
-    public func retryRun(_ id: String, as principal: Principal) async throws -> RunRecord {
-        try await changeRun(id, "retry", principal) { engine in
-            let run = try await engine.history(of: id).run
-            guard run.state == .failed || run.state == .stalled || run.state == .cancelled else { return }
-            try await engine.retry(id)
+    public func retryRun(
+        _ id: String, options: MutationOptions = .init(), as principal: Principal
+    ) async throws -> MutationAnswer {
+        func goesOn(_ run: RunRecord) -> Bool { [.failed, .stalled, .cancelled].contains(run.state) }
+        return try await changeRun(id, "retry", options, principal, foresee: goesOn) { engine in
+            if goesOn(try await engine.history(of: id).run) { try await engine.retry(id) }
         }
     }
 
@@ -106,33 +116,20 @@ extension Hub {
     }
 
     private func changeRun(
-        _ id: String, _ action: String, _ principal: Principal, _ body: (WorkflowEngine) async throws -> Void
-    ) async throws -> RunRecord {
-        do {
+        _ id: String, _ action: String, _ options: MutationOptions, _ principal: Principal,
+        foresee: (RunRecord) throws -> Bool, body: (WorkflowEngine) async throws -> Void
+    ) async throws -> MutationAnswer {
+        let change = UnlistedChange(
+            subject: HubChange.workflowRun, action: action, id: String(id.prefix(200)), change: "update",
+            changed: HubChange.workflowRun, options: options, principal: principal)
+        return try await make(change) {
+            try requireRuns("write", principal)
+            return try foresee(try await engine().history(of: id).run)
+        } _: {
             try requireRuns("write", principal)
             let engine = try engine()
             try await body(engine)
-            await auditRun(id, action, "ok", principal)
-            return try await engine.history(of: id).run
-        } catch {
-            let problem = Problem(wrapping: error, doing: "The request")
-            await auditRun(id, action, problem.code.rawValue, principal)
-            throw problem
-        }
-    }
-
-    private func auditRun(_ id: String, _ action: String, _ outcome: String, _ principal: Principal) async {
-        do {
-            try await store.write { transaction in
-                try transaction.appendAudit(
-                    AuditEntry(
-                        time: transaction.now, actor: principal.name, action: action,
-                        resourceKind: HubChange.workflowRun, resourceId: String(id.prefix(200)),
-                        address: principal.address, outcome: outcome, body: .null))
-            }
-        } catch {
-            // The run has changed already, or the refusal must still be told; that the note failed goes to the log.
-            logger.error("A change of a run could not be noted in the audit log.", metadata: ["error": "\(error)"])
+            return MutationAnswer(code: 202, body: RunJSON.run(try await engine.history(of: id).run))
         }
     }
 }

@@ -25,18 +25,16 @@ extension Hub {
 
     /// Signs with a new key from now on.
     /// - Throws: `forbidden`, `storage_failed`.
-    public func rotateOIDCKey(as principal: Principal) async throws -> JSONValue {
-        try principal.require("write", "oidc-clients")
-        try principal.requirePlatform()
-        let id = try await write { [self] transaction in
+    public func rotateOIDCKey(options: MutationOptions, as principal: Principal) async throws -> MutationAnswer {
+        let change = UnlistedChange(
+            subject: "oidc-key", action: "rotate", change: "create", changed: "oidc-key", options: options,
+            principal: principal)
+        return try await make(change, code: 200) { [self] transaction in
+            try principal.require("write", "oidc-clients")
+            try principal.requirePlatform()
             let id = try addOIDCKey(transaction).id
-            try transaction.appendAudit(
-                AuditEntry(
-                    time: transaction.now, actor: principal.name, action: "rotate", resourceKind: "oidc-key",
-                    resourceId: id, address: principal.address, outcome: "ok", body: .null))
-            return id
+            return (id, ["kid": .string(id)])
         }
-        return ["kid": .string(id)]
     }
 
     /// The key that signs now, made or replaced when it is time.

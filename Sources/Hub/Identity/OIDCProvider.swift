@@ -99,11 +99,16 @@ extension Hub {
 
     /// A hint that logs a tenant in once, within two minutes: `login_hint` of a request for a login.
     /// - Throws: `forbidden`, `not_found`; `conflict` for a tenant that is not active.
-    public func makeLoginSession(tenantId: String, as principal: Principal) async throws -> JSONValue {
+    public func makeLoginSession(
+        tenantId: String, options: MutationOptions, as principal: Principal
+    ) async throws -> MutationAnswer {
         guard let kind = kind("tenant") else { throw Problem(.notFound, "There are no tenants.") }
         try await admit(kind, "write", id: tenantId, as: principal)
         let (id, hint) = (world.random.uuid(), "rls_\(world.random.hex(32))")
-        return try await write { [self] transaction in
+        let change = UnlistedChange(
+            subject: "tenant", action: "login-session", id: tenantId, change: "create", changed: "login-session",
+            options: options, principal: principal)
+        return try await make(change, code: 201) { [self] transaction in
             let tenant = try visible(kind, tenantId, principal, transaction)
             guard tenant.status == .active else {
                 throw Problem(.conflict, "The tenant is \(tenant.status.rawValue), so it cannot log in.")
@@ -112,11 +117,10 @@ extension Hub {
             try transaction.putCell(
                 Self.hintSpace, Self.key("hint", hint), ["tenant": .string(tenantId), "end": .string(end.rfc3339)],
                 expires: end)
-            try transaction.appendAudit(
-                AuditEntry(
-                    time: transaction.now, actor: principal.name, action: "login-session", resourceKind: "tenant",
-                    resourceId: tenantId, address: principal.address, outcome: "ok", body: .null))
-            return ["id": .string(id), "login_hint": .string(hint), "expires_at": .string(end.rfc3339)]
+            let answer: JSONValue = [
+                "id": .string(id), "login_hint": .string(hint), "expires_at": .string(end.rfc3339),
+            ]
+            return (tenantId, answer)
         }
     }
 
