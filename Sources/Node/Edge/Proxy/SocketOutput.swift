@@ -2,8 +2,9 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// What a connection writes. One message goes straight into the socket, which nearly always takes it whole; what it does
-/// not take, and several messages at once, go through the channel. Of a channel that is more than a TCP socket, all do.
+/// What a connection writes. One message goes straight into the socket, which nearly always takes it whole; what it
+/// does not take, and several messages at once, go through the channel. Of a channel that is more than a TCP socket,
+/// all do.
 ///
 /// A channel looks at a dozen objects for each write, and those of thousands of connections are not in the cache.
 ///
