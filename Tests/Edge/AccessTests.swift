@@ -160,7 +160,8 @@ struct AccessTests {
             try await edge.control.apply(table)
             for (chain, status) in [
                 ("198.51.100.7", 200), ("203.0.113.9, 198.51.100.7, 192.0.2.4", 200),
-                ("198.51.100.7, 203.0.113.9", 403), ("198.51.100.7, nonsense", 403), ("", 403),
+                ("nobody, 2001:db8::7, 198.51.100.7", 200), ("198.51.100.7, 203.0.113.9", 403),
+                ("198.51.100.7, nonsense", 403), ("", 403),
             ] {
                 let fields = "X-Forwarded-For: \(chain)\r\nX-Forwarded-Proto: https\r\n"
                 let answer = try await edge.get("/", fields: fields)
@@ -168,6 +169,12 @@ struct AccessTests {
             }
             #expect(upstream.requests.first?.fields("x-forwarded-for") == ["198.51.100.7, 127.0.0.1"])
             #expect(upstream.requests.first?.fields("x-forwarded-proto") == ["https"])
+            #expect(
+                upstream.requests.map { $0.fields("forwarded") } == [
+                    ["for=198.51.100.7, for=127.0.0.1;proto=https"],
+                    ["for=203.0.113.9, for=198.51.100.7, for=192.0.2.4, for=127.0.0.1;proto=https"],
+                    ["for=unknown, for=\"[2001:db8::7]\", for=198.51.100.7, for=127.0.0.1;proto=https"],
+                ])
         }
     }
 

@@ -18,12 +18,13 @@ struct ProxyTests {
             let request = try #require(upstream.requests.first)
             #expect(request.fields("x-forwarded-for") == ["127.0.0.1"])
             #expect(request.fields("x-forwarded-proto") == ["http"])
+            #expect(request.fields("forwarded") == ["for=127.0.0.1;proto=http"])
             #expect(request.fields("x-forwarded-host") == ["example.com"])
             #expect(request.fields("x-request-id").first?.count == 32)
             #expect(request.fields("x-kept") == ["yes"])
             #expect(request.fields("host") == ["example.com"])
             for gone in [
-                "x-forwarded-port", "forwarded", "x-real-ip", "x_forwarded_for", "x_real_ip", "proxy-authorization",
+                "x-forwarded-port", "x-real-ip", "x_forwarded_for", "x_real_ip", "proxy-authorization",
                 "te", "connection", "x-gone", "keep-alive",
             ] { #expect(request.fields(gone).isEmpty, "\(gone)") }
         }

@@ -19,7 +19,7 @@ struct TrustedProxies: Sendable {
     struct Claim {
         var client: ClientAddress
         var isSecure: Bool
-        /// `X-Forwarded-For` and `-Proto` for the upstream: the chain as it came, and the proxy that it came from.
+        /// ``ForwardedLines`` for the upstream: the chain as it came, and the proxy that it came from.
         var lines: [UInt8]
     }
 
@@ -62,9 +62,8 @@ struct TrustedProxies: Sendable {
         var chain = Array(hops.joined(separator: ", ".utf8))
         if chain.count > chainBytesMax { chain = [] }
         if !chain.isEmpty { chain += ", ".utf8 }
-        var lines = Array("X-Forwarded-For: ".utf8)
-        lines += chain
-        lines += "\(peer.text)\r\nX-Forwarded-Proto: \(isSecure ? "https" : "http")\r\n".utf8
-        return lines
+        let named = chain.isEmpty ? [] : hops.map { ClientAddress(text: $0)?.text }
+        return ForwardedLines.make(
+            chain: chain + peer.text.utf8, hops: named + [peer.text], isSecure ? "https" : "http")
     }
 }

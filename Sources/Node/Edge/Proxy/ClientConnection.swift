@@ -32,7 +32,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     let isInternal: Bool
     let transport: ClientTransport
     let remote: SocketAddress?
-    /// `X-Forwarded-For` and `-Proto`, the same for all requests of the connection.
+    /// See ``ForwardedLines``; the same for all requests of the connection.
     let forwardedLines: [UInt8]
     var registryIndex = -1
     @exclusivity(unchecked) var phase = Phase.head
@@ -84,7 +84,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         inbound = loop.nothing
         memory = RequestMemory(upstreamHead: loop.nothing)
         let address = remote?.ipAddress ?? "127.0.0.1"
-        forwardedLines = Array("X-Forwarded-For: \(address)\r\nX-Forwarded-Proto: \(transport.scheme)\r\n".utf8)
+        forwardedLines = ForwardedLines.make(chain: Array(address.utf8), hops: [address], transport.scheme)
     }
 
     var wantsUpgrade: Bool { request.wantsUpgrade }

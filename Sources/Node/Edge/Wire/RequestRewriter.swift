@@ -1,6 +1,6 @@
 /// What the proxy adds to a request head.
 struct RequestAdditions {
-    /// `X-Forwarded-For` and `X-Forwarded-Proto` lines of this connection, made once.
+    /// See ``ForwardedLines``.
     var forwardedLines: [UInt8]
     var requestId: (UInt64, UInt64)
     /// Leading bytes of the path that the route strips.
