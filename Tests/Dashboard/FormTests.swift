@@ -69,6 +69,17 @@ import Testing
             ])
     }
 
+    @Test func aGroupThatNobodyFilledInStaysAway() {
+        let left = [("files.caches_hashed_names", "false"), ("files.fallback", ""), ("balance.retries", "1")]
+        #expect(FormDecoding().body(values(left), of: fields).isEmpty)
+        #expect(FormDecoding(stored: ["name": "web"]).body(values(left), of: fields).isEmpty)
+        let filled = left + [("files.fallback", "index.html"), ("balance.retries", "2")]
+        #expect(
+            FormDecoding().body(values(filled), of: fields) == [
+                "files": ["fallback": "index.html"], "balance": ["retries": 2],
+            ])
+    }
+
     @Test func whatIsNoNumberStaysTextAndIsRefusedByTheField() {
         let body = FormDecoding().body(values([("instances", "two")]), of: fields)
         #expect(body["instances"] == "two")

@@ -44,9 +44,12 @@ struct FormDecoding {
         var changed: [String: JSONValue] = [:]
         for field in inner {
             let previous = old[field.name] ?? .null
-            if let value = value(of: field, values, path: "\(path).\(field.name)", stored: previous) {
-                changed[field.name] = value
+            guard let value = value(of: field, values, path: "\(path).\(field.name)", stored: previous) else {
+                continue
             }
+            // A group that nobody filled in stays away: some may not be there at all.
+            if previous.isNull, value == field.defaultValue { continue }
+            changed[field.name] = value
         }
         guard !changed.isEmpty else { return nil }
         return .object((old.objectValue ?? [:]).merging(changed) { $1 })
