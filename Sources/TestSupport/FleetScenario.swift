@@ -10,9 +10,10 @@ public struct FleetScenario: Sendable {
     /// Servers; nil: fifty for every twentieth seed, two to nine for the others.
     public var nodes: Int?
     public var services: Int
-    public var changes: Int
+    /// What happens before the calm; nil: four things to fifty servers or more, six to fewer.
+    public var changes: Int?
 
-    public init(nodes: Int? = nil, services: Int = 2, changes: Int = 6) {
+    public init(nodes: Int? = nil, services: Int = 2, changes: Int? = nil) {
         self.nodes = nodes
         self.services = services
         self.changes = changes
@@ -67,7 +68,7 @@ public struct FleetScenario: Sendable {
         for number in 0..<services {
             expectations.append(try await addService(number, stack, world, random))
         }
-        for _ in 0..<changes {
+        for _ in 0..<(changes ?? (world.machines.count < 50 ? 6 : 4)) {
             try await clock.sleep(for: .milliseconds(random.below(8000)))
             try await change(&expectations, stack, world, random)
         }
