@@ -5,8 +5,9 @@ heartbeats.py [--agents N] [--seconds S] [--polls] [--signatures] [--store ADDRE
 
 Starts a hub of its own (ROOST_BIN, else .build/release/roost), lets N agents join, and prints the hub's CPU time as a
 share of one core, beside what the same number of requests for /healthz cost it. With --polls every agent also waits
-for its desired state, as real ones do. With --signatures no agent opens a session, as those of earlier versions. Then the hub is killed and started again, and how long it takes until every
-agent was heard of is printed. Needs `cryptography` from PyPI.
+for its desired state, as real ones do. With --signatures no agent opens a session, as those of earlier versions. Then
+the hub is killed and started again, and how long it takes until every agent was heard of is printed. Needs
+`cryptography` from PyPI.
 """
 
 import argparse

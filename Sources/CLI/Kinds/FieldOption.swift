@@ -25,7 +25,7 @@ struct FieldOption: Sendable {
     var name: String {
         let words = path.joined(separator: "_").split(separator: "_").joined(separator: "-")
         return switch form {
-        case .list where words.hasSuffix("ses"): String(words.dropLast(2))
+        case .list where words.hasSuffix("iases"): String(words.dropLast(2))
         case .list where words.hasSuffix("s"): String(words.dropLast())
         default: words
         }

@@ -16,7 +16,13 @@ struct SpareRequestMemory {
 
     private var spares: [RequestMemory] = []
 
-    mutating func take() -> RequestMemory? { spares.popLast() }
+    /// Empty: nothing is left of whom it served before.
+    mutating func take() -> RequestMemory? {
+        guard var spare = spares.popLast() else { return nil }
+        spare.upstreamHead.clear()
+        spare.logLine.removeAll(keepingCapacity: true)
+        return spare
+    }
 
     mutating func give(_ memory: consuming RequestMemory) {
         guard spares.count < Self.countMax, (1...Self.bytesMax).contains(memory.logLine.capacity),
