@@ -144,6 +144,7 @@ enum Retirement {
     }
 
     /// Tells of the end of a server, and of its credentials with it.
+    /// Tells of the removal; the stack is touched, since what waited for the server waits no more.
     static func emitRemoval(_ node: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         let mode = node.state["security_mode"]?.stringValue ?? "open"
         let firewall =
@@ -151,6 +152,9 @@ enum Retirement {
         let name = node.spec["name"]?.stringValue ?? node.id
         try transaction.emit(
             event(node, "Server \(name) was removed; its credentials are void." + firewall, transaction))
+        if let stackId = node.spec["stack_id"]?.stringValue, let stack = try transaction.get("stack", stackId) {
+            _ = try transaction.put(stack)
+        }
     }
 
     private static func event(

@@ -18,10 +18,17 @@ public struct JSONParser {
     ///
     /// - Throws: `Problem` with code `malformed_json` that names the byte where reading failed.
     public static func parse(_ bytes: [UInt8]) throws(Problem) -> JSONValue {
-        guard String(validating: bytes, as: UTF8.self) != nil else {
+        try bytes.withUnsafeBufferPointer { bytes throws(Problem) in try parse(bytes) }
+    }
+
+    /// Reads one value from memory that stays while it is read. See ``parse(_:)-([UInt8])``.
+    public static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(Problem) -> JSONValue {
+        do {
+            _ = try UTF8Span(validating: bytes.span)
+        } catch {
             throw Problem(.malformedJSON, "The text is not valid UTF-8.")
         }
-        return try bytes.withUnsafeBufferPointer { bytes throws(Problem) in try whole(bytes) }
+        return try whole(bytes)
     }
 
     /// Reads one value from a string. See ``parse(_:)-([UInt8])``.
@@ -223,11 +230,25 @@ public struct JSONParser {
             if current == UInt8(ascii: "+") || current == UInt8(ascii: "-") { position += 1 }
             try digits()
         }
+        if isWhole, let whole = wholeNumber(start..<position) { return .int(whole) }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
-        if isWhole, let whole = Int64(text) { return .int(whole) }
         guard let value = Double(text), value.isFinite else { throw failure("number out of range") }
         // `1.5e3` is the whole number 1500, and is written as such: equal values must be one value.
         if let whole = Int64(exactly: value) { return .int(whole) }
         return .double(value)
+    }
+
+    /// Nil for one that does not fit.
+    private func wholeNumber(_ place: Range<Int>) -> Int64? {
+        let isNegative = bytes[place.lowerBound] == UInt8(ascii: "-")
+        // Below zero, since there is one more number there.
+        var value: Int64 = 0
+        for index in place.dropFirst(isNegative ? 1 : 0) {
+            let (tens, isTooLong) = value.multipliedReportingOverflow(by: 10)
+            let (next, isTooLarge) = tens.subtractingReportingOverflow(Int64(bytes[index] - UInt8(ascii: "0")))
+            if isTooLong || isTooLarge { return nil }
+            value = next
+        }
+        return isNegative ? value : value == .min ? nil : -value
     }
 }

@@ -25,7 +25,8 @@ public struct HeartbeatParts: Sendable {
             for member in members {
                 if Self.changing.contains(member.name) {
                     // What cannot be read is told of by the reader of whole heartbeats.
-                    guard let value = try? JSONParser.parse(Array(bytes[member.valuePlace])) else { return false }
+                    let text = UnsafeBufferPointer(rebasing: bytes[member.valuePlace])
+                    guard let value = try? JSONParser.parse(text) else { return false }
                     changing[member.name] = value
                 } else {
                     let raw = UnsafeRawBufferPointer(bytes)

@@ -115,6 +115,8 @@ public protocol ResourceTransaction {
     func get(_ kind: String, _ id: String) throws -> ResourceRecord?
     /// All of a kind, optionally below one parent, sorted by creation.
     func all(_ kind: String, parentId: String?) throws -> [ResourceRecord]
+    /// All of a kind that refer to a resource in a field of their spec, sorted by creation.
+    func all(_ kind: String, referringTo id: String, in field: String) throws -> [ResourceRecord]
     /// Everything that belongs to a tenant, optionally of one status, in the order of creation.
     func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord]
     /// Kind → status → count of what belongs to a tenant.

@@ -32,7 +32,10 @@ final class SigningAgent {
         let signature = try RequestSignature.sign(
             method: "POST", path: "/x", body: body, nodeId: nodeId, time: time, nonce: LiveRandom().hex(16), key: key)
         let (outcomes, heard) = AsyncStream.makeStream(of: String.self)
-        let isTaken = hub.takeKnownHeartbeat(signature, method: "POST", path: "/x", body: altered ?? body) { outcome in
+        let place = HearingPlace(hub) { $0() }
+        let isTaken = hub.takeKnownHeartbeat(
+            signature, method: "POST", path: "/x", body: altered ?? body, at: place
+        ) { outcome in
             switch outcome {
             case .taken: heard.yield("taken")
             case .passed: heard.yield("passed")

@@ -112,4 +112,20 @@ import Testing
         try await other.markSilentNodes()
         #expect(try await isSilent())
     }
+
+    /// Whoever waits for the server must not wait until the hub happens to look again.
+    @Test func `a removed server is a change of its stack`() async throws {
+        try await beat(1, fixture.hub)
+        let stack = try #require(try await node().spec["stack_id"]?.stringValue)
+        let node = try await node()
+        try await fixture.store.write { transaction in
+            var keyed = node
+            keyed.state["public_key"] = "x"
+            _ = try transaction.put(keyed)
+        }
+        let changes = fixture.hub.changes.subscribe(to: .changes([HubChange(kind: "stack", id: stack)]))
+        _ = try await fixture.hub.delete(try fixture.kind("node"), id: nodeId, as: .local)
+        let first = await changes.first { _ in true }
+        #expect(first == HubChange(kind: "stack", id: stack))
+    }
 }

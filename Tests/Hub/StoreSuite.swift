@@ -56,6 +56,26 @@ func shelfRecord(_ name: String, brand: String? = nil, at time: Timestamp = Manu
     }
 
     @Test(arguments: Medium.allCases)
+    func findsWhatRefersToAResource(_ medium: Medium) async throws {
+        let store = try medium.open(clock, folder)
+        let found = try await store.write { transaction in
+            for (name, brand) in [("a", "acme"), ("b", "other"), ("c", "acme"), ("d", nil)] as [(String, String?)] {
+                var record = shelfRecord(name)
+                record.spec["brand_id"] = brand.map { .string($0) }
+                _ = try transaction.put(record)
+            }
+            return try ["acme", "other", "nobody", ""].map { brand in
+                try transaction.all("shelf", referringTo: brand, in: "brand_id").map(\.id)
+            }
+        }
+        #expect(found == [["id-a", "id-c"], ["id-b"], [], []])
+        await #expect(throws: Problem.self) {
+            try await store.read { _ = try $0.all("shelf", referringTo: "a", in: "name") }
+        }
+        try await store.close()
+    }
+
+    @Test(arguments: Medium.allCases)
     func rollsBackWhatThrows(_ medium: Medium) async throws {
         let store = try medium.open(clock, folder)
         let refusal = try await problem {

@@ -13,6 +13,15 @@ import Testing
         #expect(try JSONParser.parse(value.canonicalText).canonicalText == value.canonicalText)
     }
 
+    @Test func `whole numbers are exact as far as they fit`() throws {
+        for text in ["0", "-0", "7", "-7", "9223372036854775807", "-9223372036854775808", "922337203685477580"] {
+            #expect(try JSONParser.parse(text) == .int(try #require(Int64(text))))
+        }
+        for text in ["9223372036854775808", "-9223372036854780000", "18446744073709551616", "100000000000000000000"] {
+            #expect(try JSONParser.parse(text) == .double(try #require(Double(text))))
+        }
+    }
+
     @Test func `members are sorted and duplicates refused`() throws {
         #expect(try JSONParser.parse("{ \"b\" : 2 , \"a\" : 1 }").canonicalText == "{\"a\":1,\"b\":2}")
         #expect(throws: Problem.self) { try JSONParser.parse("{\"a\":1,\"a\":2}") }

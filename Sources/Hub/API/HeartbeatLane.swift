@@ -142,11 +142,12 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         phase = .open
-        let isTaken = api.hub.takeKnownHeartbeat(signature, method: "POST", path: Self.path, body: body) { outcome in
-            eventLoop.execute {
-                let (lane, context) = bound.value
-                lane.finish(outcome, (head, body, trailers), started, context)
-            }
+        let place = HearingPlace(eventLoop) { eventLoop.execute($0) }
+        let isTaken = api.hub.takeKnownHeartbeat(
+            signature, method: "POST", path: Self.path, body: body, at: place
+        ) { outcome in
+            let (lane, context) = bound.value
+            lane.finish(outcome, (head, body, trailers), started, context)
         }
         if isTaken { phase = .answering } else { passOn(head, body, trailers, context) }
     }

@@ -24,7 +24,9 @@ public final class Hub: Sendable {
     /// Stacks whose statuses must be looked at again; a hub that starts looks at all of them.
     let dirtyStacks = MarkedIds()
     let contacts = NodeContacts()
-    let gate = SignedRequestGate()
+    let gate = SignedRequestGate(pause: .milliseconds(50))
+    /// Nobody waits for the answer to a heartbeat, so that many share a look at the store.
+    let heartbeatGate = SignedRequestGate(pause: .milliseconds(250))
     let nodeKeys = NodeKeys()
     let sessions = AgentSessions()
     /// What the hub's half of a session is signed with, once it was read.

@@ -17,7 +17,7 @@ struct NodePlan {
         var entries: [JSONValue] = []
         for stackId in try stackIds() {
             let steps = DesiredChanges.steps(from: try document(stackId, .before), to: try document(stackId, .after))
-            for node in try all("node", .before, parentId: nil) where node.spec["stack_id"]?.stringValue == stackId {
+            for node in try nodes(ofStack: stackId) {
                 guard entries.count < Self.nodesMax else { return entries }
                 let isLeaving = try record("node", node.id, .after).map { $0.status == .deleting } ?? true
                 let own =
@@ -71,6 +71,14 @@ struct NodePlan {
         let touched = images.filter { $0.kind == kind }
         let same = now.filter { record in !touched.contains { $0.id == record.id } }
         return same + touched.compactMap(\.before).filter { parentId == nil || $0.parentId == parentId }
+    }
+
+    /// Servers that run the stack before the change.
+    private func nodes(ofStack stackId: String) throws -> [ResourceRecord] {
+        let touched = images.filter { $0.kind == "node" }
+        let same = try transaction.all("node", referringTo: stackId, in: "stack_id")
+            .filter { record in !touched.contains { $0.id == record.id } }
+        return same + touched.compactMap(\.before).filter { $0.spec["stack_id"]?.stringValue == stackId }
     }
 
     private func document(_ stackId: String, _ moment: Moment) throws -> DesiredState? {

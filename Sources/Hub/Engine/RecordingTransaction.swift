@@ -44,6 +44,9 @@ final class RecordingTransaction: StoreTransaction {
 
     func get(_ kind: String, _ id: String) throws -> ResourceRecord? { try inner.get(kind, id) }
     func all(_ kind: String, parentId: String?) throws -> [ResourceRecord] { try inner.all(kind, parentId: parentId) }
+    func all(_ kind: String, referringTo id: String, in field: String) throws -> [ResourceRecord] {
+        try inner.all(kind, referringTo: id, in: field)
+    }
 
     func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord] {
         try inner.all(ofTenant: tenantId, status: status)

@@ -216,12 +216,12 @@ extension Hub {
         }
     }
 
-    /// What no report and no change tells of, such as a removed server, is found by looking now and then.
+    /// What no report and no change tells of is found by looking now and then.
     private func markAllStacksAgain() async {
         while !Task.isCancelled {
             await markAllStacks()
             // A cancelled sleep ends the loop at its head.
-            try? await world.clock.sleep(for: .seconds(15))
+            try? await world.clock.sleep(for: .seconds(60))
         }
     }
 

@@ -162,7 +162,7 @@ extension Hub {
     /// Marks servers that missed three heartbeats. Those that other hubs hear of, and all when this one starts, get a
     /// minute more, since that is how late the store may know of a heartbeat.
     package func markSilentNodes() async throws {
-        if contacts.isListDue(at: world.clock.monotonic()) { try await expectAllNodes() }
+        if contacts.isListDue(isShared: store.isShared, at: world.clock.monotonic()) { try await expectAllNodes() }
         let intervals = try await store.read { transaction in
             Dictionary(
                 try transaction.all("stack", parentId: nil).map { stack in
@@ -170,7 +170,8 @@ extension Hub {
                 }, uniquingKeysWith: { $1 })
         }
         let limit = { @Sendable (stackId: String) -> Duration in (intervals[stackId] ?? .seconds(10)) * 3 }
-        let overdue = contacts.overdue(limit, at: world.clock.monotonic())
+        let shortest = min(.seconds(10), intervals.values.min() ?? .seconds(10)) * 3
+        let overdue = contacts.overdue(limit, shortest: shortest, at: world.clock.monotonic())
         // Nearly always there is none, and then nothing is written.
         guard !overdue.isEmpty else { return }
         let stacks: Set<String>

@@ -21,10 +21,11 @@ extension Hub {
     ///
     /// - Parameters:
     ///   - path: path with query, as it was sent.
-    ///   - hear: is called once, on any thread, when the answer is true.
+    ///   - place: where the answer is heard, together with those of other servers.
+    ///   - hear: is called once, at the place, when the answer is true.
     /// - Returns: whether it looks like such a heartbeat of a server that this hub knows; if not, nothing was done.
     public func takeKnownHeartbeat(
-        _ signature: RequestSignature, method: String, path: String, body: [UInt8],
+        _ signature: RequestSignature, method: String, path: String, body: [UInt8], at place: HearingPlace,
         hear: @escaping @Sendable (KnownHeartbeat) -> Void
     ) -> Bool {
         let nodeId = signature.nodeId
@@ -32,8 +33,8 @@ extension Hub {
             contacts.isKnown(parts.lasting, nodeId: nodeId),
             isProven(signature, with: known, method: method, path: path, body: body)
         else { return false }
-        gate.admit(.init(signature), store: store, clock: world.clock) { [self] verdict in
-            guard case .success(.fresh) = verdict, spend(signature) == .fresh else { return hear(.passed) }
+        heartbeatGate.admit(.init(signature), store: store, clock: world.clock, at: place) { [self] verdict in
+            guard case .success(.fresh) = verdict, spend(signature) == .fresh else { return { hear(.passed) } }
             let sighting = NodeContacts.Sighting(
                 sequence: parts.sequence, time: world.clock.now(), machine: parts.machine, requests: parts.requests,
                 traffic: parts.traffic, memoryBytes: parts.memoryBytes)
@@ -44,10 +45,13 @@ extension Hub {
                 changes.publish([HubChange(kind: "heartbeat", id: nodeId)])
                 dueNodes.mark(nodeId)
             case .news:
-                Task { hear(await takeNews(body, parts, nodeId)) }
-                return
+                Task {
+                    let outcome = await takeNews(body, parts, nodeId)
+                    place.run { hear(outcome) }
+                }
+                return nil
             }
-            hear(.taken)
+            return { hear(.taken) }
         }
         return true
     }

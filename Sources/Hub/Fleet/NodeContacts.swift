@@ -48,21 +48,39 @@ final class NodeContacts: Sendable {
         case news
     }
 
-    private struct Contact {
+    /// One object for each server: to look at all of them every second must not copy what they said.
+    private final class Contact {
         var stackId: String
         /// When it was heard of, or from when on it is waited for.
         var heardAt: Duration
         var sighting: Sighting?
         /// The number of the last heartbeat, here or in the store.
-        var sequence: Int64 = 0
+        var sequence: Int64
         /// Heard by another hub, or by this one before it started, and so only as often as the store gets to know.
-        var isHeardElsewhere = false
+        var isHeardElsewhere: Bool
         /// What the store says; nil while that is being changed, or is not known.
         var stored: Report?
-        /// Of the message that said what the store says; nil when that is not known.
+        /// Of the message that said what the store says; nil when that is not known, and while ``stored`` is nil.
         var digest: HeartbeatParts.Digest?
         var storedAt: Duration = .zero
-        var isSilent = false
+        var isSilent: Bool
+
+        init(
+            stackId: String, heardAt: Duration, sighting: Sighting? = nil, sequence: Int64 = 0,
+            isHeardElsewhere: Bool = false, isSilent: Bool = false
+        ) {
+            self.stackId = stackId
+            self.heardAt = heardAt
+            self.sighting = sighting
+            self.sequence = sequence
+            self.isHeardElsewhere = isHeardElsewhere
+            self.isSilent = isSilent
+        }
+
+        func forgetStored() {
+            stored = nil
+            digest = nil
+        }
     }
 
     private struct State {
@@ -85,18 +103,16 @@ final class NodeContacts: Sendable {
         _ sighting: Sighting, _ report: Report, _ digest: HeartbeatParts.Digest?, nodeId: String, at now: Duration
     ) -> Verdict {
         state.withLock { state in
-            guard var contact = state.contacts[nodeId] else {
+            guard let contact = state.contacts[nodeId] else {
                 Self.serve(sighting, nil, nodeId, &state)
                 state.contacts[nodeId] = Contact(
                     stackId: "", heardAt: now, sighting: sighting, sequence: sighting.sequence)
                 return .news
             }
-            guard Self.hear(sighting, of: &contact, nodeId, &state, at: now) else { return .late }
+            guard Self.hear(sighting, of: contact, nodeId, &state, at: now) else { return .late }
             let isKnown = contact.stored == report
             let isDue = now - contact.storedAt >= Self.storePause
-            if !isKnown || isDue { contact.stored = nil }
-            if isKnown { contact.digest = digest }
-            state.contacts[nodeId] = contact
+            if isKnown && !isDue { contact.digest = digest } else { contact.forgetStored() }
             return !isKnown ? .news : isDue ? .due : .known
         }
     }
@@ -104,8 +120,9 @@ final class NodeContacts: Sendable {
     /// Whether a server said the same when the store last heard of it.
     func isKnown(_ digest: HeartbeatParts.Digest, nodeId: String) -> Bool {
         state.withLock { state in
-            guard let contact = state.contacts[nodeId] else { return false }
-            return contact.stored != nil && contact.digest == digest
+            // Not by looking whether there is a report: that would copy it.
+            guard let known = state.contacts[nodeId]?.digest else { return false }
+            return known == digest
         }
     }
 
@@ -114,21 +131,21 @@ final class NodeContacts: Sendable {
     func take(
         _ sighting: Sighting, _ digest: HeartbeatParts.Digest, nodeId: String, at now: Duration
     ) -> Verdict {
-        state.withLock { state in
-            guard var contact = state.contacts[nodeId], contact.stored != nil, contact.digest == digest else {
-                return .news
-            }
-            guard Self.hear(sighting, of: &contact, nodeId, &state, at: now) else { return .late }
+        // What was said before is freed after the lock, which others wait for.
+        let (verdict, _) = state.withLock { state -> (Verdict, Sighting?) in
+            guard let contact = state.contacts[nodeId], contact.digest == digest else { return (.news, nil) }
+            let former = contact.sighting
+            guard Self.hear(sighting, of: contact, nodeId, &state, at: now) else { return (.late, nil) }
             let isDue = now - contact.storedAt >= Self.storePause
             if isDue { contact.storedAt = now }
-            state.contacts[nodeId] = contact
-            return isDue ? .due : .known
+            return (isDue ? .due : .known, former)
         }
+        return verdict
     }
 
     /// - Returns: false for a heartbeat that is older than what is known.
     private static func hear(
-        _ sighting: Sighting, of contact: inout Contact, _ nodeId: String, _ state: inout State, at now: Duration
+        _ sighting: Sighting, of contact: Contact, _ nodeId: String, _ state: inout State, at now: Duration
     ) -> Bool {
         guard sighting.sequence > contact.sequence else { return false }
         serve(sighting, contact.sighting, nodeId, &state)
@@ -159,7 +176,7 @@ final class NodeContacts: Sendable {
     /// Makes the next heartbeats of these servers news, after a transaction that failed.
     func unstore(_ nodeIds: [String]) {
         state.withLock { state in
-            for id in nodeIds { state.contacts[id]?.stored = nil }
+            for id in nodeIds { state.contacts[id]?.forgetStored() }
         }
     }
 
@@ -169,32 +186,32 @@ final class NodeContacts: Sendable {
         at now: Duration
     ) {
         state.withLock { state in
-            guard state.contacts[nodeId]?.sequence == sequence else { return }
-            state.contacts[nodeId]!.stackId = stackId
-            state.contacts[nodeId]!.stored = report
-            state.contacts[nodeId]!.digest = digest
-            state.contacts[nodeId]!.storedAt = now
-            state.contacts[nodeId]!.isSilent = false
+            guard let contact = state.contacts[nodeId], contact.sequence == sequence else { return }
+            contact.stackId = stackId
+            contact.stored = report
+            contact.digest = digest
+            contact.storedAt = now
+            contact.isSilent = false
         }
     }
 
     /// Notes a heartbeat that only the store knew of: it was taken by another hub, or by this one before it started.
     func raise(_ sequence: Int64, nodeId: String, stackId: String, at now: Duration) {
         state.withLock { state in
-            guard state.contacts[nodeId] != nil else { return }
-            state.contacts[nodeId]!.stackId = stackId
-            Self.raise(sequence, &state.contacts[nodeId]!, at: now)
+            guard let contact = state.contacts[nodeId] else { return }
+            contact.stackId = stackId
+            Self.raise(sequence, contact, at: now)
         }
     }
 
     /// - Returns: whether the store knew of a later one.
     @discardableResult
-    private static func raise(_ sequence: Int64, _ contact: inout Contact, at now: Duration) -> Bool {
+    private static func raise(_ sequence: Int64, _ contact: Contact, at now: Duration) -> Bool {
         guard sequence > contact.sequence else { return false }
         contact.sequence = sequence
         contact.heardAt = now
         contact.isHeardElsewhere = true
-        contact.stored = nil
+        contact.forgetStored()
         return true
     }
 
@@ -209,33 +226,39 @@ final class NodeContacts: Sendable {
     /// Waits for a server as the store has it.
     func expect(_ nodeId: String, stackId: String, sequence: Int64, isSilent: Bool, at now: Duration) {
         state.withLock { state in
-            guard state.contacts[nodeId] != nil else {
+            guard let contact = state.contacts[nodeId] else {
                 state.contacts[nodeId] = Contact(
                     stackId: stackId, heardAt: now, sequence: sequence, isHeardElsewhere: true, isSilent: isSilent)
                 return
             }
-            if Self.raise(sequence, &state.contacts[nodeId]!, at: now) { state.contacts[nodeId]!.isSilent = isSilent }
+            if Self.raise(sequence, contact, at: now) { contact.isSilent = isSilent }
         }
     }
 
-    /// Whether it is time to look for servers in the store; true once per pause.
-    func isListDue(at now: Duration) -> Bool {
+    /// Whether it is time to look for servers in the store: once, or once per pause when others write there, too.
+    func isListDue(isShared: Bool, at now: Duration) -> Bool {
         state.withLock { state in
-            if let last = state.listedAt, now - last < Self.listPause { return false }
+            if let last = state.listedAt, !isShared || now - last < Self.listPause { return false }
             state.listedAt = now
             return true
         }
     }
 
-    /// Makes the next ``isListDue(at:)`` true, after a list that could not be had.
+    /// Makes the next ``isListDue(isShared:at:)`` true, after a list that could not be had.
     func listAgain() { state.withLock { $0.listedAt = nil } }
 
     /// Servers that were not heard of for longer than the limit of their stack and are not marked yet, sorted.
-    func overdue(_ limit: (_ stackId: String) -> Duration, at now: Duration) -> [String] {
+    ///
+    /// - Parameter shortest: no limit is below it.
+    func overdue(
+        _ limit: (_ stackId: String) -> Duration, shortest: Duration, at now: Duration
+    ) -> [String] {
         state.withLock { state in
-            state.contacts.filter { _, contact in
-                !contact.isSilent && Self.isOverdue(contact, limit(contact.stackId), at: now)
-            }.keys.sorted()
+            var overdue: [String] = []
+            for (id, contact) in state.contacts where now - contact.heardAt > shortest && !contact.isSilent {
+                if Self.isOverdue(contact, limit(contact.stackId), at: now) { overdue.append(id) }
+            }
+            return overdue.sorted()
         }
     }
 
@@ -249,11 +272,11 @@ final class NodeContacts: Sendable {
     /// - Returns: whether it was marked.
     func markSilent(_ nodeId: String, sequence: Int64, after limit: Duration, at now: Duration) -> Bool {
         state.withLock { state in
-            guard state.contacts[nodeId] != nil, !Self.raise(sequence, &state.contacts[nodeId]!, at: now),
-                Self.isOverdue(state.contacts[nodeId]!, limit, at: now)
+            guard let contact = state.contacts[nodeId], !Self.raise(sequence, contact, at: now),
+                Self.isOverdue(contact, limit, at: now)
             else { return false }
-            state.contacts[nodeId]!.isSilent = true
-            state.contacts[nodeId]!.stored = nil
+            contact.isSilent = true
+            contact.forgetStored()
             return true
         }
     }

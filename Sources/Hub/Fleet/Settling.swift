@@ -65,9 +65,8 @@ enum Settling {
 
     /// Servers that are heard of; a silent one holds nobody up, nor does one that is being retired.
     private static func views(of stackId: String, _ transaction: any ResourceTransaction) throws -> [NodeView] {
-        try transaction.all("node", parentId: nil)
-            .filter { $0.spec["stack_id"]?.stringValue == stackId && $0.state["is_silent"] != true }
-            .filter { $0.status != .deleting }
+        try transaction.all("node", referringTo: stackId, in: "stack_id")
+            .filter { $0.state["is_silent"] != true && $0.status != .deleting }
             .map { node in
                 let reports = (node.state["services"]?.arrayValue ?? []).compactMap { report in
                     report["service_id"]?.stringValue.map { ($0, report) }

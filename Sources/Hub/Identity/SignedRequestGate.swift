@@ -5,6 +5,20 @@ import Model
 import ResourceKit
 import Synchronization
 
+/// Where an answer is heard, such as an event loop.
+public struct HearingPlace: Sendable {
+    let id: ObjectIdentifier
+    let run: @Sendable (@escaping @Sendable () -> Void) -> Void
+
+    /// - Parameters:
+    ///   - object: stands for the place: what is heard there gets there together.
+    ///   - run: runs something there, later.
+    public init(_ object: AnyObject, run: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void) {
+        id = ObjectIdentifier(object)
+        self.run = run
+    }
+}
+
 /// Lets each signed request through once, and only those of servers that are still known. Requests that arrive close to
 /// each other share one transaction; the store decides, so that the answer also holds after a restart and for other
 /// hubs on the same database.
@@ -41,7 +55,9 @@ final class SignedRequestGate: Sendable {
 
     private struct Waiting {
         var entry: Entry
-        var hear: @Sendable (Turn) -> Void
+        var place: HearingPlace?
+        /// Answers what is to be done at the place.
+        var hear: @Sendable (Turn) -> (@Sendable () -> Void)?
     }
 
     private struct State {
@@ -51,15 +67,23 @@ final class SignedRequestGate: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Between two transactions: a busy hub syncs its disk a few dozen times a second, and not for each request. What
-    /// comes after a quiet moment does not wait.
-    private static let pause: Duration = .milliseconds(50)
-    private static let batchMax = 256
+    private let pause: Duration
+    private static let batchMax = 1_024
+    /// Answers that are heard at a place in one go: what else happens there waits for them.
+    private static let heardMax = 64
+
+    /// - Parameter pause: between two transactions: a busy hub syncs its disk a few dozen times a second, and not for
+    ///   each request. What comes after a quiet moment does not wait, and neither does who fills a transaction.
+    init(pause: Duration) { self.pause = pause }
 
     /// - Throws: `storage_failed`.
     func admit(_ entry: Entry, store: any Store, clock: any HostClock) async throws -> Verdict {
         let turn = await withCheckedContinuation { continuation in
-            queue(Waiting(entry: entry) { continuation.resume(returning: $0) })
+            queue(
+                Waiting(entry: entry, place: nil) { turn in
+                    continuation.resume(returning: turn)
+                    return nil
+                })
         }
         switch turn {
         case .decided(let verdict): return try verdict.get()
@@ -68,19 +92,24 @@ final class SignedRequestGate: Sendable {
     }
 
     /// As ``admit(_:store:clock:)``, for callers that have no task: nearly all of them wait for one that others made.
-    /// - Parameter hear: is called on any thread.
+    /// - Parameter hear: is called on any thread; what it answers is done at the place.
     func admit(
-        _ entry: Entry, store: any Store, clock: any HostClock,
-        hear: @escaping @Sendable (Result<Verdict, any Error>) -> Void
+        _ entry: Entry, store: any Store, clock: any HostClock, at place: HearingPlace,
+        hear: @escaping @Sendable (Result<Verdict, any Error>) -> (@Sendable () -> Void)?
     ) {
         queue(
-            Waiting(entry: entry) { [self] turn in
+            Waiting(entry: entry, place: place) { [self] turn in
                 switch turn {
-                case .decided(let verdict): hear(verdict)
+                case .decided(let verdict): return hear(verdict)
                 case .asks:
                     Task {
-                        do { hear(.success(try await ask(for: entry, store, clock))) } catch { hear(.failure(error)) }
+                        let verdict: Result<Verdict, any Error>
+                        do { verdict = .success(try await ask(for: entry, store, clock)) } catch {
+                            verdict = .failure(error)
+                        }
+                        if let answer = hear(verdict) { place.run(answer) }
                     }
+                    return nil
                 }
             })
     }
@@ -94,12 +123,13 @@ final class SignedRequestGate: Sendable {
             state.waiting.append(waiting)
             return false
         }
-        if asks { waiting.hear(.asks) }
+        if asks { _ = waiting.hear(.asks) }
     }
 
     private func ask(for entry: Entry, _ store: any Store, _ clock: any HostClock) async throws -> Verdict {
         let rest = state.withLock { state in
-            state.askedAt.map { Self.pause - (clock.monotonic() - $0) } ?? .zero
+            guard let askedAt = state.askedAt, state.waiting.count < Self.batchMax - 1 else { return Duration.zero }
+            return pause - (clock.monotonic() - askedAt)
         }
         // Whoever gave up waiting for this answer still has to ask for the others.
         if rest > .zero { try? await clock.sleep(for: rest) }
@@ -119,9 +149,25 @@ final class SignedRequestGate: Sendable {
             state.isAsking = !state.waiting.isEmpty
             return state.isAsking ? state.waiting.removeFirst() : nil
         }
-        next?.hear(.asks)
-        for (index, other) in others.enumerated() { other.hear(.decided(verdicts.map { $0[index + 1] })) }
+        _ = next?.hear(.asks)
+        Self.tell(others, verdicts.map { $0.dropFirst() })
         return try verdicts.get()[0]
+    }
+
+    /// Those that are heard at one place get there together, so that it is woken for all of them and not for each.
+    private static func tell(_ others: [Waiting], _ verdicts: Result<ArraySlice<Verdict>, any Error>) {
+        var groups: [ObjectIdentifier: (place: HearingPlace, answers: [@Sendable () -> Void])] = [:]
+        for (index, other) in others.enumerated() {
+            let answer = other.hear(.decided(verdicts.map { $0[$0.startIndex + index] }))
+            guard let answer, let place = other.place else { continue }
+            groups[place.id, default: (place, [])].answers.append(answer)
+        }
+        for (place, answers) in groups.values {
+            for start in stride(from: 0, to: answers.count, by: heardMax) {
+                let part = answers[start..<min(start + heardMax, answers.count)]
+                place.run { for answer in part { answer() } }
+            }
+        }
     }
 
     private static func decide(_ entries: [Entry], _ store: any Store) async throws -> [Verdict] {

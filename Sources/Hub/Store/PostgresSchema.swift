@@ -63,14 +63,15 @@ enum PostgresSchema {
 
     private static func installIndexes(of kind: ResourceKind, in connection: PostgresConnection) throws {
         precondition(SQLSorting.isPlain(kind.name), "a kind's name must be plain")
-        for field in SQLSorting.indexedFields(of: kind) {
+        let sorting = SQLSorting.indexedFields(of: kind)
+        for field in Set(sorting + SQLSorting.referenceFields(of: kind)).sorted() {
             guard let expression = SQLSorting.expression(kind, field, .postgres) else { continue }
             try connection.run(
                 """
                 CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: false))
                 ON resources ((\(expression)), seq) WHERE kind = '\(kind.name)'
                 """)
-            guard kind.parent != nil else { continue }
+            guard kind.parent != nil, sorting.contains(field) else { continue }
             try connection.run(
                 """
                 CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: true))

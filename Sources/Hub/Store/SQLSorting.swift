@@ -29,6 +29,15 @@ enum SQLSorting {
         return names
     }
 
+    /// Declared fields that hold the id of another resource. They have an index: whenever a resource is deleted, what
+    /// refers to it is looked for.
+    static func referenceFields(of kind: ResourceKind) -> [String] {
+        kind.fields.compactMap { field in
+            guard case .reference = field.kind, !field.isSecret, isPlain(field.name) else { return nil }
+            return field.name
+        }
+    }
+
     /// SQL that sorts by a field of one value; nil when there is no such field, or it is secret, or a list. Numbers
     /// come before texts, and a missing value counts as the empty text.
     static func expression(_ kind: ResourceKind, _ name: String, _ dialect: SQLDialect) -> String? {

@@ -65,6 +65,15 @@ struct SQLTransaction: StoreTransaction {
         return try records("kind = '\(kind)' AND parent_id = ? ORDER BY created_at, seq", [parentId])
     }
 
+    func all(_ kind: String, referringTo id: String, in field: String) throws -> [ResourceRecord] {
+        guard let declared = kinds[kind], SQLSorting.referenceFields(of: declared).contains(field),
+            let expression = SQLSorting.expression(declared, field, database.dialect)
+        else { throw Problem(.internalError, "\(kind) refers to nothing in \(field).") }
+        // A field without a value counts as the empty text.
+        guard !id.isEmpty else { return [] }
+        return try records("kind = '\(kind)' AND \(expression) = ? ORDER BY created_at, seq", [id])
+    }
+
     func all(ofTenant tenantId: String, status: ResourceStatus?) throws -> [ResourceRecord] {
         guard let status else { return try records("tenant_id = ? ORDER BY created_at, seq", [tenantId]) }
         return try records("tenant_id = ? AND status = ? ORDER BY created_at, seq", [tenantId, status.rawValue])

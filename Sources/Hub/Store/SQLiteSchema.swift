@@ -108,14 +108,15 @@ enum SQLiteSchema {
 
     private static func installIndexes(of kind: ResourceKind, in db: Database) throws {
         precondition(SQLSorting.isPlain(kind.name), "a kind's name must be plain")
-        for field in SQLSorting.indexedFields(of: kind) {
+        let sorting = SQLSorting.indexedFields(of: kind)
+        for field in Set(sorting + SQLSorting.referenceFields(of: kind)).sorted() {
             guard let expression = SQLSorting.expression(kind, field, .sqlite) else { continue }
             try db.execute(
                 sql: """
                     CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: false))
                     ON resources(\(expression)) WHERE kind = '\(kind.name)'
                     """)
-            guard kind.parent != nil else { continue }
+            guard kind.parent != nil, sorting.contains(field) else { continue }
             try db.execute(
                 sql: """
                     CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: true))
