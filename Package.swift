@@ -112,7 +112,7 @@ let package = Package(
                 "Model", "Host", "AgentProtocol", "ResourceKit", "Catalog", "HubStore", "HubCore", "Workflow", crypto,
                 logging, hummingbird, product("HummingbirdCore", "hummingbird"),
                 product("HummingbirdTLS", "hummingbird"), nioSSL, httpClient, nioCore, nioPosix, nioHTTP1,
-                product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypes", "swift-nio-extras"),
+                product("HTTPTypes", "swift-http-types"), product("NIOHTTPTypesHTTP1", "swift-nio-extras"),
             ]),
         library(
             "Dashboard", "Sources/Hub/Dashboard",

@@ -2,19 +2,18 @@ import AgentProtocol
 import HTTPTypes
 import Host
 import HubCore
-import Hummingbird
 import Model
 import NIOCore
-import NIOHTTPTypes
+import NIOHTTP1
 import ResourceKit
 
 /// Answers the heartbeats that say nothing new, before the server makes a task of the request. Everything else goes on
 /// as it came, also what is refused: there is one place for that.
 final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
 
     /// Larger ones take the ordinary way.
     private static let bodyBytesMax = 65_536
@@ -22,7 +21,7 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
     private enum Phase {
         /// Parts go on as they come.
         case open
-        case gathering(HTTPRequest, RequestSignature, [UInt8])
+        case gathering(HTTPRequestHead, RequestSignature, [UInt8])
         /// Parts wait for the answer.
         case answering
     }
@@ -33,7 +32,7 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
     private var unanswered = 0
     /// Between the head and the end of a request that goes on.
     private var isPassing = false
-    private var waiting: [HTTPRequestPart] = []
+    private var waiting: [HTTPServerRequestPart] = []
     private var isReadWaiting = false
     private var hasInputEnded = false
     private var isRemoved = false
@@ -63,7 +62,7 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         context.write(data, promise: promise)
     }
 
-    private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
         switch (phase, part) {
         case (.answering, _): waiting.append(part)
         case (.open, .head(let head)):
@@ -94,7 +93,7 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    private func pass(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    private func pass(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
         switch part {
         case .head:
             unanswered += 1
@@ -107,23 +106,23 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// What proves a heartbeat; nil for every other request, and for heads that need a second look. The fields are gone
     /// through once: to ask for one by its name goes through all of them.
-    private static func heartbeatSignature(_ head: HTTPRequest) -> RequestSignature? {
-        guard head.method == .post, head.path == path else { return nil }
+    private static func heartbeatSignature(_ head: HTTPRequestHead) -> RequestSignature? {
+        guard head.method == .POST, head.uri == path, head.version == .http1_1 else { return nil }
         var length: Int?
         var node: String?
         var nonce: String?
         var timeMs: Int64?
         var proof: RequestSignature.Proof?
-        for field in head.headerFields {
+        for (name, value) in head.headers {
             let isRepeated: Bool
-            switch field.name {
-            case RequestSignature.nodeField: (isRepeated, node) = (node != nil, field.value)
-            case RequestSignature.nonceField: (isRepeated, nonce) = (nonce != nil, field.value)
-            case RequestSignature.timeField: (isRepeated, timeMs) = (timeMs != nil, Int64(field.value))
-            case RequestSignature.macField: (isRepeated, proof) = (proof != nil, .sessionMAC(field.value))
-            case RequestSignature.signatureField: (isRepeated, proof) = (proof != nil, .signature(field.value))
-            case .contentLength: (isRepeated, length) = (length != nil, Int(field.value))
-            case .connection, .expect: return nil
+            switch name {
+            case Named(RequestSignature.nodeHeader): (isRepeated, node) = (node != nil, value)
+            case Named(RequestSignature.nonceHeader): (isRepeated, nonce) = (nonce != nil, value)
+            case Named(RequestSignature.timeHeader): (isRepeated, timeMs) = (timeMs != nil, Int64(value))
+            case Named(RequestSignature.macHeader): (isRepeated, proof) = (proof != nil, .sessionMAC(value))
+            case Named(RequestSignature.signatureHeader): (isRepeated, proof) = (proof != nil, .signature(value))
+            case Named("content-length"): (isRepeated, length) = (length != nil, Int(value))
+            case Named("connection"), Named("expect"): return nil
             default: isRepeated = false
             }
             if isRepeated { return nil }
@@ -132,10 +131,21 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
         return RequestSignature(nodeId: node, timeMs: timeMs, nonce: nonce, proof: proof)
     }
 
+    /// A field's name, in whatever case it was sent. All that is looked for consists of letters and hyphens.
+    private struct Named {
+        let name: String
+        init(_ name: String) { self.name = name }
+
+        static func ~= (pattern: Named, sent: String) -> Bool {
+            let (name, sent) = (pattern.name.utf8, sent.utf8)
+            return name.count == sent.count && zip(name, sent).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+        }
+    }
+
     private static let path = "\(HubAPI.base)/agent/heartbeat"
 
     private func offer(
-        _ head: HTTPRequest, _ signature: RequestSignature, _ body: [UInt8], _ trailers: HTTPFields?,
+        _ head: HTTPRequestHead, _ signature: RequestSignature, _ body: [UInt8], _ trailers: HTTPHeaders?,
         _ context: ChannelHandlerContext
     ) {
         let started = ContinuousClock.now
@@ -153,38 +163,39 @@ final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func finish(
-        _ outcome: Hub.KnownHeartbeat, _ request: (head: HTTPRequest, body: [UInt8], trailers: HTTPFields?),
+        _ outcome: Hub.KnownHeartbeat, _ request: (head: HTTPRequestHead, body: [UInt8], trailers: HTTPHeaders?),
         _ started: ContinuousClock.Instant, _ context: ChannelHandlerContext
     ) {
         guard !isRemoved else { return }
         switch outcome {
         case .passed: passOn(request.head, request.body, request.trailers, context)
-        case .taken: answer(.init(status: .noContent), nil, started, context)
+        case .taken: answer(.noContent, [:], nil, started, context)
         case .failed(let problem):
-            let (status, headers, body) = Answers.parts(of: problem)
-            answer(.init(status: status, headerFields: headers), body, started, context)
+            let (status, fields, body) = Answers.parts(of: problem)
+            let headers = HTTPHeaders(fields.map { ($0.name.canonicalName, $0.value) })
+            answer(.init(statusCode: status.code), headers, body, started, context)
         }
         goOn(context)
     }
 
     private func answer(
-        _ head: HTTPResponse, _ body: [UInt8]?, _ started: ContinuousClock.Instant, _ context: ChannelHandlerContext
+        _ status: HTTPResponseStatus, _ headers: HTTPHeaders, _ body: [UInt8]?, _ started: ContinuousClock.Instant,
+        _ context: ChannelHandlerContext
     ) {
-        var head = head
+        var headers = headers
         // None of them is there before: to put one in its place would go through all fields.
-        head.headerFields.append(HTTPField(name: HubAPI.requestIdField, value: api.hub.world.random.hex(8)))
-        head.headerFields.append(HTTPField(name: .xContentTypeOptions, value: "nosniff"))
-        head.headerFields.append(
-            HTTPField(name: .date, value: api.dates.text(at: api.hub.world.clock.now())))
-        if let body { head.headerFields[.contentLength] = String(body.count) }
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if let body { context.write(wrapOutboundOut(.body(ByteBuffer(bytes: body))), promise: nil) }
+        headers.add(name: HubAPI.requestIdField.canonicalName, value: api.hub.world.random.hex(8))
+        headers.add(name: "x-content-type-options", value: "nosniff")
+        headers.add(name: "date", value: api.dates.text(at: api.hub.world.clock.now()))
+        if let body { headers.add(name: "content-length", value: String(body.count)) }
+        context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: status, headers: headers))), promise: nil)
+        if let body { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        api.metrics.note(status: head.status.code, duration: ContinuousClock.now - started)
+        api.metrics.note(status: Int(status.code), duration: ContinuousClock.now - started)
     }
 
     private func passOn(
-        _ head: HTTPRequest, _ body: [UInt8], _ trailers: HTTPFields?, _ context: ChannelHandlerContext
+        _ head: HTTPRequestHead, _ body: [UInt8], _ trailers: HTTPHeaders?, _ context: ChannelHandlerContext
     ) {
         pass(.head(head), context)
         if !body.isEmpty { pass(.body(ByteBuffer(bytes: body)), context) }

@@ -5,6 +5,7 @@ import HummingbirdTLS
 public import Logging
 import Model
 public import NIOCore
+import NIOHTTPTypesHTTP1
 public import NIOSSL
 
 /// What the hub's server needs of a request.
@@ -64,7 +65,7 @@ public struct HubServer: Sendable {
         let api = api
         let plain = HTTPServerBuilder.http1(
             configuration: .init(
-                additionalChannelHandlers: [RequestTimeouts(.init()), HeartbeatLane(api)],
+                additionalChannelHandlers: [FrontHandlers(api)],
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: 16_384, maxHeaderListSize: 65_536, maxHeaderFieldCount: 128)))
         return Application(
@@ -73,6 +74,27 @@ public struct HubServer: Sendable {
                 address: .hostname(host, port: port), serverName: nil,
                 availableConnectionsDelegate: MaximumAvailableConnections(connectionsMax, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) }, logger: logger)
+    }
+}
+
+/// Puts what every request passes in front of the handler that makes a request of the decoder's parts: a heartbeat needs
+/// none.
+private final class FrontHandlers: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = Any
+    private let api: HubAPI
+
+    init(_ api: HubAPI) { self.api = api }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        let pipeline = context.pipeline.syncOperations
+        do {
+            let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
+            try pipeline.addHandlers([RequestTimeouts(.init()), HeartbeatLane(api)], position: .before(codec))
+            pipeline.removeHandler(context: context, promise: nil)
+        } catch {
+            // Without them nobody would be held to any time.
+            context.close(promise: nil)
+        }
     }
 }
 

@@ -1,14 +1,13 @@
-import HTTPTypes
 import NIOCore
-import NIOHTTPTypes
+import NIOHTTP1
 
 /// Ends connections that take their time: to send a head, to send a body, or to read an answer. Without it a few slow
 /// clients could hold every connection that the hub allows.
 final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
 
     struct Limits: Sendable {
         /// From the connection, or the answer before, until the whole head of a request.
@@ -55,7 +54,7 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            isUpload = head.method == .put && head.path?.hasSuffix("/upload") == true
+            isUpload = head.method == .PUT && head.uri.hasSuffix("/upload")
             expect(isUpload ? limits.uploadPause : limits.body, .refusesBody)
         case .body: if isUpload { expect(limits.uploadPause, .refusesBody) }
         case .end: deadline = nil
@@ -86,8 +85,8 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func refuseSlowBody(_ context: ChannelHandlerContext) {
         if !isAnswering {
-            let head = HTTPResponse(
-                status: .requestTimeout, headerFields: [.connection: "close", .contentLength: "0"])
+            let head = HTTPResponseHead(
+                version: .http1_1, status: .requestTimeout, headers: ["connection": "close", "content-length": "0"])
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }

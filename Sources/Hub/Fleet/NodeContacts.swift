@@ -131,16 +131,13 @@ final class NodeContacts: Sendable {
     func take(
         _ sighting: Sighting, _ digest: HeartbeatParts.Digest, nodeId: String, at now: Duration
     ) -> Verdict {
-        // What was said before is freed after the lock, which others wait for.
-        let (verdict, _) = state.withLock { state -> (Verdict, Sighting?) in
-            guard let contact = state.contacts[nodeId], contact.digest == digest else { return (.news, nil) }
-            let former = contact.sighting
-            guard Self.hear(sighting, of: contact, nodeId, &state, at: now) else { return (.late, nil) }
+        state.withLock { state in
+            guard let contact = state.contacts[nodeId], contact.digest == digest else { return .news }
+            guard Self.hear(sighting, of: contact, nodeId, &state, at: now) else { return .late }
             let isDue = now - contact.storedAt >= Self.storePause
             if isDue { contact.storedAt = now }
-            return (isDue ? .due : .known, former)
+            return isDue ? .due : .known
         }
-        return verdict
     }
 
     /// - Returns: false for a heartbeat that is older than what is known.
