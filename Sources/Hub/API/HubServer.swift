@@ -77,8 +77,8 @@ public struct HubServer: Sendable {
     }
 }
 
-/// Puts what every request passes in front of the handler that makes a request of the decoder's parts: a heartbeat needs
-/// none.
+/// Puts what every request passes in front of the handler that makes a request of what the decoder read: a heartbeat
+/// needs none.
 private final class FrontHandlers: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = Any
     private let api: HubAPI
