@@ -10,7 +10,7 @@ public struct FleetScenario: Sendable {
     /// Servers; nil: fifty for every twentieth seed, two to nine for the others.
     public var nodes: Int?
     public var services: Int
-    /// What happens before the calm; nil: four things to fifty servers or more, six to fewer.
+    /// What happens before the calm; nil: three things to fifty servers or more, six to fewer.
     public var changes: Int?
 
     public init(nodes: Int? = nil, services: Int = 2, changes: Int? = nil) {
@@ -68,7 +68,7 @@ public struct FleetScenario: Sendable {
         for number in 0..<services {
             expectations.append(try await addService(number, stack, world, random))
         }
-        for _ in 0..<(changes ?? (world.machines.count < 50 ? 6 : 4)) {
+        for _ in 0..<(changes ?? (world.machines.count < 50 ? 6 : 3)) {
             try await clock.sleep(for: .milliseconds(random.below(8000)))
             try await change(&expectations, stack, world, random)
         }
