@@ -143,8 +143,8 @@ enum Retirement {
         return version
     }
 
-    /// Tells of the end of a server, and of its credentials with it.
-    /// Tells of the removal; the stack is touched, since what waited for the server waits no more.
+    /// Tells of the end of a server, and of its credentials with it. The stack is touched: what waited for the server
+    /// waits no more.
     static func emitRemoval(_ node: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         let mode = node.state["security_mode"]?.stringValue ?? "open"
         let firewall =

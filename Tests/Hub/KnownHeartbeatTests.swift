@@ -1,5 +1,6 @@
 import AgentProtocol
 import Catalog
+import Glibc
 import Host
 import HubStore
 import LinuxHost
@@ -9,6 +10,7 @@ import ResourceKit
 import TestSupport
 import Testing
 
+@testable import HubAPI
 @testable import HubCore
 
 /// Heartbeats that say what the one before said.
@@ -50,6 +52,79 @@ import Testing
             #expect(statuses == ["204", "200", "204", "401", "401", "204", "200"], "\(answers)")
             let shown = try await server.send(.GET, "nodes/\(agent.nodeId)").json
             #expect(shown["facts"] == ["load1": 5])
+        }
+    }
+
+    @Test func `are taken wherever a request may begin, in one piece or several`() async throws {
+        try await ServerFixture.run { server in
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
+            #expect(try await agent.send(.POST, Self.path, try body(1)).status == 204)
+            let health = "GET /healthz HTTP/1.1\r\nHost: hub\r\n\r\n"
+            let login = "POST /api/v1/agent/register HTTP/1.1\r\nHost: hub\r\n"
+            let long = login + "Content-Length: 5000\r\n\r\n" + String(repeating: " ", count: 5000)
+            let chunked = login + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+            func beat(_ sequence: Int64) throws -> String { try request(agent, try body(sequence)) }
+            let sent = [
+                try beat(2), health, try beat(3), long, try beat(4), health + health, health, try beat(5), chunked,
+                try beat(6),
+            ]
+            let port = server.port
+            let statuses = try await RawConnection.apart {
+                let connection = try RawConnection(port)
+                return sent.enumerated().map { index, text in
+                    let cuts = index % 2 == 0 ? [0, text.count] : [0, 3, 20, text.count - 1, text.count]
+                    for (start, end) in zip(cuts, cuts.dropFirst()) {
+                        connection.send(String(text.dropFirst(start).prefix(end - start)))
+                        if end < text.count { usleep(30_000) }
+                    }
+                    return connection.answer().split(separator: " ").dropFirst().first.map(String.init) ?? "none"
+                }
+            }
+            // Two requests at once have two answers, and what follows is behind by one.
+            #expect(statuses == ["204", "200", "204", "400", "204", "200", "200", "200", "204", "400"])
+            let metrics = try await server.send(.GET, "/metrics", anonymous: true).text
+            // Not any more after two requests at once.
+            #expect(metrics.contains("roost_known_heartbeats_total 3\n"), "\(metrics)")
+        }
+    }
+
+    @Test func `are known by a head that has one meaning`() {
+        let path = "POST \(HeartbeatHead.path) HTTP/1.1\r\n"
+        let fields = [
+            "Host: hub", "Roost-Node: n", "roost-time:1", "ROOST-NONCE: \t x ", "Roost-Mac: m", "Content-Length: 2",
+        ]
+        func outcome(_ lines: [String], _ line: String = path) -> String {
+            outcome(of: Array((line + lines.map { $0 + "\r\n" }.joined() + "\r\n{}").utf8))
+        }
+        func outcome(of bytes: [UInt8]) -> String {
+            bytes.withUnsafeBytes { bytes in
+                switch HeartbeatHead.read(bytes) {
+                case .other: "other"
+                case .incomplete: "incomplete"
+                case .complete(let head): "\(head.signature.nonce) \(bytes.count - head.byteCount) \(head.bodyBytes)"
+                }
+            }
+        }
+        #expect(outcome(fields) == "x 2 2")
+        #expect(outcome(fields + ["User-Agent: a: b", "X-Forwarded-For: ::1"]) == "x 2 2")
+        let whole = Array((path + fields.map { $0 + "\r\n" }.joined() + "\r\n").utf8)
+        for count in whole.indices { #expect(outcome(of: Array(whole.prefix(count))) == "incomplete", "\(count)") }
+        for missing in fields.indices {
+            #expect(outcome(Array(fields[..<missing] + fields[(missing + 1)...])) == "other", "\(fields[missing])")
+            #expect(outcome(fields + [fields[missing]]) == "other", "\(fields[missing]) twice")
+        }
+        for line in [
+            "Connection: close", "Expect: 100-continue", "Transfer-Encoding: chunked", "Upgrade: x",
+            "Roost-Signature: s", "no colon", ": no name", "space : x", " folded: x", "a: \u{0}", "a: \u{7F}", "a: ü",
+            "a: b\nc: d", "a: b\rc: d", "a: " + String(repeating: "b", count: 4096),
+        ] {
+            #expect(outcome(fields + [line]) == "other", "\(line)")
+        }
+        for length in ["", "-1", "+2", "2 2", "0x2", "65537", "9999999999999999"] {
+            #expect(outcome(fields.dropLast() + ["Content-Length: \(length)"]) == "other", "\(length)")
+        }
+        for line in ["GET \(HeartbeatHead.path) HTTP/1.1\r\n", "POST \(HeartbeatHead.path)?a HTTP/1.1\r\n"] {
+            #expect(outcome(fields, line) == "other", "\(line)")
         }
     }
 

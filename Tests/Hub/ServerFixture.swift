@@ -1,7 +1,6 @@
 import AsyncHTTPClient
 import Catalog
 import Dashboard
-import Dispatch
 import Glibc
 import HTTPTypes
 import HubAPI
@@ -134,38 +133,11 @@ final class ServerFixture: Sendable {
 
     /// Sends bytes as they are and reads until the server closes or the patience ends.
     func sendRaw(_ text: String, patience: Duration = .seconds(20)) async throws -> String {
-        // Waits on a thread of its own: the server needs the ones that tasks run on.
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
-                continuation.resume(with: Result { try self.exchange(text, patience) })
-            }
+        let port = port
+        return try await RawConnection.apart {
+            let connection = try RawConnection(port, patience: patience)
+            connection.send(text)
+            return connection.rest()
         }
-    }
-
-    private func exchange(_ text: String, _ patience: Duration) throws -> String {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(code == 0)
-        var wait = timeval(tv_sec: Int(patience.components.seconds), tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, socklen_t(MemoryLayout<timeval>.size))
-        let bytes = Array(text.utf8)
-        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        var result: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while result.count < 1 << 20 {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            guard count > 0 else { break }
-            result += buffer.prefix(count)
-        }
-        return String(decoding: result, as: UTF8.self)
     }
 }

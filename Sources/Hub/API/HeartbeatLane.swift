@@ -1,4 +1,3 @@
-import AgentProtocol
 import HTTPTypes
 import Host
 import HubCore
@@ -7,240 +6,179 @@ import NIOCore
 import NIOHTTP1
 import ResourceKit
 
-/// Answers the heartbeats that say nothing new, before the server makes a task of the request. Everything else goes on
-/// as it came, also what is refused: there is one place for that.
-final class HeartbeatLane: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias InboundOut = HTTPServerRequestPart
-    typealias OutboundIn = HTTPServerResponsePart
-    typealias OutboundOut = HTTPServerResponsePart
-
-    /// Larger ones take the ordinary way.
-    private static let bodyBytesMax = 65_536
+/// Answers the heartbeats that say nothing new from the bytes that came, in front of all that makes a request of them.
+/// Everything else goes on as it came, also what is refused: there is one place for that.
+final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+    typealias OutboundIn = IOData
+    typealias OutboundOut = IOData
 
     private enum Phase {
-        /// Parts go on as they come.
+        /// Bytes go on as they come, but for a heartbeat that begins where a request may begin.
         case open
-        case gathering(HTTPRequestHead, RequestSignature, [UInt8])
-        /// Parts wait for the answer.
+        /// What is held is the beginning of a heartbeat.
+        case gathering
+        /// What is held came after the heartbeat that waits for its answer.
         case answering
     }
 
     private let api: HubAPI
+    private let passed: PassedRequests
+    private let timeouts: RequestTimeouts
     private var phase = Phase.open
-    /// Requests that went on and have no answer yet.
-    private var unanswered = 0
-    /// Between the head and the end of a request that goes on.
-    private var isPassing = false
-    private var waiting: [HTTPServerRequestPart] = []
+    private var held = ByteBuffer()
     private var isReadWaiting = false
     private var hasInputEnded = false
     private var isRemoved = false
 
-    init(_ api: HubAPI) { self.api = api }
+    /// - Parameters:
+    ///   - passed: sees what the server makes of the bytes that went on.
+    ///   - timeouts: hears of each answer.
+    init(_ api: HubAPI, _ passed: PassedRequests, _ timeouts: RequestTimeouts) {
+        self.api = api
+        self.passed = passed
+        self.timeouts = timeouts
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) { isRemoved = true }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { take(unwrapInboundIn(data), context) }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        switch phase {
+        case .open: take(bytes, context)
+        case .gathering:
+            phase = .open
+            let whole = held.append(&bytes)
+            take(whole, context)
+        case .answering: held = held.append(&bytes)
+        }
+    }
 
     func read(context: ChannelHandlerContext) {
         // One read goes on, so that the socket need not be taken out of epoll and put in again for each heartbeat; what
         // it brings is all that waits.
-        if case .answering = phase, !waiting.isEmpty { isReadWaiting = true } else { context.read() }
+        if phase == .answering, held.readableBytes > 0 { isReadWaiting = true } else { context.read() }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .answering = phase, event as? ChannelEvent == .inputClosed {
-            hasInputEnded = true
-        } else {
-            context.fireUserInboundEventTriggered(event)
+        if event as? ChannelEvent == .inputClosed {
+            if phase == .answering { return hasInputEnded = true }
+            passHeld(context)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Looks at bytes that nobody has seen.
+    private func take(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        guard passed.isBetweenRequests else { return pass(bytes, context) }
+        switch bytes.withUnsafeReadableBytes(HeartbeatHead.read) {
+        case .other: pass(bytes, context)
+        case .incomplete: gather(bytes)
+        case .complete(let head):
+            let isWhole = bytes.readableBytes >= head.byteCount + head.bodyBytes
+            if isWhole { offer(head, bytes, context) } else { gather(bytes) }
         }
     }
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data) { unanswered -= 1 }
-        context.write(data, promise: promise)
+    private func gather(_ bytes: ByteBuffer) {
+        phase = .gathering
+        held = bytes
     }
 
-    private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
-        switch (phase, part) {
-        case (.answering, _): waiting.append(part)
-        case (.open, .head(let head)):
-            // Answers leave in the order of their requests.
-            if unanswered == 0, !isPassing, let signature = Self.heartbeatSignature(head) {
-                phase = .gathering(head, signature, [])
-            } else {
-                pass(part, context)
-            }
-        case (.open, _): pass(part, context)
-        case (.gathering(let head, let signature, var body), .body(let bytes)):
-            phase = .open
-            body.append(contentsOf: bytes.readableBytesView)
-            if body.count <= Self.bodyBytesMax {
-                phase = .gathering(head, signature, body)
-            } else {
-                pass(.head(head), context)
-                pass(.body(ByteBuffer(bytes: body)), context)
-            }
-        case (.gathering(let head, let signature, let body), .end(let trailers)):
-            offer(head, signature, body, trailers, context)
-        case (.gathering(let head, _, let body), .head):
-            // The decoder never does this; the ordinary way has an answer to it.
-            phase = .open
-            pass(.head(head), context)
-            pass(.body(ByteBuffer(bytes: body)), context)
-            pass(part, context)
-        }
+    private func pass(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        passed.begin(bytes)
+        context.fireChannelRead(wrapInboundOut(bytes))
     }
 
-    private func pass(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
-        switch part {
-        case .head:
-            unanswered += 1
-            isPassing = true
-        case .body: break
-        case .end: isPassing = false
-        }
-        context.fireChannelRead(wrapInboundOut(part))
+    private func passHeld(_ context: ChannelHandlerContext) {
+        let bytes = held
+        held = ByteBuffer()
+        phase = .open
+        if bytes.readableBytes > 0 { pass(bytes, context) }
     }
 
-    /// What proves a heartbeat; nil for every other request, and for heads that need a second look. The fields are gone
-    /// through once: to ask for one by its name goes through all of them.
-    private static func heartbeatSignature(_ head: HTTPRequestHead) -> RequestSignature? {
-        guard head.method == .POST, head.uri == path, head.version == .http1_1 else { return nil }
-        var length: Int?
-        var node: String?
-        var nonce: String?
-        var timeMs: Int64?
-        var proof: RequestSignature.Proof?
-        for (name, value) in head.headers {
-            let isRepeated: Bool
-            switch name {
-            case Named(RequestSignature.nodeHeader): (isRepeated, node) = (node != nil, value)
-            case Named(RequestSignature.nonceHeader): (isRepeated, nonce) = (nonce != nil, value)
-            case Named(RequestSignature.timeHeader): (isRepeated, timeMs) = (timeMs != nil, Int64(value))
-            case Named(RequestSignature.macHeader): (isRepeated, proof) = (proof != nil, .sessionMAC(value))
-            case Named(RequestSignature.signatureHeader): (isRepeated, proof) = (proof != nil, .signature(value))
-            case Named("content-length"): (isRepeated, length) = (length != nil, Int(value))
-            case Named("connection"), Named("expect"): return nil
-            default: isRepeated = false
-            }
-            if isRepeated { return nil }
-        }
-        guard let length, length <= bodyBytesMax, let node, let nonce, let timeMs, let proof else { return nil }
-        return RequestSignature(nodeId: node, timeMs: timeMs, nonce: nonce, proof: proof)
-    }
-
-    /// A field's name, in whatever case it was sent. All that is looked for consists of letters and hyphens.
-    private struct Named {
-        let name: String
-        init(_ name: String) { self.name = name }
-
-        static func ~= (pattern: Named, sent: String) -> Bool {
-            let (name, sent) = (pattern.name.utf8, sent.utf8)
-            return name.count == sent.count && zip(name, sent).allSatisfy { $0 | 0x20 == $1 | 0x20 }
-        }
-    }
-
-    private static let path = "\(HubAPI.base)/agent/heartbeat"
-
-    private func offer(
-        _ head: HTTPRequestHead, _ signature: RequestSignature, _ body: [UInt8], _ trailers: HTTPHeaders?,
-        _ context: ChannelHandlerContext
-    ) {
+    private func offer(_ head: HeartbeatHead, _ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         let started = ContinuousClock.now
+        var rest = bytes
+        let request = rest.readSlice(length: head.byteCount + head.bodyBytes)!
+        let body = Array(request.readableBytesView.dropFirst(head.byteCount))
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
-        phase = .open
         let place = HearingPlace(eventLoop) { eventLoop.execute($0) }
         let isTaken = api.hub.takeKnownHeartbeat(
-            signature, method: "POST", path: Self.path, body: body, at: place
+            head.signature, method: "POST", path: HeartbeatHead.path, body: body, at: place
         ) { outcome in
             let (lane, context) = bound.value
-            lane.finish(outcome, (head, body, trailers), started, context)
+            lane.finish(outcome, request, started, context)
         }
-        if isTaken { phase = .answering } else { passOn(head, body, trailers, context) }
+        guard isTaken else { return pass(bytes, context) }
+        phase = .answering
+        held = rest
     }
 
     private func finish(
-        _ outcome: Hub.KnownHeartbeat, _ request: (head: HTTPRequestHead, body: [UInt8], trailers: HTTPHeaders?),
-        _ started: ContinuousClock.Instant, _ context: ChannelHandlerContext
+        _ outcome: Hub.KnownHeartbeat, _ request: ByteBuffer, _ started: ContinuousClock.Instant,
+        _ context: ChannelHandlerContext
     ) {
         guard !isRemoved else { return }
         switch outcome {
-        case .passed: passOn(request.head, request.body, request.trailers, context)
+        case .passed: pass(request, context)
         case .taken: answer(.noContent, [:], nil, started, context)
         case .failed(let problem):
             let (status, fields, body) = Answers.parts(of: problem)
-            let headers = HTTPHeaders(fields.map { ($0.name.canonicalName, $0.value) })
-            answer(.init(statusCode: status.code), headers, body, started, context)
+            answer(.init(statusCode: status.code), fields, body, started, context)
         }
         goOn(context)
     }
 
     private func answer(
-        _ status: HTTPResponseStatus, _ headers: HTTPHeaders, _ body: [UInt8]?, _ started: ContinuousClock.Instant,
+        _ status: HTTPResponseStatus, _ fields: HTTPFields, _ body: [UInt8]?, _ started: ContinuousClock.Instant,
         _ context: ChannelHandlerContext
     ) {
-        var headers = headers
-        // None of them is there before: to put one in its place would go through all fields.
-        headers.add(name: HubAPI.requestIdField.canonicalName, value: api.hub.world.random.hex(8))
-        headers.add(name: "x-content-type-options", value: "nosniff")
-        headers.add(name: "date", value: api.dates.text(at: api.hub.world.clock.now()))
-        if let body { headers.add(name: "content-length", value: String(body.count)) }
-        context.write(wrapOutboundOut(.head(.init(version: .http1_1, status: status, headers: headers))), promise: nil)
-        if let body { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil) }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        var text = "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n"
+        for field in fields { text += "\(field.name.canonicalName): \(field.value)\r\n" }
+        text += "\(HubAPI.requestIdField.canonicalName): \(api.hub.world.random.hex(8))\r\n"
+        text += "x-content-type-options: nosniff\r\ndate: \(api.dates.text(at: api.hub.world.clock.now()))\r\n"
+        if let body { text += "content-length: \(body.count)\r\n" }
+        text += "\r\n"
+        var bytes = context.channel.allocator.buffer(capacity: text.utf8.count + (body?.count ?? 0))
+        bytes.writeString(text)
+        if let body { bytes.writeBytes(body) }
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
+        timeouts.expectRequest()
         api.metrics.note(status: Int(status.code), duration: ContinuousClock.now - started)
-    }
-
-    private func passOn(
-        _ head: HTTPRequestHead, _ body: [UInt8], _ trailers: HTTPHeaders?, _ context: ChannelHandlerContext
-    ) {
-        pass(.head(head), context)
-        if !body.isEmpty { pass(.body(ByteBuffer(bytes: body)), context) }
-        pass(.end(trailers), context)
+        if status == .noContent { api.metrics.noteKnownHeartbeat() }
     }
 
     /// What waited for the answer has its turn.
     private func goOn(_ context: ChannelHandlerContext) {
         phase = .open
-        let parts = waiting
-        waiting = []
-        for part in parts { take(part, context) }
+        let bytes = held
+        held = ByteBuffer()
+        if bytes.readableBytes > 0 { take(bytes, context) }
         // The next handler looks at what it got when it hears that this was all.
         context.fireChannelReadComplete()
-        // What is gathered here waits for its rest, which is still to be read. What is answered again, waits on.
-        if case .answering = phase { return }
+        // What is answered again, waits on.
+        if phase == .answering { return }
         if isReadWaiting {
             isReadWaiting = false
             context.read()
         }
         if hasInputEnded {
             hasInputEnded = false
+            passHeld(context)
             context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         }
     }
 }
 
-extension RequestSignature {
-    static let nodeField = HTTPField.Name(nodeHeader)!
-    static let nonceField = HTTPField.Name(nonceHeader)!
-    static let timeField = HTTPField.Name(timeHeader)!
-    static let signatureField = HTTPField.Name(signatureHeader)!
-    static let macField = HTTPField.Name(macHeader)!
-
-    /// Nil when nothing proves who sent the request.
-    init?(_ headers: HTTPFields) {
-        self.init { name in
-            switch name {
-            case Self.nodeHeader: headers[Self.nodeField]
-            case Self.nonceHeader: headers[Self.nonceField]
-            case Self.timeHeader: headers[Self.timeField]
-            case Self.signatureHeader: headers[Self.signatureField]
-            case Self.macHeader: headers[Self.macField]
-            default: nil
-            }
-        }
+extension ByteBuffer {
+    /// These bytes and those after them; nothing is copied when these are none.
+    fileprivate func append(_ more: inout ByteBuffer) -> ByteBuffer {
+        guard readableBytes > 0 else { return more }
+        var all = self
+        all.writeBuffer(&more)
+        return all
     }
 }

@@ -5,6 +5,7 @@ import HummingbirdTLS
 public import Logging
 import Model
 public import NIOCore
+import NIOHTTP1
 import NIOHTTPTypesHTTP1
 public import NIOSSL
 
@@ -77,8 +78,7 @@ public struct HubServer: Sendable {
     }
 }
 
-/// Puts what every request passes in front of the handler that makes a request of what the decoder read: a heartbeat
-/// needs none.
+/// Puts what looks at every request to where it sees it first: heartbeats as bytes, others as the decoder read them.
 private final class FrontHandlers: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = Any
     private let api: HubAPI
@@ -89,7 +89,10 @@ private final class FrontHandlers: ChannelInboundHandler, RemovableChannelHandle
         let pipeline = context.pipeline.syncOperations
         do {
             let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
-            try pipeline.addHandlers([RequestTimeouts(.init()), HeartbeatLane(api)], position: .before(codec))
+            let (passed, timeouts) = (PassedRequests(), RequestTimeouts(.init()))
+            try pipeline.addHandlers([passed, timeouts], position: .before(codec))
+            let encoder = try pipeline.handler(type: HTTPResponseEncoder.self)
+            try pipeline.addHandler(HeartbeatLane(api, passed, timeouts), position: .before(encoder))
             pipeline.removeHandler(context: context, promise: nil)
         } catch {
             // Without them nobody would be held to any time.

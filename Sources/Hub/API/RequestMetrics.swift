@@ -10,6 +10,7 @@ final class RequestMetrics: Sendable {
         var byClass = [Int](repeating: 0, count: 6)
         var buckets = [Int](repeating: 0, count: RequestMetrics.boundsMs.count)
         var totalMs: Double = 0
+        var knownHeartbeats = 0
     }
 
     private let numbers = Mutex(Numbers())
@@ -22,6 +23,9 @@ final class RequestMetrics: Sendable {
             for (index, bound) in Self.boundsMs.enumerated() where ms <= Double(bound) { numbers.buckets[index] += 1 }
         }
     }
+
+    /// Counts a heartbeat that said nothing new.
+    func noteKnownHeartbeat() { numbers.withLock { $0.knownHeartbeats += 1 } }
 
     func text(subscribers: Int) -> String {
         let numbers = numbers.withLock { $0 }
@@ -38,6 +42,9 @@ final class RequestMetrics: Sendable {
         text += "roost_http_request_duration_seconds_bucket{le=\"+Inf\"} \(total)\n"
         text += "roost_http_request_duration_seconds_sum \(numbers.totalMs / 1000)\n"
         text += "roost_http_request_duration_seconds_count \(total)\n"
+        text += "# HELP roost_known_heartbeats_total Heartbeats that said nothing new.\n"
+        text += "# TYPE roost_known_heartbeats_total counter\n"
+        text += "roost_known_heartbeats_total \(numbers.knownHeartbeats)\n"
         text += "# HELP roost_change_subscribers Open streams and long polls.\n"
         text += "# TYPE roost_change_subscribers gauge\nroost_change_subscribers \(subscribers)\n"
         if let bytes = Self.residentBytes() {

@@ -68,7 +68,7 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
         case .body: break
         case .end:
             isAnswering = false
-            if deadline == nil { expect(limits.head, .closes) }
+            if deadline == nil { expectRequest() }
         }
         context.write(data, promise: promise)
     }
@@ -94,9 +94,12 @@ final class RequestTimeouts: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        expect(limits.head, .closes)
+        expectRequest()
         if look == nil { planLook(context) }
     }
+
+    /// Gives the client its time for the next request.
+    func expectRequest() { expect(limits.head, .closes) }
 
     private func expect(_ time: TimeAmount, _ lateness: Lateness) { deadline = (.now() + time, lateness) }
 

@@ -65,20 +65,25 @@ struct NodePlan {
         return try transaction.get(kind, id)
     }
 
-    private func all(_ kind: String, _ moment: Moment, parentId: String?) throws -> [ResourceRecord] {
+    private func all(_ kind: String, _ moment: Moment, parentId: String) throws -> [ResourceRecord] {
         let now = try transaction.all(kind, parentId: parentId)
-        guard moment == .before else { return now }
-        let touched = images.filter { $0.kind == kind }
-        let same = now.filter { record in !touched.contains { $0.id == record.id } }
-        return same + touched.compactMap(\.before).filter { parentId == nil || $0.parentId == parentId }
+        return moment == .after ? now : before(kind, now) { $0.parentId == parentId }
     }
 
     /// Servers that run the stack before the change.
     private func nodes(ofStack stackId: String) throws -> [ResourceRecord] {
-        let touched = images.filter { $0.kind == "node" }
-        let same = try transaction.all("node", referringTo: stackId, in: "stack_id")
-            .filter { record in !touched.contains { $0.id == record.id } }
-        return same + touched.compactMap(\.before).filter { $0.spec["stack_id"]?.stringValue == stackId }
+        before("node", try transaction.all("node", referringTo: stackId, in: "stack_id")) {
+            $0.spec["stack_id"]?.stringValue == stackId
+        }
+    }
+
+    /// What there was of a kind before the change, out of what there is after it.
+    private func before(
+        _ kind: String, _ now: [ResourceRecord], where belongs: (ResourceRecord) -> Bool
+    ) -> [ResourceRecord] {
+        let touched = images.filter { $0.kind == kind }
+        let same = now.filter { record in !touched.contains { $0.id == record.id } }
+        return same + touched.compactMap(\.before).filter(belongs)
     }
 
     private func document(_ stackId: String, _ moment: Moment) throws -> DesiredState? {

@@ -63,15 +63,14 @@ enum PostgresSchema {
 
     private static func installIndexes(of kind: ResourceKind, in connection: PostgresConnection) throws {
         precondition(SQLSorting.isPlain(kind.name), "a kind's name must be plain")
-        let sorting = SQLSorting.indexedFields(of: kind)
-        for field in Set(sorting + SQLSorting.referenceFields(of: kind)).sorted() {
+        for (field, isAlsoByParent) in SQLSorting.indexes(of: kind) {
             guard let expression = SQLSorting.expression(kind, field, .postgres) else { continue }
             try connection.run(
                 """
                 CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: false))
                 ON resources ((\(expression)), seq) WHERE kind = '\(kind.name)'
                 """)
-            guard kind.parent != nil, sorting.contains(field) else { continue }
+            guard isAlsoByParent else { continue }
             try connection.run(
                 """
                 CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: true))

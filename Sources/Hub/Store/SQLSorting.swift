@@ -38,6 +38,13 @@ enum SQLSorting {
         }
     }
 
+    /// Fields that have an index, each with whether it has one below a parent as well.
+    static func indexes(of kind: ResourceKind) -> [(field: String, isAlsoByParent: Bool)] {
+        let sorting = indexedFields(of: kind)
+        let others = referenceFields(of: kind).filter { !sorting.contains($0) }
+        return sorting.map { ($0, kind.parent != nil) } + others.map { ($0, false) }
+    }
+
     /// SQL that sorts by a field of one value; nil when there is no such field, or it is secret, or a list. Numbers
     /// come before texts, and a missing value counts as the empty text.
     static func expression(_ kind: ResourceKind, _ name: String, _ dialect: SQLDialect) -> String? {

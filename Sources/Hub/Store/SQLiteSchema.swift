@@ -108,15 +108,14 @@ enum SQLiteSchema {
 
     private static func installIndexes(of kind: ResourceKind, in db: Database) throws {
         precondition(SQLSorting.isPlain(kind.name), "a kind's name must be plain")
-        let sorting = SQLSorting.indexedFields(of: kind)
-        for field in Set(sorting + SQLSorting.referenceFields(of: kind)).sorted() {
+        for (field, isAlsoByParent) in SQLSorting.indexes(of: kind) {
             guard let expression = SQLSorting.expression(kind, field, .sqlite) else { continue }
             try db.execute(
                 sql: """
                     CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: false))
                     ON resources(\(expression)) WHERE kind = '\(kind.name)'
                     """)
-            guard kind.parent != nil, sorting.contains(field) else { continue }
+            guard isAlsoByParent else { continue }
             try db.execute(
                 sql: """
                     CREATE INDEX IF NOT EXISTS \(SQLSorting.indexName(kind, field, byParent: true))
