@@ -46,6 +46,10 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     private var isOutputClosed = false
     private var isInputClosed = false
     private(set) var requestsServed = 0
+    /// When the last answer was complete; 0 before.
+    @exclusivity(unchecked) private var servedAt: UInt64 = 0
+    /// It is in the loop's ``TurnQueue``.
+    @exclusivity(unchecked) private var isQueued = false
 
     // The request under way.
     @exclusivity(unchecked) var request = ClientRequest()
@@ -140,7 +144,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
             keep(buffer)
             // Part of a head without a line end cannot complete it.
             if isContinued, !holdsLineEnd(buffer), inbound.readableBytes <= HeadLimits.headBytesMax { return }
-            processInbound()
+            queue()
         case .exchange where !request.isSent:
             keepRest(forwardBody(buffer))
         case .tunnel:
@@ -156,6 +160,20 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         }
     }
 
+    private func queue() {
+        guard !isQueued else { return }
+        isQueued = true
+        loop.turn.add(self, since: servedAt)
+    }
+
+    /// Serves what was read in this turn of the loop, if that was not done yet.
+    func serveQueued() {
+        guard isQueued else { return }
+        isQueued = false
+        processInbound()
+        flushUpstream()
+    }
+
     private func holdsLineEnd(_ buffer: ByteBuffer) -> Bool { buffer.readableBytesView.contains(ByteClass.lf) }
 
     func keep(_ buffer: ByteBuffer) {
@@ -167,7 +185,9 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         if buffer.readableBytes > 0 { keep(buffer) }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
+    func channelReadComplete(context: ChannelHandlerContext) { flushUpstream() }
+
+    private func flushUpstream() {
         guard upstreamWritesPending else { return }
         upstreamWritesPending = false
         connection?.flush()
@@ -184,6 +204,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+        serveQueued()
         switch phase {
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
@@ -269,6 +290,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
             writeLog(now)
             requestsServed &+= 1
             request.startedAt = 0
+            servedAt = now
             lastUpstream = nil
             loop.spares.give(memory)
             memory = RequestMemory(upstreamHead: loop.nothing)
@@ -339,6 +361,8 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
 
     func timedOut(now: UInt64) {
         switch phase {
+        case .head where isQueued: break
+        case .exchange where connection?.isQueued ?? false: break
         case .head where inbound.readableBytes > 0: refuse(408)
         case .waiting where heldSince != 0: holdTimedOut()
         case .waiting where progress?.isSuspended == true: policyTimedOut()
@@ -356,45 +380,4 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         request.bytesOut &+= UInt64(buffer.readableBytes)
         writeOut(buffer)
     }
-}
-
-/// What is known of the request under way.
-struct ClientRequest {
-    /// A part of its head has arrived.
-    var hasBegun = false
-    var method = RequestHead.Method.other
-    var isHTTP10 = false
-    var keepAlive = true
-    var wantsUpgrade = false
-    /// The head could not be read.
-    var isRefused = false
-    /// What of its body is still to come.
-    var framing = BodyFraming.none
-    /// All of it went upstream.
-    var isSent = true
-    /// Body bytes since `bodyPeriodStart`, to tell a slow client from one that does not mean to end.
-    var bodyBytes = 0
-    var bodyPeriodStart: UInt64 = 0
-    /// Body bytes that went upstream and can be sent again; nil when some are gone.
-    var replay: ByteBuffer? = nil
-    var isRetried = false
-    var startedAt: UInt64 = 0
-    var id: (UInt64, UInt64) = (0, 0)
-    /// Of the response; 0 before its head.
-    var status: UInt16 = 0
-    var bytesOut: UInt64 = 0
-    /// Of its head and body.
-    var bytesIn: UInt64 = 0
-    /// Time that opening a connection took, if one was opened; from the start to the first byte of the answer.
-    var connectMicroseconds: UInt64 = 0
-    var firstByteMicroseconds: UInt64 = 0
-    /// What a trusted proxy says of the client.
-    var claim: TrustedProxies.Claim?
-    /// Endpoints by position: what the cookie asks for, what was taken.
-    var stickyWanted: Int?
-    var stickyChosen: Int?
-    var isBreakerAsked = false
-    /// The response's body is wrapped into chunks, or unwrapped from them.
-    var encodesChunks = false
-    var decodesChunks = false
 }

@@ -38,6 +38,7 @@ final class EdgeLoop: @unchecked Sendable {
     let files: StaticFileCache
     let secure = SecureConnections()
     let challenges: ChallengeFolder?
+    let turn: TurnQueue
     private let connectionsMax: Int
     let descriptorQueue = DescriptorQueue()
 
@@ -48,6 +49,7 @@ final class EdgeLoop: @unchecked Sendable {
         self.challenges = challenges
         self.connectionsMax = connectionsMax
         self.eventLoop = eventLoop
+        turn = TurnQueue(eventLoop)
         self.table = table
         self.limits = limits
         times = LimitTimes(limits)

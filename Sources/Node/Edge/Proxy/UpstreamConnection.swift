@@ -22,6 +22,8 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     @exclusivity(unchecked) private var readPending = false
     /// What the channel says, kept here: it is asked for each read of a body.
     @exclusivity(unchecked) private(set) var isWritable = false
+    /// It is in the loop's ``TurnQueue``.
+    @exclusivity(unchecked) private(set) var isQueued = false
     private var failed = false
     private var keepsAlive = false
     @exclusivity(unchecked) private var framing = BodyFraming.none
@@ -123,7 +125,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         switch phase {
         case .head:
             if inbound.readableBytes == 0 { inbound = buffer } else { inbound.writeBuffer(&buffer) }
-            readHeads(client)
+            queue(client)
         case .body: relay(buffer, client)
         case .tunnel:
             client.passOn(buffer)
@@ -132,23 +134,43 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
+    private func queue(_ client: ClientConnection) {
+        guard !isQueued else { return }
+        isQueued = true
+        loop.turn.add(self, since: client.request.startedAt)
+    }
+
+    /// Reads what came in this turn of the loop, if that was not done yet.
+    func serveQueued() {
+        guard isQueued else { return }
+        isQueued = false
+        if let client { readHeads(client) }
+        flushClient()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { flushClient() }
+
+    private func flushClient() {
         guard clientWritesPending else { return }
         clientWritesPending = false
         client?.flush()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let event = event as? ChannelEvent, event == .inputClosed { ended(context: context) }
+        guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+        serveQueued()
+        ended(context: context)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        serveQueued()
         failed = true
         forgetSocket()
         context.close(mode: .all, promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        serveQueued()
         forgetSocket()
         if phase == .tunnel { client?.upstreamTunnelClosed() }
         failed = failed || phase == .tunnel
