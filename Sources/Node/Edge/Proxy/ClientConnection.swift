@@ -47,7 +47,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     private var isInputClosed = false
     private(set) var requestsServed = 0
     /// When the last answer was complete; 0 before.
-    @exclusivity(unchecked) private var servedAt: UInt64 = 0
+    @exclusivity(unchecked) private(set) var servedAt: UInt64 = 0
     /// It is in the loop's ``TurnQueue``.
     @exclusivity(unchecked) private var isQueued = false
 
@@ -163,7 +163,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     private func queue() {
         guard !isQueued else { return }
         isQueued = true
-        loop.turn.add(self, since: servedAt)
+        loop.turn.add(self)
     }
 
     /// Serves what was read in this turn of the loop, if that was not done yet.

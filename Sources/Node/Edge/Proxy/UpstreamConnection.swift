@@ -137,7 +137,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     private func queue(_ client: ClientConnection) {
         guard !isQueued else { return }
         isQueued = true
-        loop.turn.add(self, since: client.request.startedAt)
+        loop.turn.add(self, for: client)
     }
 
     /// Reads what came in this turn of the loop, if that was not done yet.
