@@ -32,9 +32,11 @@ public enum StackCompilation {
 
     /// Nobody listens for TLS before there is a site that wants it.
     private static func proxy(_ spec: JSONValue?, hasTLS: Bool) -> DesiredProxy {
-        DesiredProxy(
+        let trusted = (spec?["trusted_networks"]?.arrayValue ?? []).compactMap(\.stringValue)
+        return DesiredProxy(
             bind: spec?["bind"]?.stringValue ?? "0.0.0.0", port: Int(spec?["port"]?.intValue ?? 80),
-            tlsPort: hasTLS ? Int(spec?["tls_port"]?.intValue ?? 443) : nil)
+            tlsPort: hasTLS ? Int(spec?["tls_port"]?.intValue ?? 443) : nil,
+            trustedNetworks: trusted.isEmpty ? nil : trusted)
     }
 
     private static func authority(_ spec: JSONValue?) -> DesiredAuthority {
@@ -80,6 +82,7 @@ public enum StackCompilation {
         desired.dockerfile = text(snapshot["dockerfile"])
         desired.composeFile = text(snapshot["compose_file"])
         desired.balance = balance(service.spec["balance"])
+        desired.protocol = service.spec["protocol"] == "h2c" ? .h2c : nil
         desired.breaker = breaker(service.spec["breaker"])
         desired.staticOptions = desired.kind == "static" ? staticOptions(service.spec["files"]) : nil
         desired.canaryOf = service.state["canary_of"]?.stringValue
@@ -122,11 +125,10 @@ public enum StackCompilation {
             openMs: milliseconds(spec?["rest"], default: 10_000))
     }
 
-    private static func staticOptions(_ spec: JSONValue?) -> EdgeStaticOptions? {
-        let options = EdgeStaticOptions(
+    private static func staticOptions(_ spec: JSONValue?) -> EdgeStaticOptions {
+        EdgeStaticOptions(
             fallback: text(spec?["fallback"]), notFoundPage: text(spec?["not_found_page"]),
             cacheControl: text(spec?["cache_control"]), cachesHashedNames: spec?["caches_hashed_names"] == true)
-        return options == EdgeStaticOptions() ? nil : options
     }
 
     private static func milliseconds(_ value: JSONValue?, default fallback: Int) -> Int {

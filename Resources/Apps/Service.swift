@@ -91,6 +91,9 @@ private let serviceFields: [Field] = [
     Field("memory_max", .size(4_194_304...(1 << 50)), "Memory limit of an instance.", example: "512M"),
     Field("cpu_quota", .number(0.01...1024), "CPU limit of an instance, in CPUs.", example: 0.5),
     Field("instances", .integer(1...32), "How many instances run on each server.", default: 1),
+    Field(
+        "protocol", .choice(["http1", "h2c"]), "What it speaks behind the edge; h2c is what gRPC servers want.",
+        default: "http1"),
     Field("balance", .object(balanceFields), "How requests are spread over its instances.", default: [:]),
     Field("breaker", .object(breakerFields), "When it gets no requests for a while.", default: [:]),
     Field(
@@ -110,7 +113,7 @@ private let serviceFields: [Field] = [
         default: false),
 ]
 
-private let trafficFields: [Field] = [
+let trafficFields: [Field] = [
     Field("requests_per_second", .number(0...1_000_000_000), "Requests answered."),
     Field("errors_per_second", .number(0...1_000_000_000), "Of them, answers of class 5xx."),
     Field("p50_ms", .number(0...1_000_000_000), "Half of the answers took no longer; of the slowest server."),
@@ -194,6 +197,12 @@ private let fileFields: [Field] = [
         }
     } else if kind != "container", isSet("port"), let count = spec["instances"]?.intValue, count > 1 {
         flaws.add("instances", "must be 1 with a fixed port")
+    }
+    if spec["protocol"] == "h2c" {
+        if kind == "static" { flaws.add("protocol", refusal(of: "protocol", kind, ["process"])) }
+        if spec["health_check"]?["path"]?.stringValue != nil {
+            flaws.add("health_check.path", "is asked by HTTP/1.1; without it, whoever takes connections is well")
+        }
     }
     if let names = spec["hostnames"]?.arrayValue, Set(names).count != names.count {
         flaws.add("hostnames", "has a name twice")

@@ -11,6 +11,9 @@ public let siteKind = ResourceKind(
         Field("service_id", .reference("service"), "The service that it is in front of, if it is one."),
         Field("certificate_not_after", .line, "When its certificate ends, on the server where that is first."),
         Field(
+            "traffic", .object(trafficFields),
+            "What the edges of its servers did for it in the last minute; absent while none of them says."),
+        Field(
             "nodes",
             .map(
                 key: { _ in nil },
@@ -35,11 +38,21 @@ private let siteTargetFields: [Field] = [
         "Names that are served alike.", default: [], example: ["shop.example.net"]),
     Field(
         "upstream", .string(check: SiteUpstream.flaw),
-        "What it is in front of: a service by name or id, CONTAINER:PORT, or HOST:PORT.", required: true,
+        "What it is in front of: a service by name or id, CONTAINER:PORT, HOST:PORT, or edge:metrics.", required: true,
         example: "web"),
     Field(
-        "upstream_protocol", .choice(["http1", "h2c"]), "What the upstream speaks; h2c is what gRPC servers want.",
+        "upstream_protocol", .choice(["http1", "h2c"]),
+        "What a container or host that it is in front of speaks; h2c is for gRPC. A service says so itself.",
         default: "http1"),
+    Field(
+        "paths",
+        .map(key: Sites.prefixFlaw, value: .string(check: SiteUpstream.flaw), countMax: 100),
+        "What is below a path, where that is something else than the upstream; the longest prefix decides.",
+        default: [:], example: ["/api": "api"]),
+    Field(
+        "strip_paths", .list(of: .string(check: Sites.prefixFlaw), countMax: 100),
+        "Those of the paths that are removed before a request reaches what is below them.", default: [],
+        example: ["/api"]),
     Field(
         "www_redirect", .choice(["none", "www", "bare"]),
         "Send clients on to the domain with www. in front (www), or to the one without (bare).", default: "none"),
@@ -146,6 +159,11 @@ private let siteHeaderFields: [Field] = [
             flaws.add("www_redirect", "must be none unless the domain is one such as example.org")
         }
     }
+    let paths = spec["paths"]?.objectValue ?? [:]
+    for (index, path) in (spec["strip_paths"]?.arrayValue ?? []).enumerated() {
+        guard let text = path.stringValue, paths[text] == nil else { continue }
+        flaws.add("strip_paths[\(index)]", "is none of the paths")
+    }
     if Set(names).count != names.count { flaws.add("aliases", "has a name twice, or one that the domain stands for") }
     validateTLS(spec, names, &flaws)
     if spec["auth"] == "token", spec["tokens"]?.arrayValue?.isEmpty != false {
@@ -174,9 +192,7 @@ private func validateTLS(_ spec: [String: JSONValue], _ names: [String], _ flaws
     let maxAge = hsts?["max_age"].flatMap { Duration(json: $0) }
     switch spec["tls"]?.stringValue {
     case "acme":
-        if names.contains(where: { $0.hasPrefix("*.") }) {
-            flaws.add("tls", "cannot be acme for a wildcard; upload a certificate, or name each host")
-        } else if let name = names.first(where: { !$0.contains(".") || Sites.isAddress($0) }) {
+        if let name = names.first(where: { !$0.contains(".") || Sites.isAddress($0) }) {
             flaws.add("tls", "cannot be acme for \(name), which is no public domain")
         }
     case "upload":
@@ -216,6 +232,24 @@ public enum Sites {
         guard (16...512).contains(text.utf8.count) else { return "must have 16 to 512 characters" }
         return text.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? nil : "must be plain ASCII without spaces"
     }
+
+    @Sendable static func prefixFlaw(_ text: String) -> String? {
+        if text == rootPath { return "must not be /, which the upstream has" }
+        return text.hasSuffix("/") ? "must not end in /" : Names.pathPrefixFlaw(text)
+    }
+
+    /// What a site is in front of, by path prefix; `/` is what its `upstream` names. Sorted by prefix.
+    static func upstreams(_ spec: [String: JSONValue]) -> [(path: String, text: String)] {
+        let below = (spec["paths"]?.objectValue ?? [:]).compactMap { path, text in
+            text.stringValue.map { (path: path, text: $0) }
+        }
+        return [(path: rootPath, text: spec["upstream"]?.stringValue ?? "")] + below.sorted { $0.path < $1.path }
+    }
+
+    static let rootPath = "/"
+
+    /// The field that names what is at a path.
+    static func field(ofPath path: String) -> String { path == rootPath ? "upstream" : "paths.\(path)" }
 
     @Sendable static func targetFlaw(_ text: String) -> String? {
         let isSound =

@@ -1,6 +1,6 @@
 import Host
 import Model
-import ResourceKit
+public import ResourceKit
 
 /// A site's life: every change of it is a new version of its stack, and it is active once each server has taken that.
 struct SiteBehaviour: KindBehaviour {
@@ -100,24 +100,31 @@ extension Sites {
             services.first { $0.id == reference } ?? services.first { $0.spec["name"]?.stringValue == reference }
         }
         var site = site
-        site.state["service_id"] = nil
         site.state["forward_service_id"] = nil
-        let text = site.spec["upstream"]?.stringValue ?? ""
-        switch SiteUpstream(text) {
-        case .service(let name):
-            guard let found = service(name) else {
+        var found: [String: JSONValue] = [:]
+        for (path, text) in upstreams(site.spec) {
+            switch SiteUpstream(text) {
+            case .service(let name):
+                guard let service = service(name) else {
+                    throw Problem.invalid(
+                        field(ofPath: path),
+                        "is \"\(name)\", which is no service of the stack (\(known(services))); "
+                            + "write HOST:PORT or CONTAINER:PORT for anything else")
+                }
+                found[path] = .string(service.id)
+            case .container(let name, _) where !text.hasPrefix("container:") && service(name) != nil:
                 throw Problem.invalid(
-                    "upstream",
-                    "is \"\(name)\", which is no service of the stack (\(known(services))); "
-                        + "write HOST:PORT or CONTAINER:PORT for anything else")
+                    field(ofPath: path),
+                    "names the service \(name) with a port; write \(name) alone, or container:\(text) for a container")
+            default: break
             }
-            site.state["service_id"] = .string(found.id)
-        case .container(let name, _) where !text.hasPrefix("container:") && service(name) != nil:
-            throw Problem.invalid(
-                "upstream",
-                "names the service \(name) with a port; write \(name) alone, or container:\(text) for a container")
-        default: break
         }
+        if site.spec["upstream_protocol"] == "h2c", found.count == upstreams(site.spec).count {
+            throw Problem.invalid(
+                "upstream_protocol", "is for containers and hosts; a service says what it speaks in its own protocol")
+        }
+        site.state["service_id"] = found.removeValue(forKey: rootPath)
+        site.state["path_services"] = found.isEmpty ? nil : .object(found)
         if let name = site.spec["forward_auth"]?["service"]?.stringValue {
             guard let found = service(name) else {
                 throw Problem.invalid("forward_auth.service", "is no service of the stack (\(known(services)))")
@@ -168,8 +175,7 @@ extension Sites {
     /// - Throws: `conflict` when a site needs the service, as it would lose what it is in front of.
     static func requireNoneOn(_ service: ResourceRecord, _ transaction: any ResourceTransaction) throws {
         let sites = try transaction.all("site", parentId: service.parentId).filter { site in
-            site.status != .deleting
-                && [site.state["service_id"], site.state["forward_service_id"]].contains(.string(service.id))
+            site.status != .deleting && neededServices(site).contains { $0.id == service.id }
         }
         guard let first = sites.first?.spec["domain"]?.stringValue else { return }
         let others = sites.count > 1 ? " and \(sites.count - 1) more" : ""
@@ -181,28 +187,49 @@ extension Sites {
 
     /// What stays when a site goes, as another one uses it; nil when nobody does.
     static func sharing(_ site: ResourceRecord, _ transaction: any ResourceTransaction) throws -> String? {
-        guard let upstream = upstreamKey(site) else { return nil }
-        let others = try transaction.all("site", parentId: site.parentId).filter { other in
-            other.id != site.id && other.status != .deleting && upstreamKey(other) == upstream
-        }.compactMap { $0.spec["domain"]?.stringValue }.sorted()
-        guard let first = others.first else { return nil }
-        let users = others.count > 1 ? "\(first) and \(others.count - 1) more use" : "\(first) uses"
-        return "\(try title(site, transaction)) stays, as \(users) it too."
+        let rest = try transaction.all("site", parentId: site.parentId).filter {
+            $0.id != site.id && $0.status != .deleting
+        }
+        var told: Set<String> = []
+        let sentences = try upstreams(site.spec).compactMap { path, text -> String? in
+            guard let key = upstreamKey(site, path, text), told.insert(key).inserted else { return nil }
+            let others = rest.filter { other in
+                upstreams(other.spec).contains { upstreamKey(other, $0.path, $0.text) == key }
+            }.compactMap { $0.spec["domain"]?.stringValue }.sorted()
+            guard let first = others.first else { return nil }
+            let users = others.count > 1 ? "\(first) and \(others.count - 1) more use" : "\(first) uses"
+            return "\(try title(site, path, text, transaction)) stays, as \(users) it too."
+        }
+        return sentences.isEmpty ? nil : sentences.joined(separator: " ")
     }
 
-    private static func title(_ site: ResourceRecord, _ transaction: any ResourceTransaction) throws -> String {
-        guard let id = site.state["service_id"]?.stringValue, let service = try transaction.get("service", id) else {
-            return site.spec["upstream"]?.stringValue ?? "The upstream"
-        }
+    private static func title(
+        _ site: ResourceRecord, _ path: String, _ text: String, _ transaction: any ResourceTransaction
+    ) throws -> String {
+        guard let id = serviceId(site, path), let service = try transaction.get("service", id) else { return text }
         return "The service \(service.spec["name"]?.stringValue ?? id)"
     }
 
     /// Equal for sites that are in front of the same.
-    private static func upstreamKey(_ site: ResourceRecord) -> String? {
-        switch site.spec["upstream"]?.stringValue.flatMap({ SiteUpstream($0) }) {
-        case .service?: site.state["service_id"]?.stringValue
+    private static func upstreamKey(_ site: ResourceRecord, _ path: String, _ text: String) -> String? {
+        switch SiteUpstream(text) {
+        case .service?: serviceId(site, path)
         case .some(let other): "\(other)"
         case nil: nil
         }
+    }
+
+    /// The service that was found for a path; nil where something else is.
+    static func serviceId(_ site: ResourceRecord, _ path: String) -> String? {
+        (path == rootPath ? site.state["service_id"] : site.state["path_services"]?[path])?.stringValue
+    }
+
+    /// Every service that a site needs, with what the site calls it.
+    public static func neededServices(_ site: ResourceRecord) -> [(id: String, name: String)] {
+        let asked = site.state["forward_service_id"]?.stringValue.map {
+            (id: $0, name: site.spec["forward_auth"]?["service"]?.stringValue ?? $0)
+        }
+        return upstreams(site.spec).compactMap { path, text in serviceId(site, path).map { (id: $0, name: text) } }
+            + [asked].compactMap { $0 }
     }
 }

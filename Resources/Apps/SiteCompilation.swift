@@ -31,16 +31,21 @@ enum SiteCompilation {
     ) throws -> DesiredSite? {
         let (site, spec) = (records.site, records.site.spec)
         guard site.status != .deleting, let domain = spec["domain"]?.stringValue,
-            let target = target(site, serviceIds)
+            let targets = targets(site, serviceIds), let target = targets[Sites.rootPath]
         else { return nil }
         let forward = site.state["forward_service_id"]?.stringValue
         if let forward, !serviceIds.contains(forward) { return nil }
+        let stripped = Set(strings(spec["strip_paths"]))
+        let paths = targets.filter { $0.key != Sites.rootPath }.sorted { $0.key < $1.key }.map { path, target in
+            DesiredSitePath(path: path, stripPath: stripped.contains(path), target: target)
+        }
         let mode = DesiredSiteTLS.Mode(rawValue: spec["tls"]?.stringValue ?? "off") ?? .off
         let isUpload = mode == .upload
         return DesiredSite(
             id: site.id, domain: Names.normalizedHost(domain),
             aliases: strings(spec["aliases"]).map(Names.normalizedHost).sorted(),
             wwwRedirect: ["www": .www, "bare": .apex][spec["www_redirect"]?.stringValue ?? "none"], target: target,
+            paths: paths.isEmpty ? nil : paths,
             tls: DesiredSiteTLS(
                 mode: mode, redirectsClearText: mode != .off && spec["https_redirect"]?.boolValue ?? true,
                 certificatePem: isUpload ? spec["certificate_pem"]?.stringValue : nil,
@@ -50,15 +55,28 @@ enum SiteCompilation {
             logsQuery: spec["logs_query"] == true ? true : nil)
     }
 
-    private static func target(_ site: ResourceRecord, _ serviceIds: Set<String>) -> DesiredSiteTarget? {
+    /// What is at each path of a site; nil when a service of them is gone.
+    private static func targets(_ site: ResourceRecord, _ serviceIds: Set<String>) -> [String: DesiredSiteTarget]? {
+        var targets: [String: DesiredSiteTarget] = [:]
+        for (path, text) in Sites.upstreams(site.spec) {
+            guard let target = target(site, path, text, serviceIds) else { return nil }
+            targets[path] = target
+        }
+        return targets
+    }
+
+    private static func target(
+        _ site: ResourceRecord, _ path: String, _ text: String, _ serviceIds: Set<String>
+    ) -> DesiredSiteTarget? {
         let spoken: EdgeProtocol? = site.spec["upstream_protocol"] == "h2c" ? .h2c : nil
-        switch site.spec["upstream"]?.stringValue.flatMap({ SiteUpstream($0) }) {
+        switch SiteUpstream(text) {
         case .service?:
-            guard let id = site.state["service_id"]?.stringValue, serviceIds.contains(id) else { return nil }
-            return DesiredSiteTarget(serviceId: id, protocol: spoken)
+            guard let id = Sites.serviceId(site, path), serviceIds.contains(id) else { return nil }
+            return DesiredSiteTarget(serviceId: id)
         case .container(let name, let port)?:
             return DesiredSiteTarget(container: name, port: port, protocol: spoken)
         case .host(let name, let port)?: return DesiredSiteTarget(host: name, port: port, protocol: spoken)
+        case .metrics?: return DesiredSiteTarget(showsMetrics: true)
         case nil: return nil
         }
     }

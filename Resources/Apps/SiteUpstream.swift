@@ -8,11 +8,14 @@ public enum SiteUpstream: Sendable, Equatable {
     case container(String, port: Int)
     /// Any host; an IPv6 address stands here without brackets.
     case host(String, port: Int)
+    /// What the edge of each server counts, in the text format of Prometheus.
+    case metrics
 
     /// Reads `SERVICE`, `CONTAINER:PORT` or `HOST:PORT`.
     ///
     /// A single word before the port is a container, anything with a dot, `localhost` and `[IPv6]` a host;
-    /// `container:NAME:PORT` and `host:NAME:PORT` say which, where that is not what is meant.
+    /// `container:NAME:PORT` and `host:NAME:PORT` say which, where that is not what is meant. `edge:metrics` is what
+    /// the edge counts.
     public init?(_ text: String) {
         guard case .success(let upstream) = Self.parse(text) else { return nil }
         self = upstream
@@ -29,9 +32,11 @@ public enum SiteUpstream: Sendable, Equatable {
         init(_ why: String) { self.why = why }
     }
 
+    private static let metricsText = "edge:metrics"
     private static let form = "must be a service, CONTAINER:PORT or HOST:PORT"
 
     private static func parse(_ text: String) -> Result<SiteUpstream, Flaw> {
+        if text == metricsText { return .success(.metrics) }
         if text.contains("://") { return .failure(Flaw("must be no URL; write HOST:PORT")) }
         if text.hasPrefix("container:"), text.dropFirst(10).contains(":") {
             return port(of: text.dropFirst(10)).flatMap { container(String($0.name), $0.port) }
@@ -99,6 +104,7 @@ extension SiteUpstream: CustomStringConvertible {
     public var description: String {
         switch self {
         case .service(let name): name
+        case .metrics: Self.metricsText
         case .container(let name, let port): name.contains(".") ? "container:\(name):\(port)" : "\(name):\(port)"
         case .host(let name, let port):
             name.contains(":")

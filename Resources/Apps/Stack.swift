@@ -19,6 +19,10 @@ public let stackKind = ResourceKind(
                 Field(
                     "tls_port", .integer(1...65535),
                     "Port of the front door for TLS; open while there is a site with tls.", default: 443),
+                Field(
+                    "trusted_networks", .list(of: .string(check: Sites.networkFlaw), countMax: 1000),
+                    "Load balancers and proxies in front of the servers: only from them are X-Forwarded-For and -Proto "
+                        + "believed.", default: [], example: ["10.0.0.0/24"]),
             ]), "The public reverse proxy on each server.", default: ["bind": "0.0.0.0", "port": 80]),
         Field(
             "acme",

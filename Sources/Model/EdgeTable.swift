@@ -87,6 +87,8 @@ public struct EdgeUpstream: Codable, Sendable, Equatable {
         case down
         /// Nothing runs, but may: keep the request, ask the agent to start the service, and serve it then.
         case wake
+        /// Answer with what the edge counts, in the text format of Prometheus.
+        case metrics
     }
 
     /// Unique in the table; the service's id.

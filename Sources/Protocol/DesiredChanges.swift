@@ -34,6 +34,10 @@ public enum DesiredChanges {
             let port = new.proxy.tlsPort.map { "listen for TLS on \(new.proxy.bind):\($0)" }
             steps.append("edge: \(port ?? "no longer listen for TLS")")
         }
+        if old.proxy.trustedNetworks != new.proxy.trustedNetworks {
+            let networks = new.proxy.trustedNetworks?.joined(separator: ", ")
+            steps.append("edge: believe \(networks ?? "no proxies") about clients")
+        }
         if let authority = new.authority, old.authority != nil, old.authority != authority {
             steps.append("certificates: order from \(authority.directoryUrl)")
         }
@@ -111,6 +115,7 @@ public enum DesiredChanges {
             }
             steps.append(rest ?? "take requests however many fail")
         }
+        if old.protocol != new.protocol { steps.append("speak \(new.protocol == .h2c ? "HTTP/2" : "HTTP/1.1") to it") }
         if old.staticOptions != new.staticOptions { steps.append("serve its files by other rules") }
         return steps
     }

@@ -10,6 +10,8 @@ public struct DesiredSite: Codable, Sendable, Equatable {
     /// The form of the domain that clients are sent to from the other one; nil serves the domain alone.
     public var wwwRedirect: EdgeRedirect.Host?
     public var target: DesiredSiteTarget
+    /// What is below a path, where that is something else; sorted by path, nil for none.
+    public var paths: [DesiredSitePath]?
     public var tls: DesiredSiteTLS
     public var access: EdgeAccess?
     public var limits: EdgeRouteLimits?
@@ -19,7 +21,8 @@ public struct DesiredSite: Codable, Sendable, Equatable {
 
     public init(
         id: String, domain: String, aliases: [String] = [], wwwRedirect: EdgeRedirect.Host? = nil,
-        target: DesiredSiteTarget, tls: DesiredSiteTLS, access: EdgeAccess? = nil, limits: EdgeRouteLimits? = nil,
+        target: DesiredSiteTarget, paths: [DesiredSitePath]? = nil, tls: DesiredSiteTLS,
+        access: EdgeAccess? = nil, limits: EdgeRouteLimits? = nil,
         headers: EdgeHeaderRules? = nil, logsQuery: Bool? = nil
     ) {
         self.id = id
@@ -27,6 +30,7 @@ public struct DesiredSite: Codable, Sendable, Equatable {
         self.aliases = aliases
         self.wwwRedirect = wwwRedirect
         self.target = target
+        self.paths = paths
         self.tls = tls
         self.access = access
         self.limits = limits
@@ -35,7 +39,22 @@ public struct DesiredSite: Codable, Sendable, Equatable {
     }
 }
 
-/// What a site is in front of: exactly one of service, container and host.
+/// What is below a path of a site.
+public struct DesiredSitePath: Codable, Sendable, Equatable {
+    /// Begins with `/` and does not end in it; matches on segment borders.
+    public var path: String
+    /// Whether the path is removed before the request goes on.
+    public var stripPath: Bool
+    public var target: DesiredSiteTarget
+
+    public init(path: String, stripPath: Bool = false, target: DesiredSiteTarget) {
+        self.path = path
+        self.stripPath = stripPath
+        self.target = target
+    }
+}
+
+/// What a site is in front of: exactly one of service, container, host and metrics.
 public struct DesiredSiteTarget: Codable, Sendable, Equatable {
     /// A service of the stack.
     public var serviceId: String?
@@ -45,13 +64,16 @@ public struct DesiredSiteTarget: Codable, Sendable, Equatable {
     public var host: String?
     /// Nil for a service, which has its own.
     public var port: Int?
+    /// The edge's own metrics; nil for no.
+    public var showsMetrics: Bool?
     /// Nil for HTTP/1.1.
     public var `protocol`: EdgeProtocol?
 
     public init(
         serviceId: String? = nil, container: String? = nil, host: String? = nil, port: Int? = nil,
-        `protocol`: EdgeProtocol? = nil
+        showsMetrics: Bool? = nil, `protocol`: EdgeProtocol? = nil
     ) {
+        self.showsMetrics = showsMetrics
         self.serviceId = serviceId
         self.container = container
         self.host = host

@@ -14,33 +14,36 @@ enum DesiredSiteChanges {
             steps += changes.map { "site \(site.domain): \($0)" }
         }
         for site in before where !kept.contains(site.id) {
-            steps += removed(site, stillUsed: after.filter { $0.target == site.target }, names).map {
-                "site \(site.domain): \($0)"
-            }
+            steps += removed(site, after, names).map { "site \(site.domain): \($0)" }
         }
         return steps
     }
 
     private static func added(_ site: DesiredSite, _ names: [String: String]) -> [String] {
-        ["route \(hosts(site)) → \(target(site, names))"] + certificate(site)
+        routes(site, names) + certificate(site)
             + (access(site.access).map { ["let pass \($0)"] } ?? [])
     }
 
     private static func removed(
-        _ site: DesiredSite, stillUsed others: [DesiredSite], _ names: [String: String]
+        _ site: DesiredSite, _ others: [DesiredSite], _ names: [String: String]
     ) -> [String] {
         var steps = ["no longer route \(hosts(site))"]
         if site.tls.mode != .off { steps.append("remove its certificate and key") }
-        if let other = others.first {
-            steps.append("leave \(target(site, names)) alone, as \(other.domain) uses it too")
+        for target in targets(site) {
+            guard let other = others.first(where: { targets($0).contains(target) }) else { continue }
+            steps.append("leave \(title(target, names)) alone, as \(other.domain) uses it too")
         }
         return steps
     }
 
     private static func changed(_ old: DesiredSite, _ new: DesiredSite, _ names: [String: String]) -> [String] {
         var steps: [String] = []
-        if hosts(old) != hosts(new) || old.target != new.target {
-            steps.append("route \(hosts(new)) → \(target(new, names))")
+        if hosts(old) != hosts(new) || old.target != new.target || old.paths != new.paths {
+            steps += routes(new, names)
+            let kept = Set((new.paths ?? []).map(\.path))
+            steps += (old.paths ?? []).filter { !kept.contains($0.path) }.map {
+                "no longer route \($0.path) apart from the rest"
+            }
         }
         if old.wwwRedirect != new.wwwRedirect { steps.append(redirect(new)) }
         if old.tls != new.tls {
@@ -63,8 +66,21 @@ enum DesiredSiteChanges {
 
     private static func hosts(_ site: DesiredSite) -> String { ([site.domain] + site.aliases).joined(separator: ", ") }
 
-    private static func target(_ site: DesiredSite, _ names: [String: String]) -> String {
-        let target = site.target
+    private static func targets(_ site: DesiredSite) -> [DesiredSiteTarget] {
+        var targets = [site.target]
+        for part in site.paths ?? [] where !targets.contains(part.target) { targets.append(part.target) }
+        return targets
+    }
+
+    private static func routes(_ site: DesiredSite, _ names: [String: String]) -> [String] {
+        ["route \(hosts(site)) → \(title(site.target, names))"]
+            + (site.paths ?? []).map { part in
+                "route \(part.path) → \(title(part.target, names))\(part.stripPath ? ", without the path" : "")"
+            }
+    }
+
+    private static func title(_ target: DesiredSiteTarget, _ names: [String: String]) -> String {
+        if target.showsMetrics == true { return "the metrics of the edge" }
         if let id = target.serviceId { return names[id] ?? "a service without a release" }
         let port = target.port.map { ":\($0)" } ?? ""
         if let container = target.container { return "container \(container)\(port)" }

@@ -51,8 +51,11 @@ public struct DesiredProxy: Codable, Sendable, Equatable {
     public var port: Int
     /// Port of the TLS front door; nil for none.
     public var tlsPort: Int?
+    /// Networks and addresses of proxies in front of the server, whose `X-Forwarded-*` is believed; nil for none.
+    public var trustedNetworks: [String]?
 
-    public init(bind: String, port: Int, tlsPort: Int? = nil) {
+    public init(bind: String, port: Int, tlsPort: Int? = nil, trustedNetworks: [String]? = nil) {
+        self.trustedNetworks = trustedNetworks
         self.bind = bind
         self.port = port
         self.tlsPort = tlsPort
@@ -143,6 +146,8 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var breaker: EdgeBreaker?
     /// How the files of a static service are served; nil for the edge's own way.
     public var staticOptions: EdgeStaticOptions?
+    /// What it speaks; nil for HTTP/1.1.
+    public var `protocol`: EdgeProtocol?
 
     public init(
         id: String, name: String, kind: String, deploymentId: String, gitUrl: String, commit: String, isUpload: Bool,

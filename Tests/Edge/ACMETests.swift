@@ -63,6 +63,22 @@ struct ACMETests {
         }
     }
 
+    @Test func otherContactsAreTold() async throws {
+        try await PebbleFixture.with(nonceRejections: 0) { pebble in
+            let clock = ShiftedClock()
+            for (number, contact, told) in [(1, "a", 1), (2, "b", 2), (3, "b", 1)] {
+                let authority = ToldAuthority(HTTPACMETransport(client: pebble.client))
+                let keeper = pebble.keeper(clock, contacts: ["\(contact)@roost.test"], transport: authority)
+                let wanted = (1...number).map { WantedCertificate(names: ["n\($0).roost.test"], source: .acme) }
+                try await keeper.want(wanted)
+                _ = await keeper.step()
+                #expect(await keeper.report().statuses.allSatisfy { $0.state == .active })
+                let all = [String](repeating: #"["mailto:\#(contact)@roost.test"]"#, count: told)
+                #expect(authority.contacts == all, "the account is new, has another contact, has the same")
+            }
+        }
+    }
+
     @Test func provesWildcardsByDNS() async throws {
         try await PebbleFixture.with { pebble in
             let hook = pebble.edge.folder + "/hook"

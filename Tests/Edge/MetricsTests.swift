@@ -45,6 +45,35 @@ struct MetricsTests {
         }
     }
 
+    @Test func aRouteShowsThem() async throws {
+        let upstream = try RawUpstream()
+        var table = EdgeTable.single(upstream.port)
+        table.routes[0].siteId = "shop"
+        table.upstreams.append(EdgeUpstream(id: "counts", name: "counts", mode: .metrics))
+        table.routes.append(EdgeRoute(hosts: ["metrics.example"], upstreamId: "counts"))
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
+            for _ in 0..<3 { _ = try await edge.get("/") }
+            func ask(_ method: String, _ more: String = "") -> String {
+                "\(method) /metrics HTTP/1.1\r\nHost: metrics.example\r\n\(more)\r\n"
+            }
+            let first = try await edge.ask(ask("GET"))
+            #expect(first.status == 200 && first.field("content-type")?.hasPrefix("text/plain; version=0.0.4") == true)
+            #expect(first.text.contains("roost_edge_requests_total{service=\"web\",route=\"*/\",class=\"2xx\"} 3\n"))
+            let head = try await edge.ask(ask("HEAD"), toHead: true)
+            #expect(head.status == 200 && (head.field("content-length").flatMap { Int($0) } ?? 0) > 1000)
+            #expect(try await edge.ask(ask("POST", "Content-Length: 0\r\n")).status == 405)
+            let pipelined = try edge.connect()
+            try pipelined.send(ask("GET") + ask("GET"))
+            for _ in 0..<2 { #expect(try await blocking { try pipelined.response() }?.status == 200) }
+            let answers = try await withThrowingTaskGroup(of: Int?.self) { group in
+                for _ in 0..<20 { group.addTask { try await edge.ask(ask("GET", "Connection: close\r\n")).status } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(answers == [Int?](repeating: 200, count: 20))
+            #expect(try await edge.control.status().upstreams["shop"]?.requestsPerSecond ?? 0 > 0, "rates of the site")
+        }
+    }
+
     @Test func countsSurviveATable() async throws {
         let upstream = try RawUpstream()
         try await EdgeFixture.with(.single(upstream.port)) { (edge: EdgeFixture) async throws in

@@ -102,14 +102,15 @@ struct PebbleFixture {
     /// A keeper over the fixture's folder; another one over the same folder is its successor after a restart.
     func keeper(
         _ clock: ShiftedClock, gate: any EffectGate = OpenGate(), dns: (any DNSChallenges)? = nil,
-        challengeFolder: String? = nil, directoryURL: String? = nil
+        challengeFolder: String? = nil, directoryURL: String? = nil, contacts: [String] = ["a@roost.test"],
+        transport: (any ACMETransport)? = nil
     ) -> CertificateKeeper {
         CertificateKeeper(
             folder: folder, challengeFolder: challengeFolder ?? edge.folder + "/challenges",
             host: CertificateHost(files: LiveFiles(), clock: clock, random: LiveRandom(), effects: gate),
             authority: CertificateAuthority(
-                directoryURL: directoryURL ?? self.directoryURL, contacts: ["a@roost.test"],
-                transport: HTTPACMETransport(client: client), dns: dns))
+                directoryURL: directoryURL ?? self.directoryURL, contacts: contacts,
+                transport: transport ?? HTTPACMETransport(client: client), dns: dns))
     }
 }
 
@@ -124,6 +125,39 @@ final class ShiftedClock: HostClock {
     func advance(to time: Timestamp) {
         let missing = time.since(now())
         if missing > .zero { shift.withLock { $0 += missing + .milliseconds(1) } }
+    }
+}
+
+/// Notes what an authority is told on the way there.
+final class ToldAuthority: ACMETransport {
+    private let inner: any ACMETransport
+    private let bodies = Mutex<[String]>([])
+
+    init(_ inner: any ACMETransport) { self.inner = inner }
+
+    /// The contacts of each request that had any, as JSON.
+    var contacts: [String] { bodies.withLock { $0 } }
+
+    func send(_ url: String, body: [UInt8]?) async throws -> ACMEReply {
+        if let body, let payload = try JSONParser.parse(body)["payload"]?.stringValue {
+            let told = payload.isEmpty ? nil : try JSONParser.parse(Self.decoded(payload))["contact"]
+            if let told { bodies.withLock { $0.append(told.canonicalText) } }
+        }
+        return try await inner.send(url, body: body)
+    }
+
+    /// Base64url without padding (RFC 7515 section 2).
+    private static func decoded(_ text: String) -> [UInt8] {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        var (bytes, bits, count): ([UInt8], UInt32, Int) = ([], 0, 0)
+        for byte in text.utf8 {
+            bits = bits << 6 | UInt32(alphabet.firstIndex(of: byte) ?? 0)
+            count += 6
+            guard count >= 8 else { continue }
+            count -= 8
+            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+        }
+        return bytes
     }
 }
 

@@ -36,7 +36,10 @@ import Testing
             (["upstream": "::1:80"], "upstream"), (["upstream": "[::1]"], "upstream"), (["upstream": ""], "upstream"),
             (["tls": "yes"], "tls"), (["tls": "upload"], "certificate_pem"),
             (["tls": "upload", "certificate_pem": "x", "key_pem": "y"], "certificate_pem"),
-            (["tls": "acme", "domain": "*.example.org"], "tls"), (["tls": "acme", "domain": "localhost"], "tls"),
+            (["tls": "acme", "domain": "localhost"], "tls"), (["paths": ["/api": "nobody"]], "paths./api"),
+            (["paths": ["/": "127.0.0.1:80"]], "paths./"), (["paths": ["/a/": "127.0.0.1:80"]], "paths./a/"),
+            (["paths": ["api": "127.0.0.1:80"]], "paths.api"), (["paths": ["/a": "http://b"]], "paths./a"),
+            (["strip_paths": ["/a"]], "strip_paths[0]"),
             (["auth": "token"], "tokens"), (["auth": "token", "tokens": ["short"]], "tokens[0]"),
             (["allow_networks": ["10.0.0.0/33"]], "allow_networks[0]"),
             (["deny_networks": ["host"]], "deny_networks[0]"),
@@ -61,6 +64,23 @@ import Testing
         #expect(refused.code == .invalid, "\(refused)")
         #expect(refused.fields[field] != nil, "\(refused.fields)")
         #expect(try await world.hub.list(world.fixture.kind("site"), as: .local).items.isEmpty)
+    }
+
+    @Test func `a service says itself what it speaks, and stays while a path leads to it`() async throws {
+        let world = try await SiteFixture()
+        let web = try await world.service("web")
+        let refused = try await problem {
+            _ = try await world.site("a.example.org", ["upstream": "web", "upstream_protocol": "h2c"])
+        }
+        #expect(refused.fields["upstream_protocol"] != nil, "\(refused)")
+        let more: [String: JSONValue] = [
+            "upstream": "10.0.0.5:80", "upstream_protocol": "h2c", "paths": ["/api": "web"],
+        ]
+        let site = try await world.site("a.example.org", more)
+        let inUse = try await problem { _ = try await world.delete("service", web) }
+        #expect(inUse.code == .conflict && inUse.message.contains("a.example.org"), "\(inUse)")
+        try await world.update("site", site, ["paths": [:]])
+        _ = try await world.delete("service", web)
     }
 
     @Test func `a word that is neither says which services there are`() async throws {

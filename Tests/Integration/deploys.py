@@ -3,6 +3,7 @@
 import http.client
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from free_port import free_port
 
@@ -229,6 +230,24 @@ def canary(world):
     traffic = wait_for("traffic is told", lambda: up.hub.service(service["id"]).get("traffic"), 20)
     expect(traffic["requests_per_second"] > 1 and traffic["p50_ms"] <= traffic["p99_ms"], f"traffic: {traffic}")
     world.note(f"{result['sent']} requests meanwhile")
+
+
+@scenario("deploys.sleep")
+def sleep(world):
+    """A service that nobody asks for is stopped; the next requests wait, start it once, and are all served."""
+    up = Up(world)
+    service = up.live("app", world.repository(), idle_timeout="10s")
+    expect(up.app_pids(service), "it does not run")
+    wait_for("it sleeps", lambda: not up.app_pids(service), 40)
+    wait_for("the hub says so", lambda: "asleep" in up.cli("status").stdout, 20)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: up.fetch("/app/", timeout=30), range(8)))
+    equal([answer.status for answer in answers], [200] * 8, "requests while it slept")
+    equal(len({answer.text for answer in answers}), 1, "instances that were started")
+    wait_for("it sleeps again", lambda: not up.app_pids(service), 40)
+    page = up.fetch("/app/", {"Accept": "text/html"}, timeout=30)
+    expect(page.status == 200 or "is starting" in page.text, f"a browser's visit: {page.status} {page.text}")
+    wait_for("it is awake", lambda: up.serves("/app/", "version=1"), 20)
 
 
 @scenario("deploys.spread")

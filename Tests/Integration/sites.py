@@ -303,3 +303,91 @@ def whole(world):
     told = [line for line in left.splitlines() if not line.startswith(logs) or line.startswith(access)]
     equal(told, [], "files that name the site")
     equal(visitor.curl(f"http://shop.test:{up.edge_port}/")[1], "404", "a site that is gone")
+
+
+@scenario("sites.front", seconds=120)
+def front(world):
+    """What a site can be told, from the API to a client: paths, proxies in front, access, limits, header rules."""
+    tls_port = free_port()
+    up = Up(world, "--edge-tls", f"127.0.0.1:{tls_port}")
+    stack = up.hub.stack()
+    repository = world.repository()
+    names = {who: up.live(who, repository, path=None, env={"WHO": who})["name"] for who in ("web", "api", "door")}
+    up.hub.ok("PUT", f"/stacks/{stack['id']}", {"poll_interval": 1})
+    site = up.hub.ok(
+        "POST",
+        f"/stacks/{stack['id']}/sites",
+        {
+            "domain": "shop.test", "upstream": names["web"], "tls": "self-signed", "hsts": {"max_age": "1h"},
+            "paths": {"/api": names["api"], "/kept": names["api"]}, "strip_paths": ["/api"],
+        },
+    )  # fmt: skip
+    visitor = Visitor(up.edge_port, tls_port)
+
+    def settled():
+        wait_for("the sites are active", lambda: all(one["status"] == "active" for one in up.hub.items("/sites")), 30)
+
+    def change(**fields):
+        up.hub.ok("PUT", f"/sites/{site['id']}", fields)
+        settled()
+
+    def get(path, *arguments):
+        return visitor.curl(f"https://shop.test:{tls_port}{path}", "-k", *arguments)
+
+    settled()
+    for path, who in (("/", "web"), ("/api/", "api"), ("/kept/", "api"), ("/apis/", "web")):
+        equal(get(f"{path}plain?name=WHO"), (who, "200"), f"who answers {path}")
+    equal((get("/api/path")[0], get("/kept/a/path")[0]), ("/path", "/kept/a/path"), "paths that reach the application")
+    head = get("/api/path", "-D", "-", "-o", "/dev/null")[0].lower()
+    expect("strict-transport-security: max-age=3600" in head and "x-frame-options" in head, f"header fields: {head}")
+    service = next(one for one in up.hub.items("/services") if one["name"] == names["api"])
+    refused = up.hub.ask("DELETE", f"/services/{service['id']}")
+    expect(refused.status == 409 and "shop.test" in refused.text, f"deleting what a path leads to: {refused.text}")
+
+    # A proxy in front is believed as soon as it is named, and not before.
+    change(deny_networks=["203.0.113.0/24"])
+    claim = ("-H", "X-Forwarded-For: 203.0.113.9")
+    equal(get("/", *claim)[1], "200", "an address that a stranger claims")
+    up.hub.ok("PUT", f"/stacks/{stack['id']}", {"proxy": {"trusted_networks": ["127.0.0.0/8"]}})
+    wait_for("the proxy is believed", lambda: get("/", *claim)[1] == "403", 20)
+    equal(get("/api/", *claim)[1], "403", "the same below a path")
+    change(deny_networks=[])
+
+    change(auth="token", tokens=["an-open-secret-of-shop"])
+    equal(get("/api/")[1], "401", "without the token")
+    equal(get("/api/", "-H", "Authorization: Bearer an-open-secret-of-shop")[1], "200", "with the token")
+    change(auth="allow", forward_auth={"service": names["door"], "path": "/door", "copied_headers": ["X-User"]})
+    equal(get("/api/field?name=X-User")[1], "403", "whom the service does not let pass")
+    equal(get("/api/field?name=X-User", "-b", "ada"), ("ada", "200"), "whom it lets pass, by name")
+    change(forward_auth={"service": None, "copied_headers": []}, rate_limit={"requests_per_second": 0.1, "burst": 3})
+    codes = [get("/api/")[1] for _ in range(5)]
+    equal(codes, ["200"] * 3 + ["429"] * 2, "requests beyond the limit")
+    change(rate_limit={"requests_per_second": None, "burst": None}, request_headers={"X-From": "edge"})
+    equal(get("/field?name=X-From")[0], "edge", "a field for the upstream")
+
+    metrics = {"domain": "metrics.test", "upstream": "edge:metrics", "auth": "token", "tokens": ["for-prometheus-only"]}
+    up.hub.ok("POST", f"/stacks/{stack['id']}/sites", metrics)
+    settled()
+    url = f"http://metrics.test:{up.edge_port}/"
+    equal(visitor.curl(url)[1], "401", "metrics without the token")
+    text, status = visitor.curl(url, "-H", "X-Token: for-prometheus-only")
+    expect(status == "200" and 'route="shop.test/api"' in text, f"metrics: {status} {text[:500]}")
+    equal(visitor.curl(url, "-X", "POST", "-H", "X-Token: for-prometheus-only")[1], "405", "metrics cannot be posted to")
+    traffic = wait_for("the site's traffic is told", lambda: up.hub.get(f"/sites/{site['id']}").get("traffic"), 20)
+    expect(traffic["requests_per_second"] > 0 and traffic["p99_ms"] > 0, f"traffic: {traffic}")
+
+
+@scenario("sites.files")
+def files(world):
+    """Static files without any options: what was compressed before is used, and dotfiles are not there."""
+    up = Up(world)
+    build = "mkdir out && cd out && echo 'let a = 1' > app.js && gzip -k app.js && echo no > .env && echo hi > index.html\n"
+    repository = world.repository("site", {"build.sh": build})
+    up.live(
+        "site", repository, kind="static", run_command=None, health_check=None, build_command="sh build.sh",
+        public_folder="out",
+    )  # fmt: skip
+    packed = up.fetch("/site/app.js", {"Accept-Encoding": "gzip"})
+    equal((packed.status, packed.headers.get("Content-Encoding")), (200, "gzip"), "a file that was compressed before")
+    equal(up.fetch("/site/app.js").text, "let a = 1\n", "for who cannot read that")
+    equal(up.fetch("/site/.env").status, 404, "a dotfile")

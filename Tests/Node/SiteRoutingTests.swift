@@ -26,8 +26,8 @@ import Testing
         _ site: DesiredSite, _ place: ContainerPlace? = nil, tlsAddress: String? = "0.0.0.0:443"
     ) -> SitePart {
         SiteRouting.parts(
-            Self.document([site]), certificates: [], places: place.map { [site.id: $0] } ?? [:], downSince: [:],
-            tlsAddress: tlsAddress
+            Self.document([site]), certificates: [],
+            places: place.map { [SiteRouting.upstreamId(site): $0] } ?? [:], downSince: [:], tlsAddress: tlsAddress
         ).sites[0]
     }
 
@@ -35,8 +35,8 @@ import Testing
         let part = parts(Self.site())
         #expect(part.routes.map(\.hosts) == [["shop.example"]])
         #expect(part.routes[0].redirect == EdgeRedirect(https: true))
-        #expect(part.upstream?.endpoints == [EdgeEndpoint(host: "10.0.0.5", port: 8080)])
-        #expect(part.upstream?.mode == .serve)
+        #expect(part.upstreams.first?.endpoints == [EdgeEndpoint(host: "10.0.0.5", port: 8080)])
+        #expect(part.upstreams.first?.mode == .serve)
         #expect(parts(Self.site { $0.tls.mode = .off }).routes[0].redirect == nil)
         #expect(parts(Self.site { $0.tls.redirectsClearText = false }).routes[0].redirect == nil)
         #expect(parts(Self.site(), tlsAddress: "127.0.0.1:8443").routes[0].redirect?.httpsPort == 8443)
@@ -92,13 +92,33 @@ import Testing
     }
 
     @Test func `a service's upstream is its own; a container's goes down with it`() {
-        let service = parts(Self.site { $0.target = DesiredSiteTarget(serviceId: "s1", protocol: .h2c) })
-        #expect(service.upstream == nil && service.routes[0].upstreamId == "s1")
-        #expect(service.serviceProtocol == .h2c)
+        let service = parts(Self.site { $0.target = DesiredSiteTarget(serviceId: "s1") })
+        #expect(service.upstreams.isEmpty && service.routes[0].upstreamId == "s1")
         let container = Self.site { $0.target = DesiredSiteTarget(container: "web", port: 80) }
-        #expect(parts(container, .absent("There is none.")).upstream?.mode == .down)
-        let there = parts(container, .at(host: "172.17.0.2", port: 80)).upstream
+        #expect(parts(container, .absent("There is none.")).upstreams.first?.mode == .down)
+        let there = parts(container, .at(host: "172.17.0.2", port: 80)).upstreams.first
         #expect(there?.mode == .serve && there?.endpoints == [EdgeEndpoint(host: "172.17.0.2", port: 80)])
+    }
+
+    @Test func `what is below a path has the rules of its site, and an upstream of its own`() {
+        let part = parts(
+            Self.site {
+                $0.access = EdgeAccess(isDenied: true)
+                $0.wwwRedirect = .apex
+                $0.paths = [
+                    DesiredSitePath(path: "/api", stripPath: true, target: DesiredSiteTarget(serviceId: "s1")),
+                    DesiredSitePath(path: "/old", target: DesiredSiteTarget(host: "10.0.0.6", port: 80)),
+                    DesiredSitePath(path: "/metrics", target: DesiredSiteTarget(showsMetrics: true)),
+                ]
+            })
+        #expect(part.routes.map(\.pathPrefix) == ["/", "/api", "/old", "/metrics", "/"])
+        #expect(part.routes.map(\.stripPrefix) == [false, true, false, false, false])
+        #expect(part.routes.map(\.upstreamId) == ["site:1", "s1", "site:1/old", "site:1/metrics", "site:1"])
+        #expect(part.routes[..<4].allSatisfy { $0.access?.isDenied == true && $0.redirect?.https == true })
+        #expect(part.routes.allSatisfy { $0.siteId == "1" })
+        #expect(part.upstreams.map(\.id) == ["site:1", "site:1/old", "site:1/metrics"])
+        #expect(part.upstreams[1].endpoints == [EdgeEndpoint(host: "10.0.0.6", port: 80)])
+        #expect(part.upstreams[2].mode == .metrics)
     }
 
     // MARK: canary

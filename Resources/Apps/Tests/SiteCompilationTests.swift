@@ -62,6 +62,24 @@ import Testing
         #expect(try Self.one(["upstream": "db:5432"]).target == DesiredSiteTarget(container: "db", port: 5432))
         let grpc = try Self.one(["upstream": "[::1]:50051", "upstream_protocol": "h2c"])
         #expect(grpc.target == DesiredSiteTarget(host: "::1", port: 50051, protocol: .h2c))
+        #expect(try Self.one(["upstream": "edge:metrics"]).target == DesiredSiteTarget(showsMetrics: true))
+    }
+
+    @Test func `what is below a path has a target of its own`() throws {
+        let below: [String: JSONValue] = [
+            "paths": ["/old": "10.0.0.5:80", "/api": "api"], "strip_paths": ["/api"], "upstream": "web",
+        ]
+        let state: [String: JSONValue] = ["service_id": "w", "path_services": ["/api": "a"]]
+        let site = Self.site("a.example.org", below, state: state)
+        let compiled = try #require(try Self.compile([site], services: ["w", "a"]).sites?.first)
+        #expect(compiled.target == DesiredSiteTarget(serviceId: "w"))
+        #expect(
+            compiled.paths == [
+                DesiredSitePath(path: "/api", stripPath: true, target: DesiredSiteTarget(serviceId: "a")),
+                DesiredSitePath(path: "/old", target: DesiredSiteTarget(host: "10.0.0.5", port: 80)),
+            ])
+        #expect(try Self.compile([site], services: ["w"]).sites == nil, "one of its services is gone")
+        #expect(try Self.one([:]).paths == nil)
     }
 
     @Test func `the front door for TLS and the authority are there when a site wants them`() throws {

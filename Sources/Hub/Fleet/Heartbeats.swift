@@ -137,7 +137,7 @@ extension Hub {
 
     /// A record with what is known better in memory: when a server was heard of, and how its machine did then.
     func current(_ record: ResourceRecord) -> ResourceRecord {
-        if record.kind == "service" { return withTraffic(record) }
+        if record.kind == "service" || record.kind == "site" { return withTraffic(record) }
         guard record.kind == "node", let sighting = contacts.sighting(record.id) else { return record }
         var record = record
         guard sighting.sequence > record.state["heartbeat_sequence"]?.intValue ?? 0 else { return record }
@@ -145,19 +145,19 @@ extension Hub {
         return record
     }
 
-    private func withTraffic(_ service: ResourceRecord) -> ResourceRecord {
-        guard let traffic = traffic(service.id) else { return service }
-        var service = service
-        service.state["traffic"] = .object(
+    private func withTraffic(_ record: ResourceRecord) -> ResourceRecord {
+        guard let traffic = traffic(record.id) else { return record }
+        var record = record
+        record.state["traffic"] = .object(
             [
                 "requests_per_second": traffic.requestsPerSecond, "errors_per_second": traffic.errorsPerSecond,
                 "p50_ms": traffic.p50Ms, "p95_ms": traffic.p95Ms, "p99_ms": traffic.p99Ms,
             ].compactMapValues { $0.map { .double($0) } })
-        return service
+        return record
     }
 
-    /// What the edges of all servers did for a service in the last minute; nil when none of them says.
-    public func traffic(_ serviceId: String) -> TrafficReport? { contacts.traffic(serviceId) }
+    /// What the edges of all servers did for a service or site in the last minute; nil when none of them says.
+    public func traffic(_ id: String) -> TrafficReport? { contacts.traffic(id) }
 
     /// Marks servers that missed three heartbeats. Those that other hubs hear of, and all when this one starts, get a
     /// minute more, since that is how late the store may know of a heartbeat.

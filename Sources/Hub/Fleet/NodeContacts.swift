@@ -31,7 +31,7 @@ final class NodeContacts: Sendable {
         var machine: JSONValue
         /// Requests that its edge answered, by service id.
         var requests: JSONValue
-        /// What its edge did lately, by service id. Never stored: it is old when it is read again.
+        /// What its edge did lately, by the id of a service or site. Never stored: it is old when it is read again.
         var traffic: [String: TrafficReport] = [:]
         /// Memory of the services, by id.
         var memoryBytes: [String: Int64] = [:]
@@ -283,12 +283,12 @@ final class NodeContacts: Sendable {
 
     func forget(_ nodeId: String) { _ = state.withLock { $0.contacts.removeValue(forKey: nodeId) } }
 
-    /// What the edges of all servers did lately for a service; nil when none of them says.
-    func traffic(_ serviceId: String) -> TrafficReport? {
+    /// What the edges of all servers did lately for a service or site; nil when none of them says.
+    func traffic(_ id: String) -> TrafficReport? {
         let all = state.withLock { state in
-            (state.serving[serviceId] ?? []).compactMap { nodeId -> TrafficReport? in
+            (state.serving[id] ?? []).compactMap { nodeId -> TrafficReport? in
                 guard let contact = state.contacts[nodeId], !contact.isSilent else { return nil }
-                return contact.sighting?.traffic[serviceId]
+                return contact.sighting?.traffic[id]
             }
         }
         guard var sum = all.first else { return nil }

@@ -98,15 +98,7 @@ enum SiteSettling {
     private static func missingService(
         _ site: ResourceRecord, _ transaction: any ResourceTransaction
     ) throws -> String? {
-        let wanted = [
-            (site.state["service_id"], site.spec["upstream"]),
-            (site.state["forward_service_id"], site.spec["forward_auth"]?["service"]),
-        ]
-        for (id, name) in wanted {
-            guard let id = id?.stringValue, try transaction.get("service", id) == nil else { continue }
-            return name?.stringValue ?? id
-        }
-        return nil
+        try Sites.neededServices(site).first { try transaction.get("service", $0.id) == nil }?.name
     }
 
     private static func first(

@@ -40,15 +40,18 @@ actor ACMEClient {
 
     // MARK: resources
 
-    /// Makes the account, or finds it again by its key (RFC 8555 section 7.3.1).
+    /// Makes the account, or finds it again by its key (RFC 8555 section 7.3.1). The contacts of one that is found stay
+    /// as they were, so that others are sent to it (section 7.3.2).
     func register(contacts: [String]) async throws {
         guard account == nil else { return }
-        let payload: JSONValue = [
-            "termsOfServiceAgreed": true, "contact": .array(contacts.map { .string("mailto:\($0)") }),
-        ]
-        let reply = try await post(try await endpoint("newAccount"), payload)
+        let wanted = contacts.map { JSONValue.string("mailto:\($0)") }
+        let reply = try await post(
+            try await endpoint("newAccount"), ["termsOfServiceAgreed": true, "contact": .array(wanted)])
         guard let location = reply.location else { throw unreadable("account") }
         account = location
+        // An authority that does not tell the contacts, as some do, is told them each time.
+        let known = try JSONParser.parse(reply.body)["contact"]?.arrayValue
+        if reply.status == 200, known ?? [] != wanted { _ = try await post(location, ["contact": .array(wanted)]) }
     }
 
     /// - Returns: the order's address.

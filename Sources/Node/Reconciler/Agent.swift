@@ -94,7 +94,7 @@ public final class Agent: Sendable {
             // What runs goes on running; the hub will send the document again.
             try await outbox.add("security", "The stored desired state was refused: \(problem.message)")
         }
-        if let document = await keeper.current { await edge.setSuffix(document.dns.suffix) }
+        if let document = await keeper.current { await edge.note(document) }
     }
 
     func loadMemories() async throws -> [ServiceMemory] {

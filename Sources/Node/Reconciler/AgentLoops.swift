@@ -24,7 +24,7 @@ extension Agent {
                 case 200:
                     let envelope = try DesiredStateEnvelope(json: try JSONParser.parse(reply.body))
                     if try await keeper.accept(envelope), let document = await keeper.current {
-                        await edge.setSuffix(document.dns.suffix)
+                        await edge.note(document)
                         redistribute()
                         changed.notify()
                     }

@@ -40,7 +40,7 @@ extension Agent {
     public func plan() async throws -> AgentPlan {
         try await keeper.load()
         let document = await keeper.current
-        if let document { await edge.setSuffix(document.dns.suffix) }
+        if let document { await edge.note(document) }
         var plan = AgentPlan(
             server: identity.nodeName, stack: document?.stackName, generation: document?.generation ?? 0, parts: [])
         var memories = try await loadMemories()

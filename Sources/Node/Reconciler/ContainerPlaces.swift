@@ -8,9 +8,9 @@ struct ContainerPlaces {
     let engine: any ContainerEngine
 
     /// - Parameter before: places as they were found last; of what cannot be asked for, this one holds.
-    /// - Returns: the place of each site in front of a container, by site id.
+    /// - Returns: the place of each container that a site is in front of, by the id of its upstream.
     func find(_ sites: [DesiredSite], before: [String: ContainerPlace]) async -> [String: ContainerPlace] {
-        let wanted = sites.filter { $0.target.container != nil }
+        let wanted = sites.flatMap(SiteRouting.targets).filter { $0.target.container != nil }
         guard !wanted.isEmpty else { return [:] }
         var places: [String: ContainerPlace] = [:]
         do {
@@ -21,10 +21,10 @@ struct ContainerPlaces {
             let known = try Self.read(result)
             // An engine that is away knows no container either, which says nothing of them.
             if names.contains(where: { known[$0] == nil }) { _ = try await engine.client() }
-            for site in wanted { places[site.id] = Self.place(site, in: known) }
+            for part in wanted { places[part.id] = Self.place(part.target, in: known) }
         } catch {
             let problem = Problem(wrapping: error, doing: "Asking Docker for a container")
-            for site in wanted { places[site.id] = before[site.id] ?? .absent(problem.message) }
+            for part in wanted { places[part.id] = before[part.id] ?? .absent(problem.message) }
         }
         return places
     }
@@ -50,8 +50,8 @@ struct ContainerPlaces {
         return known
     }
 
-    private static func place(_ site: DesiredSite, in known: [String: JSONValue]) -> ContainerPlace {
-        guard let name = site.target.container, let port = site.target.port else { return .absent("It has no port.") }
+    private static func place(_ target: DesiredSiteTarget, in known: [String: JSONValue]) -> ContainerPlace {
+        guard let name = target.container, let port = target.port else { return .absent("It has no port.") }
         guard let container = known[name] else { return .absent("There is no container \(name) on this server.") }
         guard container["State"]?["Running"]?.boolValue == true else {
             let status = container["State"]?["Status"]?.stringValue ?? "stopped"

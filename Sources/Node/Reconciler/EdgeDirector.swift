@@ -28,6 +28,7 @@ actor EdgeDirector {
     /// Sites that the edge did not take, as they were, and why.
     private var refused: [String: (part: SitePart, problem: Problem)] = [:]
     private var suffix: String
+    private var trustedProxies: [String]?
     private var applied: EdgeTable?
     private var appliedHash = ""
     /// What the edge said of itself last.
@@ -55,7 +56,11 @@ actor EdgeDirector {
         self.logFolder = logFolder
     }
 
-    func setSuffix(_ suffix: String) { self.suffix = suffix }
+    /// Notes what a document says of the edge as a whole; the next table has it.
+    func note(_ document: DesiredState) {
+        suffix = document.dns.suffix
+        trustedProxies = document.proxy.trustedNetworks
+    }
 
     /// Notes a wish without applying it; for the start, when one table must hold all services at once.
     func note(_ contribution: EdgeContribution, for service: String) { contributions[service] = contribution }
@@ -89,11 +94,11 @@ actor EdgeDirector {
     }
 
     /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
+    /// What was noted since reaches it, too.
     func heal() async throws {
         guard applied != nil else { return }
         status = try await host.edge.status()
-        guard status.tableHash != appliedHash else { return }
-        applied = nil
+        if status.tableHash != appliedHash { applied = nil }
         try await apply()
     }
 
@@ -141,8 +146,8 @@ actor EdgeDirector {
             guard path.count > 1, let index = Int(path[1]) else { continue }
             for part in included {
                 let isRoute = path[0] == "routes" && part.routes.contains { table.routes.at(index) == $0 }
-                let isUpstream = path[0] == "upstreams" && part.upstream == table.upstreams.at(index)
-                guard isRoute || (isUpstream && part.upstream != nil) else { continue }
+                let isUpstream = path[0] == "upstreams" && part.upstreams.contains { table.upstreams.at(index) == $0 }
+                guard isRoute || isUpstream else { continue }
                 refused[part.siteId] = (part, problem)
                 return true
             }
@@ -165,7 +170,7 @@ actor EdgeDirector {
     var table: EdgeTable {
         let sorted = contributions.sorted { $0.value.name < $1.value.name }.map(\.value)
         let included = included
-        var upstreams = sorted.map { upstream(of: $0, included) } + included.compactMap(\.upstream)
+        var upstreams = sorted.map(upstream) + included.flatMap(\.upstreams)
         // Sites come first: of two routes for the same place the edge takes the first.
         let routes = included.flatMap(\.routes) + sorted.flatMap(\.routes)
         let known = Set(upstreams.map(\.id))
@@ -176,17 +181,14 @@ actor EdgeDirector {
         return EdgeTable(
             routes: routes,
             internalNames: Dictionary(sorted.map { ($0.name, $0.upstream.id) }, uniquingKeysWith: { $1 }),
-            internalSuffix: suffix, upstreams: upstreams,
+            internalSuffix: suffix, upstreams: upstreams, trustedProxies: trustedProxies,
             certificates: sites.certificates.isEmpty ? nil : sites.certificates, siteIds: sites.siteIds)
     }
 
-    private func upstream(of service: EdgeContribution, _ sites: [SitePart]) -> EdgeUpstream {
+    private func upstream(of service: EdgeContribution) -> EdgeUpstream {
         let id = service.upstream.id
         var upstream = Canary.joined(
             service.upstream, by: contributions.values.filter { $0.canaryOf == id }.sorted { $0.name < $1.name })
-        if let spoken = sites.lazy.compactMap({ $0.serviceId == id ? $0.serviceProtocol : nil }).first {
-            upstream.protocol = spoken
-        }
         // Where another one can take its requests, one that fails them is left out before the next check finds it.
         if upstream.endpoints.count > 1 { upstream.health = EdgeHealth() }
         return upstream

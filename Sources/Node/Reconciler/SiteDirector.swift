@@ -185,14 +185,15 @@ actor SiteDirector {
 
     /// Where the table in force has the containers of sites, for a start at which the engine does not answer.
     private func placesInForce(_ sites: [DesiredSite]) async throws -> [String: ContainerPlace] {
-        guard sites.contains(where: { $0.target.container != nil }),
+        let targets = sites.flatMap(SiteRouting.targets).filter { $0.target.container != nil }
+        guard !targets.isEmpty,
             let table = try await JSONFile.read(EdgeTable.self, paths.edgeTable, host.files)
         else { return [:] }
         var places: [String: ContainerPlace] = [:]
-        for site in sites {
-            let upstream = table.upstreams.first { $0.id == SiteRouting.upstreamId(site) }
+        for target in targets {
+            let upstream = table.upstreams.first { $0.id == target.id }
             guard let endpoint = upstream?.endpoints.first else { continue }
-            places[site.id] = .at(host: endpoint.host, port: endpoint.port)
+            places[target.id] = .at(host: endpoint.host, port: endpoint.port)
         }
         return places
     }
@@ -220,7 +221,7 @@ actor SiteDirector {
             return answer
         }
         if let obstacle { return say("failed", obstacle.description) }
-        if case .absent(let reason) = places[site.id] { return say("failed", reason) }
+        if let reason = absence(site) { return say("failed", reason) }
         guard site.tls.mode != .off else { return answer }
         guard hasListener else { return say("failed", "This server has no address to listen on for TLS.") }
         if let listener, !listener.isEmpty { return say("failed", listener) }
@@ -231,6 +232,14 @@ actor SiteDirector {
         }
         if listener != nil { return say("provisioning", "The edge begins to listen for TLS.") }
         return answer
+    }
+
+    /// Why a container that a site is in front of cannot be reached; nil when all can.
+    private func absence(_ site: DesiredSite) -> String? {
+        SiteRouting.targets(site).lazy.compactMap { target in
+            guard case .absent(let reason) = self.places[target.id] else { return nil }
+            return reason
+        }.first
     }
 
     private func status(of site: DesiredSite) -> CertificateStatus? {
@@ -250,7 +259,7 @@ actor SiteDirector {
                 case .selfSigned: steps.append("make a self-signed certificate for \(names)")
                 }
             }
-            if case .absent(let reason) = places[site.id] { steps.append("wait: \(reason)") }
+            if let reason = absence(site) { steps.append("wait: \(reason)") }
             return steps.isEmpty ? nil : (site.domain, steps)
         }
     }

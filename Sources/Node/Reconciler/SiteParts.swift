@@ -6,11 +6,8 @@ import Model
 struct SitePart: Sendable, Equatable {
     var siteId: String
     var routes: [EdgeRoute]
-    /// Nil when a service's upstream is used.
-    var upstream: EdgeUpstream?
-    /// The service behind it, and what that speaks; the service's own routes use the same upstream.
-    var serviceId: String?
-    var serviceProtocol: EdgeProtocol?
+    /// Of what is no service; those have their own.
+    var upstreams: [EdgeUpstream]
 }
 
 /// What all sites together want of the edge.
@@ -33,8 +30,8 @@ enum ContainerPlace: Sendable, Equatable {
 /// How sites become a part of the edge's table. Pure.
 enum SiteRouting {
     /// - Parameters:
-    ///   - places: of the sites in front of containers, by site id.
-    ///   - downSince: when such a place was lost, by site id.
+    ///   - places: of the containers that sites are in front of, by the id of their upstream.
+    ///   - downSince: when such a place was lost, by the id of the upstream.
     ///   - tlsAddress: of the listener; nil for none.
     static func parts(
         _ document: DesiredState, certificates: [EdgeCertificate], places: [String: ContainerPlace],
@@ -45,8 +42,7 @@ enum SiteRouting {
             sites: (document.sites ?? []).map { site in
                 SitePart(
                     siteId: site.id, routes: routes(site, httpsPort: port == 443 ? nil : port),
-                    upstream: upstream(site, places[site.id], downSince[site.id]),
-                    serviceId: site.target.serviceId, serviceProtocol: site.target.protocol)
+                    upstreams: targets(site).compactMap { upstream($0, places[$0.id], downSince[$0.id]) })
             },
             certificates: certificates,
             serviceNames: Dictionary(document.services.map { ($0.id, $0.name) }, uniquingKeysWith: { $1 }),
@@ -101,24 +97,55 @@ enum SiteRouting {
         main.logsQuery = site.logsQuery
         main.siteId = site.id
         if upgrades { main.redirect = EdgeRedirect(https: true, httpsPort: httpsPort) }
-        guard let other = otherForm(site) else { return [main] }
+        let below = (site.paths ?? []).map { part in
+            var route = main
+            route.pathPrefix = part.path
+            route.stripPrefix = part.stripPath
+            route.upstreamId = upstreamId(site, part)
+            route.name = "\(site.domain)\(part.path)"
+            return route
+        }
+        guard let other = otherForm(site) else { return [main] + below }
         var sentOn = EdgeRoute(hosts: [other], upstreamId: upstreamId(site), name: site.domain)
         sentOn.headers = site.headers
         sentOn.logsQuery = site.logsQuery
         sentOn.siteId = site.id
         sentOn.redirect = EdgeRedirect(host: site.wwwRedirect, https: upgrades, httpsPort: httpsPort)
-        return [main, sentOn]
+        return [main] + below + [sentOn]
+    }
+
+    /// What a site is in front of, with the id that it has as an upstream.
+    struct Target {
+        var id: String
+        /// For pages and the log.
+        var name: String
+        var target: DesiredSiteTarget
+    }
+
+    static func targets(_ site: DesiredSite) -> [Target] {
+        [Target(id: upstreamId(site), name: site.domain, target: site.target)]
+            + (site.paths ?? []).map {
+                Target(id: upstreamId(site, $0), name: "\(site.domain)\($0.path)", target: $0.target)
+            }
     }
 
     static func upstreamId(_ site: DesiredSite) -> String { site.target.serviceId ?? "site:\(site.id)" }
 
+    private static func upstreamId(_ site: DesiredSite, _ part: DesiredSitePath) -> String {
+        part.target.serviceId ?? "site:\(site.id)\(part.path)"
+    }
+
     private static func upstream(
-        _ site: DesiredSite, _ place: ContainerPlace?, _ downSince: Timestamp?
+        _ part: Target, _ place: ContainerPlace?, _ downSince: Timestamp?
     ) -> EdgeUpstream? {
-        guard site.target.serviceId == nil else { return nil }
-        var upstream = EdgeUpstream(id: upstreamId(site), name: site.domain, mode: .down, downSince: downSince)
-        upstream.protocol = site.target.protocol
-        if let host = site.target.host, let port = site.target.port {
+        guard part.target.serviceId == nil else { return nil }
+        var upstream = EdgeUpstream(id: part.id, name: part.name, mode: .down, downSince: downSince)
+        if part.target.showsMetrics == true {
+            upstream.mode = .metrics
+            return upstream
+        }
+        upstream.protocol = part.target.protocol
+        if let host = part.target.host, let port = part.target.port {
             upstream.endpoints = [EdgeEndpoint(host: host, port: port)]
         } else if case .at(let host, let port) = place {
             upstream.endpoints = [EdgeEndpoint(host: host, port: port)]

@@ -36,6 +36,7 @@ extension WorkerRun {
             }
             upstream.balance = service.balance
             upstream.breaker = service.breaker
+            upstream.protocol = service.protocol
         }
         let isPublic = service.path != nil || !service.hostnames.isEmpty
         let prefix = service.path ?? "/"

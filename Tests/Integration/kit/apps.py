@@ -19,9 +19,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-    def reply(self, body, status=200):
+    def reply(self, body, status=200, **fields):
         data = body.encode()
         self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -45,6 +47,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.reply("absent" if value is None else hashlib.sha256(value.encode()).hexdigest())
         if name == "plain":
             return self.reply(os.environ.get(query["name"], "absent"))
+        if name == "path":
+            return self.reply(self.path)
+        if name == "field":
+            return self.reply(self.headers.get(query["name"], "absent"))
+        if name == "door":
+            user = self.headers.get("Cookie", "")
+            return self.reply("", 200 if user else 403, X_User=user)
         if name == "peer":
             try:
                 with urllib.request.urlopen(query["url"], timeout=5) as answer:

@@ -108,7 +108,7 @@ final class EdgeCore: Sendable {
         status.accessLogDropped = log.dropped
         status.isPurgingAccessLog = log.isPurging
         let now = EdgeLoop.now()
-        let totals = Self.byUpstream(readSeries())
+        let totals = Self.bySubject(readSeries())
         status.upstreams = history.withLock { $0.statuses(totals, now: now) }
         for upstream in table.withLock({ $0 }).upstreams {
             guard let plan = upstream.plan else { continue }
@@ -132,13 +132,14 @@ final class EdgeCore: Sendable {
     func start() {
         let health = health
         let table = table.withLock { $0 }
+        registry.metrics.use { [self] in metrics() }
         let eventLoop = loops[0].eventLoop
         eventLoop.execute { health.follow(table) }
         let pause = TimeAmount.nanoseconds(Int64(RateHistory.intervalNanoseconds))
         eventLoop.scheduleRepeatedAsyncTask(initialDelay: pause, delay: pause) { _ in
             let all = self.loops.map { loop in loop.eventLoop.submit { loop.metrics.snapshot() } }
             return EventLoopFuture.whenAllSucceed(all, on: eventLoop).map { snapshots in
-                let totals = Self.byUpstream(Self.merged(snapshots))
+                let totals = Self.bySubject(Self.merged(snapshots))
                 self.history.withLock { $0.add(totals, now: EdgeLoop.now()) }
             }
         }
@@ -151,6 +152,7 @@ final class EdgeCore: Sendable {
         } catch {
             // Only a group that was shut down refuses work, and then nothing is checked any more.
         }
+        await registry.metrics.stop()
         await registry.verifier.stop()
     }
 
@@ -191,10 +193,12 @@ final class EdgeCore: Sendable {
         return all
     }
 
-    private static func byUpstream(_ series: [SeriesKey: SeriesSample]) -> [String: SeriesSample] {
+    /// By upstream and, beside that, by site.
+    private static func bySubject(_ series: [SeriesKey: SeriesSample]) -> [String: SeriesSample] {
         var all: [String: SeriesSample] = [:]
         for (key, sample) in series where !key.upstreamId.isEmpty {
             all[key.upstreamId, default: .zero].add(sample)
+            if let site = key.siteId { all[site, default: .zero].add(sample) }
         }
         return all
     }

@@ -106,4 +106,6 @@ struct SeriesKey: Hashable, Sendable {
     var upstreamId: String
     var service: String
     var route: String
+    /// The site that the route is of; nil for one of a service's own.
+    var siteId: String?
 }

@@ -47,6 +47,9 @@ extension ClientConnection {
             answerAndConsume(AnswerPage(status: 503, upstream: upstream, retryAfterSeconds: 5))
         case .hold: hold(upstream, atMost: loop.times.holdTimeout)
         case .wake: wake(upstream)
+        case .metrics:
+            leaveHold()
+            serveMetrics()
         case .serve:
             leaveHold()
             if let folder = upstream.staticFolder {

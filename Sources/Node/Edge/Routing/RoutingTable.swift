@@ -58,6 +58,7 @@ final class RoutingTable: Sendable {
     let siteIds: Set<String>?
     let trustedProxies: TrustedProxies?
     let wakes: WakeBoard?
+    let metrics: MetricsSource?
     /// Routes that an earlier one hides, for the log.
     let hiddenRoutes: [String]
 
@@ -78,6 +79,7 @@ final class RoutingTable: Sendable {
         siteIds = nil
         trustedProxies = nil
         wakes = nil
+        metrics = nil
         hiddenRoutes = []
     }
 
@@ -131,12 +133,13 @@ final class RoutingTable: Sendable {
             + [RoutePolicy?](repeating: nil, count: table.internalNames.count)
         trustedProxies = TrustedProxies(table.trustedProxies)
         wakes = registry.wakes
+        metrics = registry.metrics
     }
 
     private static func key(_ route: EdgeRoute, _ upstream: EdgeUpstream) -> SeriesKey {
         let others = route.hosts.count > 1 ? "+\(route.hosts.count - 1)" : ""
         let name = route.name ?? "\(route.hosts.first ?? "*")\(others)\(route.pathPrefix)"
-        return SeriesKey(upstreamId: upstream.id, service: upstream.name, route: name)
+        return SeriesKey(upstreamId: upstream.id, service: upstream.name, route: name, siteId: route.siteId)
     }
 
     private static func publicIndex(_ table: EdgeTable, _ byId: [String: Int]) -> (RouteIndex, [String]) {

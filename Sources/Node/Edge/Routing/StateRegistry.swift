@@ -20,6 +20,7 @@ final class StateRegistry: Sendable {
 
     let verifier = CredentialVerifier()
     let wakes = WakeBoard()
+    let metrics = MetricsSource()
 
     private let states = Mutex(States())
 
