@@ -239,7 +239,7 @@ def sleep(world):
     service = up.live("app", world.repository(), idle_timeout="10s")
     expect(up.app_pids(service), "it does not run")
     wait_for("it sleeps", lambda: not up.app_pids(service), 40)
-    wait_for("the hub says so", lambda: "asleep" in up.cli("status").stdout, 20)
+    wait_for("the hub says so", lambda: "Asleep" in up.cli("status").stdout, 20)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: up.fetch("/app/", timeout=30), range(8)))
     equal([answer.status for answer in answers], [200] * 8, "requests while it slept")

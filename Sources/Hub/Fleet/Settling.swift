@@ -191,12 +191,20 @@ enum Settling {
                 service.statusMessage = "It is \(words) on server \(bad.name)\(why)."
             } else if nodes.allSatisfy({ $0.generation >= required && $0.reports[service.id] != nil }) {
                 service.status = .active
-                let isFailed = deployment.status == .failed
-                service.statusMessage =
-                    isFailed
-                    ? "The latest deployment failed: \(deployment.statusMessage ?? "")"
-                        + " The release before it goes on serving." : nil
+                service.statusMessage = activeNote(service, nodes, deployment)
             }
         }
+    }
+
+    /// What there is to say of a service that works; nil for nothing.
+    private static func activeNote(
+        _ service: ResourceRecord, _ nodes: [NodeView], _ deployment: ResourceRecord
+    ) -> String? {
+        if deployment.status == .failed {
+            return "The latest deployment failed: \(deployment.statusMessage ?? "")"
+                + " The release before it goes on serving."
+        }
+        let isAsleep = !nodes.isEmpty && nodes.allSatisfy { $0.reports[service.id]?["state"] == "asleep" }
+        return isAsleep ? "Asleep, as nobody asked for it; the next request starts it." : nil
     }
 }
