@@ -9,8 +9,8 @@ public let kinds: [ResourceKind] = [
 /// A name of one line that people read.
 let title = Field.Kind.string(check: { $0.isEmpty ? "must not be empty" : Names.lineFlaw($0, bytesMax: 200) })
 
-/// A domain name, with or without the dot at its end.
-let domain = Field.Kind.string(check: { Names.hostnameFlaw($0.hasSuffix(".") ? String($0.dropLast()) : $0) })
+/// A domain name of at least two labels, with or without the dot at its end.
+let domain = Field.Kind.string(check: { DomainName.flaw($0) })
 
 /// Settings that only the provider's own programs read.
 let freeForm = Field.Kind.object([])

@@ -138,7 +138,8 @@ import Testing
             ("2.0.192.in-addr.arpa", true), ("org", false), ("", false), (".", false), ("a..b", false),
             ("*.example.org", false),
             ("bücher.example", false), ("xn--99999999.example", false), ("xn--a-.example", false),
-            ("exa mple.org", false),
+            ("exa mple.org", false), ("192.0.2.1", false), ("192.0.2.1.", false), ("192.0.2", false),
+            ("4.example", true), ("a.4", false), ("a.b.org.", true),
             ("example.org..", false), ("-a.org", false), ("a_b.org", false),
         ])
     func domain(_ name: String, _ isFine: Bool) { #expect((DomainName.flaw(name) == nil) == isFine) }

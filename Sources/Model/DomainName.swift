@@ -1,5 +1,3 @@
-import Model
-
 /// A domain name in one spelling: lower case, without the dot at its end (RFC 1035 section 2.3.1, RFC 4343).
 public enum DomainName {
     /// The spelling that names are compared in.
@@ -14,14 +12,24 @@ public enum DomainName {
         let name = text.hasSuffix(".") ? text.dropLast() : text[...]
         let labels = name.split(separator: ".", omittingEmptySubsequences: false)
         guard labels.count >= 2 else { return "must be a full domain name such as example.org" }
-        return labelsFlaw(labels, underscores: underscores) ?? lengthFlaw(name)
+        return labelsFlaw(labels, underscores: underscores) ?? lengthFlaw(name) ?? numberFlaw(name)
     }
 
-    static func lengthFlaw(_ name: some StringProtocol) -> String? {
+    /// Why a name of several labels would be taken for an address: its last label is a number (RFC 3696 section 2).
+    public static func numberFlaw(_ name: some StringProtocol) -> String? {
+        let labels = name.split(separator: ".")
+        guard labels.count > 1, labels[labels.count - 1].utf8.allSatisfy(Names.isDigit) else { return nil }
+        return "must not end in a number, as only addresses do"
+    }
+
+    /// Why a name is too long (RFC 1035 section 2.3.4); nil when it is not.
+    public static func lengthFlaw(_ name: some StringProtocol) -> String? {
         name.utf8.count <= 253 ? nil : "must have at most 253 characters"
     }
 
-    static func labelsFlaw(_ labels: [Substring], underscores: Bool) -> String? {
+    /// Why one of the labels of a name is none; nil when all are fine.
+    /// - Parameter underscores: whether labels may hold them.
+    public static func labelsFlaw(_ labels: [Substring], underscores: Bool) -> String? {
         for label in labels { if let flaw = labelFlaw(label, underscores: underscores) { return flaw } }
         return nil
     }
