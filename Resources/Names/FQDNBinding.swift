@@ -54,7 +54,8 @@ public struct FQDNBinding {
         init(_ text: String) { self.text = text }
         var type: String { text.contains(":") ? "AAAA" : "A" }
         func isSaid(by record: ResourceRecord) -> Bool {
-            record.spec["type"] == .string(type) && record.spec["content"] == .string(text)
+            record.spec["type"] == .string(type)
+                && record.spec["content"]?.stringValue.flatMap(Names.canonicalAddress) == text
         }
     }
 
@@ -81,8 +82,14 @@ public struct FQDNBinding {
             let clusterId = tenant.spec["cluster_id"]?.stringValue
         else { return [] }
         if let known = addresses[clusterId] { return known }
-        let found = try transaction.all("lb-address", parentId: clusterId)
+        let given = try transaction.all("lb-address", parentId: clusterId)
             .compactMap { $0.spec["address"]?.stringValue }
+        // What stands there from before may be spelt twice, or be nothing that a record can say.
+        var found: [String] = []
+        for address in given.filter({ Names.wrappedIPv4($0) == nil }).compactMap(Names.canonicalAddress)
+        where !found.contains(address) {
+            found.append(address)
+        }
         addresses[clusterId] = found
         return found
     }

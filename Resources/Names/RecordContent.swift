@@ -1,4 +1,3 @@
-import Glibc
 import Model
 
 /// What a record says, checked for its type.
@@ -33,8 +32,8 @@ public struct RecordContent: Sendable, Hashable {
             throw RecordFlaw("priority", "is not for \(type.rawValue) records")
         }
         switch type {
-        case .a: return RecordContent(try address(content, AF_INET))
-        case .aaaa: return RecordContent(try address(content, AF_INET6))
+        case .a: return RecordContent(try address(content, isIPv6: false))
+        case .aaaa: return RecordContent(try address(content, isIPv6: true))
         case .txt: return RecordContent(try TextContent.strings(content))
         default: break
         }
@@ -60,14 +59,11 @@ public struct RecordContent: Sendable, Hashable {
     }
 
     /// RFC 1035 section 3.4.1 and RFC 3596 section 2.2, in the spelling of RFC 5952.
-    private static func address(_ text: String, _ family: Int32) throws(RecordFlaw) -> String {
-        let version = family == AF_INET ? "an IPv4" : "an IPv6"
-        var bytes = [UInt8](repeating: 0, count: 16)
-        var buffer = [CChar](repeating: 0, count: 64)
-        guard Names.addressFlaw(text) == nil, inet_pton(family, text, &bytes) == 1,
-            inet_ntop(family, bytes, &buffer, socklen_t(buffer.count)) != nil
-        else { throw .content("must be \(version) address") }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    private static func address(_ text: String, isIPv6: Bool) throws(RecordFlaw) -> String {
+        guard let address = Names.canonicalAddress(text), address.contains(":") == isIPv6 else {
+            throw .content("must be an IPv\(isIPv6 ? 6 : 4) address")
+        }
+        return address
     }
 
     private static func order(

@@ -67,6 +67,10 @@ public enum ZoneRecords {
         } catch {
             flaws.add(error.field, error.why)
         }
+        // Only asked of what comes: a zone with one from before must still be read.
+        if spec["type"] == "AAAA", let inner = spec["content"]?.stringValue.flatMap(Names.wrappedIPv4) {
+            flaws.add("content", "is an IPv4 address in the form of IPv6; make an A record of \(inner)")
+        }
     }
 
     /// The record itself, so that there are no two alike, and for an alias that there is one at the name.

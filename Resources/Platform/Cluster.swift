@@ -42,9 +42,25 @@ public let lbAddressKind = ResourceKind(
     parent: .init(kind: "cluster", field: "cluster_id"), isAsynchronous: false, isPlatformOnly: true,
     fields: [
         Field(
-            "address", .string(check: Names.addressFlaw), "IPv4 or IPv6 address; unique.", required: true,
-            example: "192.0.2.10"),
+            "address", .string(check: lbAddressFlaw), "IPv4 or IPv6 address; unique, however it is spelt.",
+            required: true, example: "192.0.2.10"),
         Field("label", .line, "What it is for."),
     ],
-    claims: { ["lb-address/\(claimed($0, "address"))"] }, columns: ["address", "label"],
-    searched: ["address", "label"])
+    claims: { record in
+        let given = claimed(record, "address")
+        return ["lb-address/\(Names.canonicalAddress(given) ?? given)"]
+    }, columns: ["address", "label"], searched: ["address", "label"])
+
+/// Visitors come from elsewhere, so the address must mean the same machine everywhere.
+@Sendable private func lbAddressFlaw(_ text: String) -> String? {
+    guard let bytes = Names.addressBytes(text) else { return Names.addressFlaw(text) }
+    if let inner = Names.wrappedIPv4(text) { return "is an IPv4 address in the form of IPv6; write \(inner)" }
+    if bytes.allSatisfy({ $0 == 0 }) { return "must be one address, not the one that stands for all" }
+    switch (bytes.count, bytes[0], bytes[1]) {
+    case (4, 127, _): return "must not be a loopback address"
+    case (4, 169, 254), (16, 0xFE, 0x80...0xBF): return "must not be a link-local address"
+    case (4, 224...239, _), (16, 0xFF, _): return "must not be a multicast address"
+    case (4, 0, _), (4, 240..., _): return "must be an address that a machine can have"
+    default: return Names.canonicalAddress(text) == "::1" ? "must not be a loopback address" : nil
+    }
+}

@@ -34,11 +34,11 @@ extension Names {
         let halves = text.components(splitBy: "::")
         guard halves.count <= 2 else { return false }
         var count = 0
-        for half in halves where !half.isEmpty {
+        for (position, half) in halves.enumerated() where !half.isEmpty {
             let groups = half.split(separator: ":", omittingEmptySubsequences: false)
             for (index, group) in groups.enumerated() {
                 if group.contains(".") {
-                    guard index == groups.count - 1, half.endIndex == text.endIndex || halves.last == half,
+                    guard index == groups.count - 1, position == halves.count - 1,
                         isIPv4(String(group))
                     else { return false }
                     count += 2
@@ -55,7 +55,7 @@ extension Names {
 }
 
 extension String {
-    fileprivate func components(splitBy separator: String) -> [String] {
+    func components(splitBy separator: String) -> [String] {
         var parts: [String] = []
         var current = ""
         var rest = self[...]

@@ -28,6 +28,24 @@ import Testing
     ])
     func `what git would not take for a reference is refused`(ref: String) { #expect(Names.gitRefFlaw(ref) != nil) }
 
+    @Test(arguments: [
+        ("192.0.2.1", "192.0.2.1"), ("2001:DB8::1", "2001:db8::1"), ("2001:db8:0::1", "2001:db8::1"),
+        ("2001:0db8:0000:0000:0001:0000:0000:0001", "2001:db8::1:0:0:1"), ("::", "::"), ("::1", "::1"), ("1::", "1::"),
+        ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"), ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+        ("::FFFF:c000:0263", "::ffff:192.0.2.99"), ("64:ff9b::192.0.2.33", "64:ff9b::c000:221"),
+    ])
+    func `addresses in one spelling`(given: String, canonical: String) {
+        #expect(Names.canonicalAddress(given) == canonical)
+        #expect(Names.canonicalAddress(canonical) == canonical)
+    }
+
+    @Test(arguments: [
+        "", "1.2.3", "01.2.3.4", "1::2::3", "1.2.3.4::1.2.3.4", "1.2.3.4::", ":1", "1:2:3:4:5:6:7:8:9", "g::",
+    ])
+    func `texts that are no addresses`(text: String) {
+        #expect(Names.canonicalAddress(text) == nil && Names.addressFlaw(text) != nil)
+    }
+
     @Test(arguments: ["web", "a", "api-2", "0", String(repeating: "x", count: 63)])
     func `labels`(name: String) { #expect(Names.dnsLabelFlaw(name) == nil) }
 

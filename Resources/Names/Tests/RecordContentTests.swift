@@ -144,6 +144,18 @@ import Testing
         ])
     func domain(_ name: String, _ isFine: Bool) { #expect((DomainName.flaw(name) == nil) == isFine) }
 
+    @Test func anAddressOfTheOtherFamilyIsRefused() {
+        func flaw(_ content: String) -> String? {
+            var flaws = FieldFlaws()
+            zoneRecordKind.validate(["type": "AAAA", "content": .string(content)], &flaws)
+            return flaws.reasons["content"]
+        }
+        for content in ["::ffff:192.0.2.99", "::FFFF:c000:263", "::192.0.2.99"] {
+            #expect(flaw(content)?.hasSuffix("make an A record of 192.0.2.99") == true, "\(content)")
+        }
+        #expect(flaw("2001:db8::1") == nil && flaw("::1") == nil && flaw("192.0.2.99") != nil)
+    }
+
     @Test func namesAboveAName() {
         #expect(DomainName.above("a.b.example.org") == ["b.example.org", "example.org"])
         #expect(DomainName.above("example.org") == [])
