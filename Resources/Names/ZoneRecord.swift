@@ -100,11 +100,7 @@ struct ZoneRecordBehaviour: KindBehaviour {
     }
 
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
-        guard !ZoneRecords.isAutomatic(old) else {
-            throw Problem(
-                .conflict, "The record is kept by the platform.",
-                hint: "Create one of your own at the same name; it takes its place.")
-        }
+        guard !ZoneRecords.isAutomatic(old) else { throw Self.keptByPlatform }
         var record = new
         record.state["relative_name"] = nil
         if ZoneRecords.type(old) != ZoneRecords.type(new) || old.spec["name"] != new.spec["name"] {
@@ -114,6 +110,18 @@ struct ZoneRecordBehaviour: KindBehaviour {
             try leave(old, transaction)
         }
         try admit(record, transaction)
+    }
+
+    private static let keptByPlatform = Problem(
+        .conflict, "The record is kept by the platform.",
+        hint: "Create one of your own at the same name, which takes its place, or delete the FQDN that it is for.")
+
+    /// Its FQDN would stay without it.
+    func checkDeletion(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        guard ZoneRecords.isAutomatic(record), let id = record.state["source_fqdn_id"]?.stringValue,
+            let fqdn = try transaction.get("fqdn", id), fqdn.status != .deleting
+        else { return }
+        throw Self.keptByPlatform
     }
 
     /// The worker compares it with what the name server has.

@@ -13,6 +13,9 @@ public protocol KindBehaviour: Sendable {
     /// opens either.
     func prepareUpdate(_ spec: [String: JSONValue], of old: ResourceRecord, _ world: HubWorld) async throws
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws
+    /// Called when a caller deletes this very resource, and not one above it.
+    /// - Throws: `conflict` where it goes only with what it belongs to.
+    func checkDeletion(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws
     /// Called before the record is removed or marked `deleting`. Returns whether the record may go at once (true), or
     /// must stay as `deleting` until someone removes it (false).
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool
@@ -50,6 +53,7 @@ extension KindBehaviour {
     public func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction)
         throws
     {}
+    public func checkDeletion(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {}
     public func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { true }
     public func perform(
         _ action: ResourceAction, _ arguments: [String: JSONValue], on record: ResourceRecord, by actor: String,

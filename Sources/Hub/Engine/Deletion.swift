@@ -28,6 +28,7 @@ extension Hub {
                 }
                 if record.status != .deleting {
                     record = try changeable(kind, id, mutation, transaction)
+                    try kind.behaviour.checkDeletion(record, transaction)
                     record = try remove(record, kind, transaction)
                 }
                 guard kind.isAsynchronous else {
