@@ -7,8 +7,8 @@ public let nodeKind = ResourceKind(
     identity: .uuid, parent: .init(kind: "cluster", field: "cluster_id"), isAsynchronous: true, isPlatformOnly: true,
     fields: [
         Field(
-            "hostname", .string(check: { Names.lineFlaw($0, bytesMax: 253) }), "What the machine calls itself.",
-            required: true, example: "web-1.example.org"),
+            "hostname", .string(check: { Names.hostnameFlaw($0) ?? DomainName.numberFlaw($0) }),
+            "What the machine calls itself.", required: true, example: "web-1.example.org"),
         Field("name", .string(check: Names.dnsLabelFlaw), "Unique name.", example: "web-1"),
         Field(
             "ip_address", .string(check: Names.ipv4Flaw), "IPv4 address that others reach it under.",
@@ -20,8 +20,8 @@ public let nodeKind = ResourceKind(
             "shard_ids", .list(of: .reference("shard"), countMax: 100), "Shards of its cluster that it is part of.",
             default: []),
         Field(
-            "roles", .list(of: .slug, countMax: 20), "What it does: web, database, dns, email and so on.",
-            required: true, example: ["web"]),
+            "roles", .list(of: .choice(ServerRole.allCases.map(\.rawValue)), countMax: 20),
+            "What it does; at least one, but for a server that runs a stack.", required: true, example: ["web"]),
         Field("stack_id", .reference("stack"), "The stack that it runs, if it joined one.", immutable: true),
     ],
     reported: [
@@ -68,15 +68,23 @@ struct NodeBehaviour: KindBehaviour {
         guard record.spec["stack_id"] == nil else {
             throw Problem.invalid("stack_id", "is set when a server joins the stack")
         }
+        try checkRoles(record)
         try checkShards(record, transaction)
         try reconverge(record, transaction)
     }
 
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        if old.spec["roles"] != new.spec["roles"] { try checkRoles(new) }
         guard old.spec["shard_ids"] != new.spec["shard_ids"] else { return }
         try checkShards(new, transaction)
         try reconverge(old, transaction)
         try reconverge(new, transaction)
+    }
+
+    /// Asked only of what a caller names: a server that joined may have none.
+    private func checkRoles(_ record: ResourceRecord) throws {
+        guard record.spec["stack_id"] == nil, record.spec["roles"]?.arrayValue?.isEmpty != false else { return }
+        throw Problem.invalid("roles", "must name at least one role")
     }
 
     private func checkShards(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {

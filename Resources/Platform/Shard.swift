@@ -8,8 +8,8 @@ public let shardKind = ResourceKind(
     fields: [
         Field("name", .slug, "Name, unique in its cluster.", required: true, example: "web-1"),
         Field(
-            "role", .choice(["web", "database", "dns", "email", "valkey", "s3", "lb"]), "What it does.",
-            required: true, immutable: true, example: "web"),
+            "role", .choice(ServerRole.allCases.map(\.rawValue)), "What it does.", required: true, immutable: true,
+            example: "web"),
         Field(
             "lb_backend", .string(check: { Names.lineFlaw($0, bytesMax: 200) }),
             "Name of it at the load balancer.", example: "web-1"),
