@@ -14,6 +14,7 @@ let strict: [SwiftSetting] = [
 func product(_ name: String, _ package: String) -> Target.Dependency { .product(name: name, package: package) }
 
 let crypto = product("Crypto", "swift-crypto")
+let cryptoExtras = product("CryptoExtras", "swift-crypto")
 let logging = product("Logging", "swift-log")
 let nioCore = product("NIOCore", "swift-nio")
 let nioPosix = product("NIOPosix", "swift-nio")
@@ -34,7 +35,7 @@ func family(_ name: String) -> [Target] {
     [
         .target(
             name: "\(name)Resources",
-            dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow", crypto],
+            dependencies: ["Model", "Host", "AgentProtocol", "ResourceKit", "Workflow", crypto, cryptoExtras],
             path: "Resources/\(name)", exclude: ["README.md", "Tests"], swiftSettings: strict),
         .testTarget(
             name: "\(name)ResourcesTests",

@@ -20,12 +20,15 @@ public let brandKind = ResourceKind(
             example: "hostmaster@acme.example.org"),
         Field("mail_hostname", domain, "Mail server of its customers.", example: "mail.acme.example.org"),
         Field(
-            "spf_includes", .string(check: { Names.lineFlaw($0, bytesMax: 1000) }),
-            "Added to the SPF records of its customers.", example: "include:_spf.acme.example.org"),
+            "spf_includes", .string(check: MailFields.spfFlaw),
+            "Added to the SPF records of its customers: domain names with blanks between them.",
+            example: "include:_spf.acme.example.org"),
         Field("dkim_selector", .string(check: Names.dnsLabelFlaw), "Selector of its DKIM key.", example: "mail1"),
-        Field("dkim_public_key", .text(bytesMax: 4096), "Its DKIM key, as it stands in the record."),
         Field(
-            "dmarc_policy", .string(check: { Names.lineFlaw($0, bytesMax: 1000) }),
+            "dkim_public_key", .text(bytesMax: 4096),
+            "Its DKIM key: RSA or Ed25519 in Base64, in PEM form, or the whole record."),
+        Field(
+            "dmarc_policy", .string(check: MailFields.dmarcFlaw),
             "DMARC policy of its customers: none, quarantine, reject, or a whole record.", example: "quarantine"),
         Field(
             "rate_limit", .integer(1...1_000_000),
@@ -37,7 +40,11 @@ public let brandKind = ResourceKind(
         ResourceLink(
             "clusters", to: "cluster", field: "cluster_ids",
             "Clusters that the brand may use; every one when none is named.")
-    ])
+    ],
+    validate: { spec, flaws in
+        guard let key = spec["dkim_public_key"]?.stringValue, let flaw = MailFields.dkimFlaw(key) else { return }
+        flaws.add("dkim_public_key", flaw)
+    })
 
 /// What a brand's fields may hold.
 public enum Brand {
