@@ -1,4 +1,5 @@
 import HubCore
+import HubNames
 import HubStore
 import Model
 import ResourceKit
@@ -27,6 +28,10 @@ struct FQDNTests {
                     try await fixture.hub.update(
                         fixture.kind("zone-record"), id: record.id, body: ["ttl": 77], as: .local)
                 }
+                let refused = await #expect(throws: Problem.self) {
+                    try await fixture.hub.delete(fixture.kind("zone-record"), id: record.id, as: .local)
+                }
+                #expect(refused?.code == .conflict && refused?.hint != nil)
             }
             // Another address of the cluster is another record.
             try await fixture.make("lb-address", below: cluster, ["address": "192.0.2.11"])
@@ -65,6 +70,74 @@ struct FQDNTests {
                 try fixture.server.dig("shop.example.org", "A") == ["192.0.2.10"]
             }
         }
+    }
+
+    @Test func anAddressThatNoRecordCanSayHoldsNothingUp() async throws {
+        let fixture = try await NameFixture()
+        let (tenant, cluster) = try await fixture.tenant()
+        // As a hub took them that did not look that closely.
+        try await fixture.hub.write { transaction in
+            for address in ["::ffff:192.0.2.99", "2001:DB8:0::11"] {
+                _ = try transaction.put(
+                    ResourceRecord(
+                        kind: "lb-address", id: "old \(address)", parentId: cluster, status: .active,
+                        spec: ["address": .string(address)], createdAt: transaction.now, updatedAt: transaction.now))
+            }
+        }
+        try await fixture.working {
+            try await fixture.make("zone", below: tenant, ["name": "example.org"])
+            let fqdn = try await fixture.make("fqdn", below: tenant, ["fqdn": "www.example.org"])
+            try await fixture.wait("fqdn", fqdn, "active")
+            #expect(try fixture.server.dig("www.example.org", "AAAA") == ["2001:db8::10", "2001:db8::11"])
+        }
+    }
+
+    @Test func aPlanShowsTheRecordsThatFollow() async throws {
+        let fixture = try await NameFixture(isConfigured: false)
+        let (tenant, cluster) = try await fixture.tenant()
+        let plan = MutationOptions(isPlan: true)
+        func lines(_ answer: MutationAnswer) -> [String] {
+            (answer.body["plan"]?.arrayValue ?? []).map {
+                "\($0["change"]?.stringValue ?? "") \($0["kind"]?.stringValue ?? "")"
+            }.sorted()
+        }
+        try await fixture.make("zone", below: tenant, ["name": "example.org"])
+        let body: JSONValue = ["fqdn": "www.example.org"]
+        let created = try await fixture.hub.create(
+            fixture.kind("fqdn"), parentId: tenant, body: body, options: plan, as: .local)
+        #expect(lines(created) == ["create fqdn", "create zone-record", "create zone-record"])
+        #expect(try await fixture.all("zone-record").isEmpty)
+        let fqdn = try await fixture.make("fqdn", below: tenant, body)
+        try await NameService(hub: fixture.hub).pass()
+        #expect(try await fixture.all("zone-record").count == 2)
+        let address = try await fixture.hub.create(
+            fixture.kind("lb-address"), parentId: cluster, body: ["address": "192.0.2.11"], options: plan, as: .local)
+        #expect(lines(address) == ["create lb-address", "create zone-record", "update fqdn"])
+        let deleted = try await fixture.hub.delete(fixture.kind("fqdn"), id: fqdn, options: plan, as: .local)
+        #expect(lines(deleted) == ["delete fqdn", "delete zone-record", "delete zone-record"])
+    }
+
+    @Test func aNameForHTTPSSaysWhenItHasNoCertificate() async throws {
+        let fixture = try await NameFixture(isConfigured: false)
+        let tenant = try await fixture.tenant([]).id
+        let service = NameService(hub: fixture.hub)
+        let fqdn = try await fixture.make("fqdn", below: tenant, ["fqdn": "www.example.org", "ssl_enabled": true])
+        try await service.pass()
+        func isMissing() async throws -> Bool {
+            let shown = try await fixture.read("fqdn", fqdn)
+            #expect(shown["status"] == "active")
+            return shown["status_message"]?.stringValue?.contains("without a certificate") == true
+        }
+        #expect(try await isMissing())
+        let certificate = try await fixture.make(
+            "certificate", below: fqdn,
+            ["cert_pem": .string(SampleCertificates.curve), "key_pem": .string(SampleCertificates.curveKey)])
+        #expect(try await !isMissing())
+        _ = try await fixture.hub.delete(fixture.kind("certificate"), id: certificate, as: .local)
+        #expect(try await isMissing())
+        _ = try await fixture.hub.update(fixture.kind("fqdn"), id: fqdn, body: ["ssl_enabled": false], as: .local)
+        try await service.pass()
+        #expect(try await !isMissing())
     }
 
     @Test func aNameWithoutAZoneSaysWhereToPoint() async throws {

@@ -127,6 +127,7 @@ extension Hub {
             try await store.write { [self] transaction in
                 let recording = RecordingTransaction(transaction, keepsImages: true)
                 _ = try body(recording)
+                try NamePlan(transaction: recording).derive()
                 let nodes = try NodePlan(images: recording.images, transaction: transaction).entries()
                 throw PlanResult(changes: .array(recording.images.compactMap(planned)), nodes: .array(nodes))
             }
