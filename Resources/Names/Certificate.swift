@@ -71,7 +71,7 @@ public enum Certificates {
         }
     }
 
-    /// Notes which certificate of an FQDN is the newest valid one.
+    /// Notes which certificate of an FQDN is the newest valid one, and with the FQDN whether there is one.
     /// - Parameter leaving: id of one that is about to go.
     /// - Throws: what the store throws.
     public static func refresh(
@@ -93,10 +93,12 @@ public enum Certificates {
             let (a, b) = (time(left.element, "not_before"), time(right.element, "not_before"))
             return a == b ? left.offset < right.offset : (a ?? now) < (b ?? now)
         }?.element.id
-        for var record in all where record.state["is_current"] != .bool(record.id == current) {
+        let changed = all.filter { $0.state["is_current"] != .bool($0.id == current) }
+        for var record in changed {
             record.state["is_current"] = .bool(record.id == current)
             _ = try transaction.put(record)
         }
+        if !changed.isEmpty { try FQDNBinding.noteCertificate(of: fqdnId, transaction) }
     }
 }
 

@@ -14,7 +14,10 @@ public let fqdnKind = ResourceKind(
             "webroot_id",
             .string(check: { _ in "must be null: this hub has no webroots yet, so no name can lead to one" }),
             "The webroot that it leads to; null, as there are none yet."),
-        Field("ssl_enabled", .boolean, "Whether it is to be served over HTTPS.", default: false),
+        Field(
+            "ssl_enabled", .boolean,
+            "Whether it is to be served over HTTPS; the status message says when no certificate is there for it.",
+            default: false),
     ],
     reported: [
         Field("zone_id", .reference("zone"), "The zone here that its records are in; null when there is none."),
@@ -32,6 +35,12 @@ public enum FQDNs {
     /// The name in one spelling.
     public static func name(_ fqdn: ResourceRecord) -> String {
         DomainName.canonical(fqdn.spec["fqdn"]?.stringValue ?? "")
+    }
+
+    /// Whether it is to be served over HTTPS and has no valid certificate.
+    static func lacksCertificate(_ fqdn: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
+        guard fqdn.spec["ssl_enabled"] == true else { return false }
+        return try !transaction.all("certificate", parentId: fqdn.id).contains { $0.state["is_current"] == true }
     }
 }
 
@@ -51,6 +60,8 @@ struct FQDNBehaviour: KindBehaviour {
     func comesBack(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool { true }
 
     func willDelete(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Bool {
+        // Its certificates have just gone, and what came of that was noted.
+        let record = try transaction.get("fqdn", record.id) ?? record
         for id in record.state["record_ids"]?.arrayValue?.compactMap(\.stringValue) ?? [] {
             guard var made = try transaction.get("zone-record", id), made.status != .deleting else { continue }
             made.status = .deleting

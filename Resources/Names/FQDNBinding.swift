@@ -142,6 +142,10 @@ public struct FQDNBinding {
         next.state["zone_id"] = zone.map { .string($0.id) }
         next.state["record_ids"] = .array(kept.map { .string($0.id) })
         (next.status, next.statusMessage) = Self.status(zone, kept, users, addresses)
+        if next.status == .active, try FQDNs.lacksCertificate(fqdn, transaction) {
+            let known = next.statusMessage.map { "\($0) " } ?? ""
+            next.statusMessage = known + "It is active without a certificate: upload one for HTTPS."
+        }
         if next != fqdn { _ = try transaction.put(next) }
     }
 
@@ -176,6 +180,13 @@ public struct FQDNBinding {
     private static func described(_ record: ResourceRecord) -> String {
         func text(_ field: String) -> String { record.spec[field]?.stringValue ?? "" }
         return "\(text("type")) record \(text("name")) → \(text("content").prefix(100))"
+    }
+
+    /// Another certificate of an FQDN is current, or none is any more: its message says so from now on.
+    static func noteCertificate(of id: String, _ transaction: any ResourceTransaction) throws {
+        guard try transaction.get("fqdn", id)?.status == .active else { return }
+        var binding = FQDNBinding(transaction)
+        try binding.bind(id)
     }
 
     /// A person's record at a name is going: the worker is to look what that means for the FQDN there.
