@@ -11,6 +11,9 @@ public let clusterKind = ResourceKind(
         Field("name", .slug, "Name, unique in its region.", required: true, example: "eu-1-a"),
         Field("config", freeForm, "Settings for programs of your own.", default: [:]),
         Field("spec", freeForm, "What the cluster should be made of, for programs of your own.", default: [:]),
+        Field(
+            "status", .choice([ResourceStatus.active.rawValue]),
+            "May be named, and is always active: nothing is done on servers for a cluster itself.", inputOnly: true),
     ],
     claims: { ["cluster/\($0.parentId ?? "")/\(claimed($0))"] }, columns: ["name"], searched: ["name"])
 

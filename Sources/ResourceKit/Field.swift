@@ -44,6 +44,8 @@ public struct Field: Sendable {
     public var isConfidential: Bool
     /// Cannot be changed after creation.
     public var isImmutable: Bool
+    /// Taken and never shown: another way to say what something else shows.
+    public var isInputOnly: Bool
     /// Whether what it refers to cannot be deleted as long as the resource is there.
     public var isBinding: Bool
     /// Stored when the caller names none.
@@ -54,7 +56,8 @@ public struct Field: Sendable {
     public init(
         _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
         hashed: Bool = false, digested: Bool = false, confidential: Bool = false, immutable: Bool = false,
-        binding: Bool = false, default defaultValue: JSONValue? = nil, example: JSONValue? = nil
+        binding: Bool = false, inputOnly: Bool = false, default defaultValue: JSONValue? = nil,
+        example: JSONValue? = nil
     ) {
         self.name = name
         self.kind = kind
@@ -66,6 +69,7 @@ public struct Field: Sendable {
         self.isConfidential = confidential
         self.isImmutable = immutable
         self.isBinding = binding
+        self.isInputOnly = inputOnly
         self.defaultValue = defaultValue
         self.example = example
     }

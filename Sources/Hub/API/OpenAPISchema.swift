@@ -157,7 +157,7 @@ enum Schema {
             "updated_at": ["type": "string", "format": "date-time"],
         ]
         if let parent = kind.parent { properties[parent.field] = ["type": ["string", "null"]] }
-        for field in kind.reported + kind.fields where !field.isSecret {
+        for field in kind.reported + kind.fields where !field.isSecret && !field.isInputOnly {
             var schema = nullable(value(field.kind))
             schema["description"] = .string(field.summary)
             properties[field.name] = schema

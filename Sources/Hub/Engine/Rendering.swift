@@ -15,7 +15,7 @@ extension Hub {
         for field in kind.reported where !field.isSecret {
             members[field.name] = record.state[field.name].map { field.kind.withoutSecrets($0) } ?? .null
         }
-        for field in kind.fields where !field.isSecret {
+        for field in kind.fields where !field.isSecret && !field.isInputOnly {
             members[field.name] = record.spec[field.name].map { field.kind.withoutSecrets($0) } ?? .null
         }
         return .object(members)
