@@ -39,7 +39,7 @@ public let platformConfigKind = ResourceKind(
 /// What the hub reads from the settings.
 public enum PlatformConfig {
     /// Records whose age the hub limits.
-    public static let retained = ["audit_logs", "events", "logs"]
+    public static let retained = ["audit_logs", "events", "logs", "workflow_runs"]
 
     /// How much output is kept when the settings do not say, in bytes.
     public static let logsBytesStandard: Int64 = 8 << 30

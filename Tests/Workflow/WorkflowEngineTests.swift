@@ -58,6 +58,20 @@ struct WorkflowEngineTests {
         }
     }
 
+    @Test("ended runs are kept as long as is said at the time")
+    func retention() throws {
+        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+            world.startHub()
+            try await world.operate { try await $0.start("retrying", id: "a", input: "x") }
+            _ = try await world.end(of: "a")
+            try await world.clock.sleep(for: .seconds(600))
+            #expect(try await world.store.run("a") != nil)
+            world.retention.withLock { $0 = .seconds(300) }
+            try await world.clock.sleep(for: .seconds(90))
+            #expect(try await world.store.run("a") == nil)
+        }
+    }
+
     @Test("retries with growing waits, and a final problem ends at once")
     func retries() throws {
         try WorkflowWorld.run({ Sample.definitions($0) }) { world in

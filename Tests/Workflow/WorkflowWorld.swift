@@ -67,6 +67,8 @@ final class WorkflowWorld: Sendable {
     private let definitions: @Sendable (WorkflowWorld) -> [WorkflowDefinition]
     /// Whether the hub that comes after a cut is another one, which has to wait for the lease.
     private let isTakenOver: Bool
+    /// May change while a hub works.
+    let retention = Mutex<Duration>(.seconds(30 * 86_400))
 
     init(
         _ clock: VirtualTime, _ random: SeededRandom, isTakenOver: Bool = false,
@@ -97,6 +99,7 @@ final class WorkflowWorld: Sendable {
     func engine(_ hub: String, _ journal: any WorkflowJournal) -> WorkflowEngine {
         var options = WorkflowEngine.Options(hub: hub)
         options.pollInterval = .seconds(5)
+        options.retention = { [weak self] in self?.retention.withLock { $0 } ?? .seconds(600) }
         return WorkflowEngine(
             journal: journal, definitions: definitions(self), options: options, clock: clock, random: random,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))

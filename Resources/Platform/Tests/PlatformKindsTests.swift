@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test func `only what the hub removes has a retention`() {
-        #expect(flaws(platformConfigKind, ["retention_days": ["events": 30, "audit_logs": 365]]).isEmpty)
+        #expect(flaws(platformConfigKind, ["retention_days": ["events": 30, "workflow_runs": 365]]).isEmpty)
         #expect(flaws(platformConfigKind, ["retention_days": ["mail": 1]]) == ["retention_days.mail"])
         #expect(flaws(platformConfigKind, ["retention_days": ["events": 0]]) == ["retention_days.events"])
     }

@@ -3,6 +3,7 @@ import HubStore
 import HubWorkflows
 import Logging
 public import Model
+import PlatformResources
 import ResourceKit
 import Synchronization
 public import Workflow
@@ -30,11 +31,19 @@ extension Hub {
         // The engine and the hub hold one another for as long as the process lives.
         let desk = HubDesk(hub: self)
         let announcer = RunAnnouncer(store: store, changes: changes, clock: world.clock, logger: logger)
+        var options = WorkflowEngine.Options(hub: name)
+        options.retention = { try await self.runRetention() }
         let engine = WorkflowEngine(
             journal: AnnouncedJournal(inner: journal, announcer: announcer),
-            definitions: kinds.flatMap(\.workflows).flatMap { $0.definitions(desk) }, options: .init(hub: name),
+            definitions: kinds.flatMap(\.workflows).flatMap { $0.definitions(desk) }, options: options,
             clock: world.clock, random: world.random, logger: logger)
         workflows.open(.init(engine: engine, announcer: announcer))
+    }
+
+    /// How long ended runs are kept: as the settings of the platform say, else 30 days.
+    public func runRetention() async throws -> Duration {
+        let config = try await store.read { try $0.get("platform-config", "platform-config") }
+        return PlatformConfig.retention(of: "workflow_runs", config) ?? .seconds(30 * 86_400)
     }
 
     /// Works on runs until the task is cancelled. What it leaves unfinished is in the journal.

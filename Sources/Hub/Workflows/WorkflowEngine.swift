@@ -18,8 +18,8 @@ public final class WorkflowEngine: Sendable {
         public var runsMax = 512
         /// Waits that are longer give the memory back.
         public var parkAfter: Duration = .seconds(5)
-        /// How long ended runs are kept.
-        public var retention: Duration = .seconds(30 * 86_400)
+        /// How long ended runs are kept; asked before each look for those that are older.
+        public var retention: @Sendable () async throws -> Duration = { .seconds(30 * 86_400) }
 
         public init(hub: String) { self.hub = hub }
     }

@@ -120,7 +120,7 @@ extension WorkflowEngine {
     private func removeOld() async {
         while !Task.isCancelled {
             do {
-                let before = clock.now().advanced(by: .zero - options.retention)
+                let before = clock.now().advanced(by: .zero - (try await options.retention()))
                 while try await journal.removeEnded(before: before, limit: 500) == 500 {}
             } catch {
                 logger.warning("ended workflows could not be removed", metadata: ["error": "\(error)"])
