@@ -142,6 +142,8 @@ public let installTokenKind = ResourceKind(
     fields: [
         Field("stack_id", .reference("stack"), "The stack that the server will run."),
         Field("shard_id", .reference("shard"), "The shard that the server will be part of."),
+        Field("stack", .line, "Id or name of the stack, in place of its id.", inputOnly: true),
+        Field("shard", .line, "Id or name of the shard, in place of its id.", inputOnly: true),
         Field("expires_in", .duration(.seconds(1)...(.seconds(2_592_000))), "How long it can be used.", default: "1h"),
         Field("uses", .integer(1...1000), "How many servers may join with it.", default: 1),
     ],
@@ -151,7 +153,7 @@ public let installTokenKind = ResourceKind(
     ],
     columns: ["stack_id", "shard_id", "expires_at", "uses_left"],
     validate: { spec, flaws in
-        if (spec["stack_id"] == nil) == (spec["shard_id"] == nil) {
+        if ["stack_id", "shard_id", "stack", "shard"].count(where: { spec[$0] != nil }) != 1 {
             flaws.add("stack_id", "or shard_id must be given, and not both")
         }
     }, behaviour: InstallTokenBehaviour())
