@@ -68,6 +68,15 @@ public enum Certificates {
                 return flaws.add(
                     field, "is not in order: certificate \(index + 2) is not the authority that signed the one before")
             }
+            switch pair.0.signature.check(with: pair.1.publicKey) {
+            case .genuine: break
+            case .forged:
+                return flaws.add(field, "has a certificate \(index + 2) whose key did not sign the one before")
+            case .unknown:
+                return flaws.add(
+                    field,
+                    "has a certificate \(index + 1) that is signed otherwise than with RSA, ECDSA or Ed25519 and SHA-2")
+            }
         }
     }
 

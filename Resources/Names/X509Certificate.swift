@@ -16,6 +16,7 @@ struct X509Certificate {
     private(set) var isAuthority = false
     /// SHA-256 of all of it.
     let fingerprint: String
+    let signature: CertificateSignature
 
     private static let subjectAlternativeName: [UInt8] = [0x55, 0x1D, 0x11]
     private static let basicConstraints: [UInt8] = [0x55, 0x1D, 0x13]
@@ -25,9 +26,8 @@ struct X509Certificate {
         var outer = DERReader(der[...])
         var certificate = try outer.next(DERReader.Tag.sequence).reader
         guard outer.isAtEnd else { throw DERReader.Flaw() }
+        signature = try CertificateSignature(certificate)
         var content = try certificate.next(DERReader.Tag.sequence).reader
-        _ = try certificate.next(DERReader.Tag.sequence)
-        _ = try certificate.next(DERReader.Tag.bits)
         _ = try content.optional(0xA0)
         let number = try content.next(DERReader.Tag.integer).content
         guard (1...21).contains(number.count) else { throw DERReader.Flaw() }

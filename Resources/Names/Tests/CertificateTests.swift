@@ -1,3 +1,4 @@
+import AgentProtocol
 import Model
 import ResourceKit
 import TestSupport
@@ -71,6 +72,48 @@ import Testing
         #expect(flaw(Sample.curve, Sample.curveKey, Sample.rsa)["chain_pem"] != nil)
         #expect(flaw(Sample.curve, Sample.curveKey, "x")["chain_pem"] != nil)
         #expect(flaw(Sample.curve, Sample.curveKey, Sample.authority + "\n" + Sample.rsa)["chain_pem"] != nil)
+    }
+
+    @Test(
+        "signatures of every kind",
+        arguments: [
+            SelfSigned.rsaSHA256, SelfSigned.rsaSHA512, SelfSigned.pssSHA256, SelfSigned.pssSHA384, SelfSigned.p256,
+            SelfSigned.p384, SelfSigned.p521, SelfSigned.edwards,
+        ])
+    func signed(_ text: String) throws {
+        let one = try #require(Certificates.chain(text, nil)?.first)
+        #expect(one.signature.check(with: one.publicKey) == .genuine)
+        for other in [SelfSigned.rsaSHA256, SelfSigned.pssSHA256, SelfSigned.p256, SelfSigned.edwards]
+        where other != text {
+            let authority = try #require(Certificates.chain(other, nil)?.first)
+            #expect(one.signature.check(with: authority.publicKey) == .forged)
+        }
+        // A byte of what was signed.
+        var bytes = try #require(PEMBlocks.read(text)?.first?.bytes)
+        bytes[one.signature.content.startIndex + 18] ^= 1
+        let changed = try CertificateSignature(Self.inside(bytes))
+        #expect(changed.check(with: one.publicKey) == .forged)
+    }
+
+    private static func inside(_ der: [UInt8]) throws -> DERReader {
+        var outer = DERReader(der[...])
+        return try outer.next(DERReader.Tag.sequence).reader
+    }
+
+    @Test func aSignatureThatIsNotTakenIsNeitherGenuineNorForged() throws {
+        let old = try #require(Certificates.chain(SelfSigned.sha1, nil)?.first)
+        #expect(old.signature.check(with: old.publicKey) == .unknown)
+    }
+
+    @Test func anAuthorityThatOnlyHasTheNameIsRefused() throws {
+        // The last byte of the certificate is the last one of its signature.
+        var bytes = try #require(PEMBlocks.read(Sample.curve)?.first?.bytes)
+        bytes[bytes.count - 1] ^= 1
+        let forged = "-----BEGIN CERTIFICATE-----\n\(Base64.encode(bytes))\n-----END CERTIFICATE-----"
+        #expect(flaw(forged, Sample.curveKey) == [:])
+        #expect(
+            flaw(forged, Sample.curveKey, Sample.authority)
+                == ["chain_pem": "has a certificate 2 whose key did not sign the one before"])
     }
 
     @Test func whatItSaysIsRead() throws {
