@@ -12,7 +12,9 @@ extension Names {
         guard (1...128).contains(text.utf8.count), text.utf8.allSatisfy(isTokenByte) else {
             return "must be the name of a header field"
         }
-        return reservedHeaders.contains(text.lowercased()) ? "names a field that is the edge's own" : nil
+        // Programs behind a gateway cannot tell `_` from `-`, and rules do not either.
+        let name = text.lowercased().replacing("_", with: "-")
+        return reservedHeaders.contains(name) ? "names a field that is the edge's own" : nil
     }
 
     /// A character of a token (RFC 9110 section 5.6.2).

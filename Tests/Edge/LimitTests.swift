@@ -95,6 +95,26 @@ struct LimitTests {
         }
     }
 
+    /// A body without its length would be read as the next request of the connection.
+    @Test func noRuleTakesTheLengthOfABody() async throws {
+        let upstream = try RawUpstream()
+        let table = makeTable(upstream.port) { $0.headers = EdgeHeaderRules(requestRemove: ["x_debug"]) }
+        try await EdgeFixture.with(table) { (edge: EdgeFixture) async throws in
+            for name in ["content_length", "Content_Length", "TRANSFER_ENCODING", "content-length"] {
+                let flawed = makeTable(upstream.port) { $0.headers = EdgeHeaderRules(requestRemove: [name]) }
+                let problem = await #expect(throws: Problem.self) { try await edge.control.apply(flawed) }
+                #expect(problem?.fields.keys.first == "routes/0/headers/request_remove/0")
+            }
+            let body = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+            let length = "Content-Length: \(body.utf8.count)\r\n"
+            let answer = try await edge.ask("POST / HTTP/1.1\r\nHost: a\r\nX-Debug: 1\r\n\(length)\r\n\(body)")
+            #expect(answer.status == 200)
+            #expect(try await edge.get("/behind").status == 200)
+            #expect(upstream.requests.map(\.line) == ["POST / HTTP/1.1", "GET /behind HTTP/1.1"])
+            #expect(upstream.requests.first?.fields("x-debug") == [])
+        }
+    }
+
     @Test func fieldsAreSetAndRemoved() async throws {
         let upstream = try RawUpstream(
             script: RawUpstream.answering(

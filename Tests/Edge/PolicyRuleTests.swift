@@ -28,6 +28,9 @@ struct PolicyRuleTests {
         Flaw(field: "routes/0/access/forward/copied_headers/0") {
             $0.routes[0].access?.forward?.copiedHeaders = ["Content-Length"]
         },
+        Flaw(field: "routes/0/access/forward/copied_headers/0") {
+            $0.routes[0].access?.forward?.copiedHeaders = ["X_Forwarded_For"]
+        },
         Flaw(field: "routes/0/limits/requests_per_second") { $0.routes[0].limits?.requestsPerSecond = -1 },
         Flaw(field: "routes/0/limits/burst") { $0.routes[0].limits?.burst = 0 },
         Flaw(field: "routes/0/limits/concurrent_requests") { $0.routes[0].limits?.concurrentRequests = 0 },
@@ -35,6 +38,15 @@ struct PolicyRuleTests {
         Flaw(field: "routes/0/redirect/url") { $0.routes[0].redirect?.url = "ftp://example.com" },
         Flaw(field: "routes/0/redirect/url") { $0.routes[0].redirect?.url = "https://example.com/\r\nX: 1" },
         Flaw(field: "routes/0/headers/request_set/0/name") { $0.routes[0].headers?.requestSet[0].name = "Host" },
+        Flaw(field: "routes/0/headers/request_remove/0") {
+            $0.routes[0].headers?.requestRemove = ["content_length"]
+        },
+        Flaw(field: "routes/0/headers/request_set/0/name") {
+            $0.routes[0].headers?.requestSet[0].name = "Transfer_Encoding"
+        },
+        Flaw(field: "routes/0/headers/response_remove/0") {
+            $0.routes[0].headers?.responseRemove = ["content_Length"]
+        },
         Flaw(field: "routes/0/headers/response_set/0/value") {
             $0.routes[0].headers?.responseSet[0].value = "a\r\nb: c"
         },

@@ -50,6 +50,13 @@ import Testing
             (["hsts": ["max_age": 60]], "hsts.max_age"),
             (["tls": "acme", "hsts": ["max_age": 60, "preload": true]], "hsts.preload"),
             (["request_headers": ["Host": "x"]], "request_headers.Host"),
+            (["request_headers": ["Transfer_Encoding": "x"]], "request_headers.Transfer_Encoding"),
+            (["request_headers_removed": ["content_length"]], "request_headers_removed[0]"),
+            (["response_headers_removed": ["Content_Length"]], "response_headers_removed[0]"),
+            (
+                ["forward_auth": ["service": "web", "copied_headers": ["x_forwarded_for"]]],
+                "forward_auth.copied_headers[0]"
+            ),
             (["response_headers": ["X-A": "a\r\nb: c"]], "response_headers.X-A"),
             (["response_headers": ["X-A": "1"], "response_headers_removed": ["x-a"]], "response_headers_removed"),
             (["aliases": ["shop.example.org"]], "aliases"),
