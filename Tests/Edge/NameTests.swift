@@ -119,6 +119,27 @@ struct NameTests {
         }
     }
 
+    /// An answer of 3,056 bytes, to a client that takes so much and to one that does not.
+    @Test func largeAnswersOfOthersAreNotCut() async throws {
+        let resolver = try LargeAnswers(bytes: 3056)
+        try await with { edge in
+            var listeners = edge.listeners
+            listeners.generation = 1
+            listeners.dnsResolvers = ["127.0.0.1:\(resolver.port)"]
+            let next = HandoverTests.start(listeners)
+            #expect(try await HandoverTests.serves(edge, 1))
+            let whole = try await dig(edge, "+bufsize=4096", "+ignore", "large.test", "TXT")
+            #expect(whole.contains("MSG SIZE  rcvd: 3056") && !whole.contains(" tc"), "\(whole)")
+            for size in ["+bufsize=1232", "+noedns"] {
+                let cut = try await dig(edge, size, "+ignore", "large.test", "TXT")
+                #expect(cut.contains("flags: qr tc rd ra;") && cut.contains("ANSWER: 0"), "\(cut)")
+                #expect(!cut.contains("malformed") && !cut.contains("WARNING"), "\(cut)")
+            }
+            next.cancel()
+            try await next.value
+        }
+    }
+
     @Test func longNamesStillFit() {
         let zone = NameZone(address: [127, 0, 0, 1], responderAddress: [127, 0, 0, 1])
         let label = String(repeating: "a", count: 63)
@@ -148,6 +169,56 @@ struct NameTests {
         zone.replace(suffix: "svc.internal", names: ["web"])
         let answer = zone.answer(packet, isStream: false)
         #expect(answer.map { $0[3] & 0xF } == rcode)
+    }
+}
+
+/// A resolver that answers every question with one record of as many bytes as it takes to make a message so long,
+/// whatever the client says it takes.
+private final class LargeAnswers: Sendable {
+    let port: Int
+    private let descriptor: Int32
+
+    init(bytes: Int) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = RawSocket.address(0)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = descriptor
+        let status = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(bound, $0, length) | getsockname(bound, $0, &length)
+            }
+        }
+        guard status == 0 else { throw SocketFailure("bind") }
+        port = RawSocket.port(of: address)
+        RawUpstream.thread {
+            while Self.answer(bound, bytes) {}
+            close(bound)
+        }
+    }
+
+    deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+    private static func answer(_ descriptor: Int32, _ bytes: Int) -> Bool {
+        var query = [UInt8](repeating: 0, count: 512)
+        var client = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &client) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { client in
+                let count = recvfrom(descriptor, &query, query.count, 0, client, &length)
+                guard count > 12 else { return false }
+                var end = 12
+                while query[end] != 0 { end += Int(query[end]) + 1 }
+                var answer = Array(query[..<(end + 5)])
+                answer.replaceSubrange(2..<12, with: [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
+                let dataCount = bytes - answer.count - 12
+                answer += [0xC0, 12, 0, 16, 0, 1, 0, 0, 0, 5, UInt8(dataCount >> 8), UInt8(dataCount & 0xFF)]
+                while answer.count < bytes {
+                    let part = min(255, bytes - answer.count - 1)
+                    answer += [UInt8(part)] + [UInt8](repeating: 97, count: part)
+                }
+                return sendto(descriptor, answer, answer.count, 0, client, length) == answer.count
+            }
+        }
     }
 }
 

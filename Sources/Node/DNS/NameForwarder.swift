@@ -80,6 +80,9 @@ private final class NameExchange: @unchecked Sendable {
                 }.connect(to: resolver)
         } else {
             opening = DatagramBootstrap(group: eventLoop)
+                .channelOption(
+                    .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: NameForwarder.messageBytesMax)
+                )
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(DatagramAnswer(self))
@@ -111,7 +114,8 @@ private final class NameExchange: @unchecked Sendable {
         var answer = message
         answer[0] = UInt8(original.id >> 8)
         answer[1] = UInt8(original.id & 0xFF)
-        end(answer)
+        let fits = isStream || answer.count <= original.datagramBytesMax
+        end(fits ? answer : original.truncated(answer))
     }
 
     private static func lower(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }

@@ -32,6 +32,21 @@ public struct NameQuery: Equatable, Sendable {
     public static let formatError: UInt8 = 1
     public static let notImplemented: UInt8 = 4
 
+    /// What the client takes in one datagram (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
+    var datagramBytesMax: Int { max(512, Int(edns?.payloadSize ?? 512)) }
+
+    /// What is left of another resolver's answer that is too large for a datagram: its header with TC set and the
+    /// question, so that the client asks again over TCP.
+    func truncated(_ answer: [UInt8]) -> [UInt8] {
+        var out = Array(answer[..<(12 + question.count)])
+        out[2] |= 0x02
+        for index in 6..<12 { out[index] = 0 }
+        guard edns != nil else { return out }
+        out[11] = 1
+        let size = NameZone.payloadBytesMax
+        return out + [0, 0, UInt8(Self.typeOPT), UInt8(size >> 8), UInt8(size & 0xFF), 0, 0, 0, 0, 0, 0]
+    }
+
     public static func parse(_ packet: [UInt8]) -> Outcome {
         var reader = PacketReader(packet)
         guard let id = reader.word(), let flags = reader.word(), let questions = reader.word(),

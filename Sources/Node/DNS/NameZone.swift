@@ -44,7 +44,7 @@ public final class NameZone: Sendable {
         case .refuse(let id, let flags, let rcode): return NameAnswer.header(id: id, flags: flags, rcode: rcode)
         case .query(let query):
             let full = content.withLock { answer(query, $0) }
-            let room = isStream ? 65_535 : min(max(512, Int(query.edns?.payloadSize ?? 512)), Self.payloadBytesMax)
+            let room = isStream ? 65_535 : min(query.datagramBytesMax, Self.payloadBytesMax)
             return full.count <= room ? full : NameAnswer(query).truncated()
         }
     }
