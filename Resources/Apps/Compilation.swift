@@ -81,7 +81,7 @@ public enum StackCompilation {
             idleTimeoutMs: service.spec["idle_timeout"].flatMap { Duration(json: $0) }.map { Int($0.milliseconds) })
         desired.dockerfile = text(snapshot["dockerfile"])
         desired.composeFile = text(snapshot["compose_file"])
-        desired.balance = balance(service.spec["balance"])
+        desired.balance = balance(service.spec["balance"], serviceId: service.id)
         desired.protocol = service.spec["protocol"] == "h2c" ? .h2c : nil
         desired.breaker = breaker(service.spec["breaker"])
         desired.staticOptions = desired.kind == "static" ? staticOptions(service.spec["files"]) : nil
@@ -110,10 +110,13 @@ public enum StackCompilation {
     }
 
     /// Nil where all is as it would be without.
-    private static func balance(_ spec: JSONValue?) -> EdgeBalance? {
+    ///
+    /// Each service has a cookie of its own: on one host the cookie of one would take the place of another's.
+    private static func balance(_ spec: JSONValue?, serviceId: String) -> EdgeBalance? {
         let balance = EdgeBalance(
             policy: spec?["policy"] == "round-robin" ? .roundRobin : .leastConnections,
-            stickyCookie: spec?["sticky"] == true ? "roost_instance" : nil,
+            stickyCookie: spec?["sticky"] == true
+                ? "roost_instance_\(sha256Hex(Array(serviceId.utf8)).prefix(8))" : nil,
             retries: Int(spec?["retries"]?.intValue ?? 1))
         return balance == EdgeBalance() ? nil : balance
     }

@@ -100,9 +100,15 @@ import Testing
         web.spec["files"] = ["fallback": "index.html", "cache_control": "no-cache", "caches_hashed_names": true]
         plain = try #require(try Self.compile([web], [Self.deployment("web")]).services.first)
         #expect(
-            plain.balance == EdgeBalance(policy: .roundRobin, stickyCookie: "roost_instance", retries: 0)
+            plain.balance == EdgeBalance(policy: .roundRobin, stickyCookie: plain.balance?.stickyCookie, retries: 0)
                 && plain.breaker == EdgeBreaker(failures: 7, windowMs: 60_000, openMs: 5000))
         #expect(plain.staticOptions == nil, "a process has no files")
+        var api = Self.service("api")
+        api.spec["balance"] = ["sticky": true]
+        let both = try Self.compile([web, api], [Self.deployment("web"), Self.deployment("api")]).services
+        let cookies = both.compactMap { $0.balance?.stickyCookie }
+        #expect(Set(cookies).count == 2 && cookies.allSatisfy { $0.hasPrefix("roost_instance_") }, "\(cookies)")
+        #expect(both.last?.balance == plain.balance, "the name stays")
         var deployment = Self.deployment("web")
         deployment.state["snapshot"] = ["git_url": "https://then.example.org/x", "kind": "static"]
         let files = try #require(try Self.compile([web], [deployment]).services.first?.staticOptions)
