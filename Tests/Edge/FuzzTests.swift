@@ -116,7 +116,9 @@ struct FuzzTests {
             let written = bytes.withUnsafeBufferPointer { buffer in
                 let bytesMax = ResponseRewriter.bytesMax(head)
                 return [UInt8](unsafeUninitializedCapacity: bytesMax) { out, count in
-                    count = ResponseRewriter.write(buffer.baseAddress!, head, shape, to: out.baseAddress!)
+                    count = ResponseRewriter.write(
+                        buffer.baseAddress!, head, shape, date: Array("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".utf8),
+                        to: out.baseAddress!)
                     precondition(count <= bytesMax, "the rewriter wrote more than it said")
                 }
             }

@@ -66,7 +66,8 @@ func fuzzResponseHead(_ input: UnsafeBufferPointer<UInt8>) {
         let bytesMax = ResponseRewriter.bytesMax(head)
         let out = UnsafeMutablePointer<UInt8>.allocate(capacity: bytesMax)
         defer { out.deallocate() }
-        let count = ResponseRewriter.write(bytes, head, shape, to: out)
+        let date = Array("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".utf8)
+        let count = ResponseRewriter.write(bytes, head, shape, date: date, to: out)
         hold(count <= bytesMax, "the rewriter writes no more than it said")
         withExactCopy(UnsafeBufferPointer(start: out, count: count)) { start, count in
             var again = ResponseHead()

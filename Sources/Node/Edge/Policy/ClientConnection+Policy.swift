@@ -279,11 +279,10 @@ extension ClientConnection {
             out += "\r\n".utf8
         }
         if answer.status != 204, answer.status != 304 { out += "Content-Length: \(answer.body.count)\r\n".utf8 }
-        if !request.keepAlive || loop.isDraining {
-            out += "Connection: close\r\n".utf8
-        } else if request.isHTTP10 {
-            out += "Connection: keep-alive\r\n".utf8
+        if !answer.fields.contains(where: { $0.name.map(ByteClass.lower).elementsEqual("date".utf8) }) {
+            out += loop.date.bytes
         }
+        out += connectionLine.utf8
         out += "\r\n".utf8
         let head = ByteBuffer(bytes: out)
         write(edited(head, headBytes: head.readableBytes))

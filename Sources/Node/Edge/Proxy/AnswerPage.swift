@@ -114,7 +114,7 @@ struct AnswerPage {
     }
 
     /// The whole response.
-    func response(isHead: Bool, keepAlive: Bool, isHTTP10: Bool, fields: String = "") -> ByteBuffer {
+    func response(isHead: Bool, fields: String) -> ByteBuffer {
         let content = wantsJSON ? json : html
         var text = "HTTP/1.1 \(status) \(Self.reason(status))\r\n"
         text += "Content-Type: \(wantsJSON ? "application/json" : "text/html; charset=utf-8")\r\n"
@@ -122,11 +122,6 @@ struct AnswerPage {
         text += "X-Content-Type-Options: nosniff\r\n"
         if let retryAfterSeconds { text += "Retry-After: \(retryAfterSeconds)\r\n" }
         text += fields
-        if !keepAlive {
-            text += "Connection: close\r\n"
-        } else if isHTTP10 {
-            text += "Connection: keep-alive\r\n"
-        }
         text += "\r\n"
         if !isHead { text += content }
         return ByteBuffer(string: text)

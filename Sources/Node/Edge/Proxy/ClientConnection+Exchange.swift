@@ -245,7 +245,8 @@ extension ClientConnection {
             framing: framing, keepsFraming: true, closes: false, isHTTP10: request.isHTTP10, isUpgrade: false)
         if hasNoBody {
             shape.framing = .none
-            shape.keepsFraming = status != 204
+            // What HTTP/1.0 does not know must not be told of the body that GET would have (RFC 9112 section 6.1).
+            shape.keepsFraming = status != 204 && !(request.isHTTP10 && loop.responseHead.framing == .chunked)
         } else if request.isHTTP10, framing == .chunked || framing == .untilClose {
             request.decodesChunks = framing == .chunked
             request.keepAlive = false

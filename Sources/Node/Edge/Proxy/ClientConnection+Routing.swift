@@ -33,6 +33,7 @@ extension ClientConnection {
             return answerAndConsume(AnswerPage(status: 400))
         }
         if answersChallenge(isRouted: match != nil) { return }
+        if loop.requestHead.maxForwards == 0 { return answerForLastHop() }
         guard let match else { return answerAndConsume(AnswerPage(status: 404)) }
         let upstream = loop.table.upstreams[Int(match.upstream)]
         self.upstream = upstream
@@ -117,7 +118,8 @@ extension ClientConnection {
         let additions = RequestAdditions(
             forwardedLines: request.claim?.lines ?? forwardedLines, requestId: request.id, stripCount: stripCount,
             path: path,
-            fallbackHost: needsHost ? Array("\(name).\(loop.table.source.internalSuffix)".utf8) : [])
+            fallbackHost: needsHost ? Array("\(name).\(loop.table.source.internalSuffix)".utf8) : [],
+            isHTTP2: transport == .http2)
         let bytesMax = RequestRewriter.bytesMax(loop.requestHead, additions)
         memory.upstreamHead.clear(minimumCapacity: bytesMax)
         inbound.withUnsafeReadableBytes { raw in
@@ -135,6 +137,25 @@ extension ClientConnection {
     }
 
     // MARK: answers of our own
+
+    static let allow = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+
+    /// OPTIONS that may go no further (RFC 9110 section 7.6.2) asks what this hop can do.
+    private func answerForLastHop() {
+        consumeHead()
+        if !request.isSent { request.keepAlive = false }
+        request.status = 200
+        var text = "HTTP/1.1 200 OK\r\n\(Self.allow)\(loop.date.line)Content-Length: 0\r\n"
+        text += connectionLine
+        write(ByteBuffer(string: text + "\r\n"))
+        ownAnswerWasWritten()
+    }
+
+    /// What an answer of our own says of its connection.
+    var connectionLine: String {
+        if !request.keepAlive || loop.isDraining { return "Connection: close\r\n" }
+        return request.isHTTP10 ? "Connection: keep-alive\r\n" : ""
+    }
 
     /// Answers the request whose head is at the front of `inbound`.
     func answerAndConsume(_ page: AnswerPage, fields: String = "") {
@@ -154,8 +175,7 @@ extension ClientConnection {
         page.requestId = request.id
         request.status = page.status
         let buffer = page.response(
-            isHead: request.method == .head, keepAlive: request.keepAlive && !loop.isDraining,
-            isHTTP10: request.isHTTP10, fields: fields)
+            isHead: request.method == .head, fields: fields + loop.date.line + connectionLine)
         write(policy == nil ? buffer : edited(buffer, headBytes: Self.headBytes(buffer)))
         settle()
         flush()

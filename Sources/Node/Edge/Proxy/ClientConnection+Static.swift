@@ -91,11 +91,8 @@ extension ClientConnection {
         } else if answer.status == 416 {
             text += "Content-Range: bytes */\(size)\r\n"
         }
-        if !request.keepAlive || loop.isDraining {
-            text += "Connection: close\r\n"
-        } else if request.isHTTP10 {
-            text += "Connection: keep-alive\r\n"
-        }
+        text += loop.date.line
+        text += connectionLine
         if answer.status != 416 { text += staticFields }
         let head = ByteBuffer(string: text + "\r\n")
         return policy == nil ? head : edited(head, headBytes: head.readableBytes)

@@ -259,8 +259,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         series = loop.metrics.unrouted
         series.begin(at: loop.wallMilliseconds(request.startedAt))
         memory.logLine.removeAll(keepingCapacity: true)
-        let allow = status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : ""
-        answer(AnswerPage(status: status), fields: allow)
+        answer(AnswerPage(status: status), fields: status == 405 ? Self.allow : "")
     }
 
     // MARK: the end of a request

@@ -27,6 +27,7 @@ final class EdgeLoop: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var coarseNow: UInt64
     /// What a monotonic time lacks to be milliseconds since the epoch; measured anew with each tick.
     private var wallOffsetMilliseconds: Int64 = 0
+    @exclusivity(unchecked) private(set) var date = DateLine()
     private var rotation = 0
     private var ticks: RepeatedTask?
     /// Reused for the heads that go out whenever the last one has been written.
@@ -61,6 +62,7 @@ final class EdgeLoop: @unchecked Sendable {
         files = StaticFileCache()
         coarseNow = Self.now()
         wallOffsetMilliseconds = Self.wallOffset(coarseNow)
+        date.update(wallMilliseconds(coarseNow))
         pools = table.endpoints.map { UpstreamPool(endpoint: $0) }
     }
 
@@ -224,6 +226,7 @@ final class EdgeLoop: @unchecked Sendable {
     private func tick() {
         let now = takeTime()
         wallOffsetMilliseconds = Self.wallOffset(now)
+        date.update(wallMilliseconds(now))
         // From the end on, since a connection that times out is taken off the list by moving the last into its place.
         for index in stride(from: connections.count - 1, through: 0, by: -1) where index < connections.count {
             if connections[index].deadline <= now { connections[index].timedOut(now: now) }

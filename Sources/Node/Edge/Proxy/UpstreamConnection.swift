@@ -243,7 +243,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         inbound.withUnsafeReadableBytes { raw in
             let bytes = raw.baseAddress!.assumingMemoryBound(to: UInt8.self)
             return loop.buffer(ResponseRewriter.bytesMax(loop.responseHead)) { out in
-                ResponseRewriter.write(bytes, loop.responseHead, shape, to: out)
+                ResponseRewriter.write(bytes, loop.responseHead, shape, date: loop.date.bytes, to: out)
             }
         }
     }

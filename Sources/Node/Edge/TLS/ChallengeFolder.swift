@@ -59,9 +59,8 @@ extension ClientConnection {
         request.status = 200
         var buffer = ByteBuffer(
             string: "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
-                + "Content-Length: \(content.readableBytes)\r\nCache-Control: no-store\r\n")
-        if !request.keepAlive { buffer.writeStaticString("Connection: close\r\n") }
-        buffer.writeStaticString("\r\n")
+                + "Content-Length: \(content.readableBytes)\r\nCache-Control: no-store\r\n"
+                + "\(loop.date.line)\(connectionLine)\r\n")
         if request.method == .get { buffer.writeBuffer(&content) }
         write(buffer)
         ownAnswerWasWritten()

@@ -43,6 +43,8 @@ struct RequestHead: ~Copyable {
     var upgradeField: Int32 = -1
     var wantsUpgrade = false
     var hasConnectionField = false
+    /// `Max-Forwards` of an OPTIONS request; -1 for none.
+    var maxForwards = -1
 
     init() {
         fields = .allocate(capacity: Self.fieldsMax)

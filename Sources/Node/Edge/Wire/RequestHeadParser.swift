@@ -7,6 +7,7 @@ enum RequestHeadParser {
         head.upgradeField = -1
         head.wantsUpgrade = false
         head.hasConnectionField = false
+        head.maxForwards = -1
         head.framing = .none
         var at = 0
         // RFC 9112 section 2.2: empty lines before a request are ignored.

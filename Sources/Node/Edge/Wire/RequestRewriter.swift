@@ -9,6 +9,8 @@ struct RequestAdditions {
     var path: [UInt8]?
     /// Sent as `Host` when an HTTP/1.0 client named none.
     var fallbackHost: [UInt8]
+    /// The request came over HTTP/2.
+    var isHTTP2 = false
 }
 
 /// Writes the head that goes upstream: HTTP/1.1, hop-by-hop fields gone, claims of strangers replaced by what we know.
@@ -34,6 +36,7 @@ enum RequestRewriter {
             writer.append(bytes + head.host.start, head.host.count)
             writer.append("\r\n")
         }
+        writeVia(head, additions, &writer)
         writer.append("X-Request-Id: ")
         writer.appendHex(additions.requestId.0)
         writer.appendHex(additions.requestId.1)
@@ -52,7 +55,8 @@ enum RequestRewriter {
     ) {
         writer.append(bytes + head.methodRange.start, head.methodRange.count)
         writer.append(ByteClass.space)
-        if head.target == .asterisk {
+        // RFC 9112 section 3.2.4: without path and query, OPTIONS of an absolute form is of the server as a whole.
+        if head.target == .asterisk || head.method == .options && head.path.isEmpty {
             writer.append(UInt8(ascii: "*"))
         } else if let path = additions.path {
             path.withUnsafeBufferPointer { writePath($0.baseAddress!, $0.count, additions.stripCount, &writer) }
@@ -82,6 +86,18 @@ enum RequestRewriter {
         } else {
             writer.append(bytes + head.host.start, head.host.count)
         }
+        writer.append("\r\n")
+    }
+
+    /// RFC 9110 section 7.6.3: behind whatever `Via` came, which passed with the other fields.
+    private static func writeVia(
+        _ head: borrowing RequestHead, _ additions: RequestAdditions, _ writer: inout ByteWriter
+    ) {
+        writer.append(
+            additions.isHTTP2 ? "Via: 2 roost\r\n" : head.isHTTP10 ? "Via: 1.0 roost\r\n" : "Via: 1.1 roost\r\n")
+        guard head.maxForwards > 0 else { return }
+        writer.append("Max-Forwards: ")
+        writer.append(Array(String(head.maxForwards - 1).utf8))
         writer.append("\r\n")
     }
 

@@ -38,7 +38,21 @@ enum RequestSemantics {
         head.keepAlive = !closes && (!head.isHTTP10 || keepsAlive)
         head.wantsUpgrade = upgrades && isUpgradeAllowed(bytes, head)
         if head.hasConnectionField { markHopByHop(bytes, &head) }
+        if head.method == .options { readMaxForwards(bytes, &head) }
         return .complete
+    }
+
+    /// RFC 9110 section 7.6.2. The field as it came ends here; what goes on is written anew. One that is no number is
+    /// left as it is.
+    private static func readMaxForwards(_ bytes: UnsafePointer<UInt8>, _ head: inout RequestHead) {
+        for index in 0..<head.fieldCount {
+            let field = head.fields[index]
+            guard (bytes + field.name.start).equalsIgnoringCase("max-forwards", count: field.name.count),
+                let number = number(bytes, field.value)
+            else { continue }
+            head.maxForwards = Int(number)
+            head.fields[index].isHopByHop = true
+        }
     }
 
     private static func framing(

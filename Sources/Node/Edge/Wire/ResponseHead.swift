@@ -1,6 +1,6 @@
 /// The field names of responses that the proxy must understand.
 enum ResponseHeaderName: UInt8 {
-    case other, connection, contentLength, transferEncoding, keepAlive, upgrade, proxyConnection
+    case other, connection, contentLength, transferEncoding, keepAlive, upgrade, proxyConnection, date
 }
 
 /// A response head as offsets into the bytes it was read from. One per event loop, like ``RequestHead``.
@@ -23,6 +23,7 @@ struct ResponseHead: ~Copyable {
     var statusText = ByteRange()
     /// Framing by the head alone; the request's method may make it none.
     var framing = BodyFraming.untilClose
+    var hasDate = false
     /// The upstream keeps its connection open after this response.
     var keepAlive = true
     /// Seconds of `Keep-Alive: timeout=N`, if it said so.

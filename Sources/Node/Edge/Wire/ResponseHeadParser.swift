@@ -2,6 +2,7 @@
 enum ResponseHeadParser {
     static func parse(_ bytes: UnsafePointer<UInt8>, count: Int, into head: inout ResponseHead) -> HeadOutcome {
         head.fieldCount = 0
+        head.hasDate = false
         head.keepAliveTimeoutSeconds = nil
         var at = 0
         let line = statusLine(bytes, count, &at, &head)
@@ -67,7 +68,7 @@ enum ResponseHeadParser {
         (head.fields + head.fieldCount).initialize(
             to: ResponseHead.Field(
                 name: name, value: value, lineEnd: Int32(truncatingIfNeeded: at), id: id,
-                isHopByHop: id != .other && id != .contentLength && id != .transferEncoding))
+                isHopByHop: id != .other && id != .contentLength && id != .transferEncoding && id != .date))
         head.fieldCount += 1
         return .complete
     }
@@ -75,6 +76,7 @@ enum ResponseHeadParser {
     private static func identify(_ name: UnsafePointer<UInt8>, _ count: Int) -> ResponseHeaderName {
         func matches(_ text: StaticString) -> Bool { name.equalsIgnoringCase(text, count: count) }
         switch count {
+        case 4: return matches("date") ? .date : .other
         case 7: return matches("upgrade") ? .upgrade : .other
         case 10: return matches("connection") ? .connection : matches("keep-alive") ? .keepAlive : .other
         case 14: return matches("content-length") ? .contentLength : .other
@@ -108,6 +110,7 @@ enum ResponseHeadParser {
                     head.keepAlive = true
                 }
                 markHopByHop(bytes, value, &head)
+            case .date: head.hasDate = true
             case .keepAlive: head.keepAliveTimeoutSeconds = timeout(start, value.count)
             default: break
             }
