@@ -83,6 +83,7 @@ public enum StackCompilation {
         desired.composeFile = text(snapshot["compose_file"])
         desired.balance = balance(service.spec["balance"], serviceId: service.id)
         desired.protocol = service.spec["protocol"] == "h2c" ? .h2c : nil
+        desired.maxBodyBytes = service.spec["max_body_size"].flatMap(ByteCount.parse(json:))
         desired.breaker = breaker(service.spec["breaker"])
         desired.staticOptions = desired.kind == "static" ? staticOptions(service.spec["files"]) : nil
         desired.canaryOf = service.state["canary_of"]?.stringValue

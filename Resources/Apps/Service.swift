@@ -33,6 +33,10 @@ public let serviceKind = ResourceKind(
 
 private let command: Field.Kind = .text(bytesMax: 8192)
 
+/// The same for the route of a service and for a site.
+let maxBodySizeField = Field(
+    "max_body_size", .size(1...(1 << 50)), "What the body of a request may have; more gets 413.", example: "100M")
+
 private let serviceFields: [Field] = [
     Field(
         "name", .string(check: Names.dnsLabelFlaw), "Unique name in the stack; also its internal host name.",
@@ -83,6 +87,7 @@ private let serviceFields: [Field] = [
     Field(
         "hostnames", .list(of: .string(check: { Names.hostnameFlaw($0, wildcard: true) }), countMax: 100),
         "Public host names; any when empty.", default: [], example: ["shop.example.org"]),
+    maxBodySizeField,
     Field(
         "env", .map(key: Names.environmentNameFlaw, value: .environmentValue, countMax: 500),
         "Environment; a value may be text or {\"value\": …, \"secret\": true}.", default: [:],

@@ -125,6 +125,7 @@ private let siteAccessFields: [Field] = [
             Field("concurrent", .integer(1...1_000_000), "Requests of all under way at once; more gets 503."),
         ]), "How much may be asked. A client is an IPv4 address or an IPv6 /64.", default: [:],
         example: ["requests_per_second": 20, "burst": 50]),
+    maxBodySizeField,
 ]
 
 private let headerValue: Field.Kind = .string(check: { Names.lineFlaw($0, bytesMax: 4096) })

@@ -50,7 +50,7 @@ enum SiteCompilation {
                 mode: mode, redirectsClearText: mode != .off && spec["https_redirect"]?.boolValue ?? true,
                 certificatePem: isUpload ? spec["certificate_pem"]?.stringValue : nil,
                 keyPem: isUpload ? try spec["key_pem"]?.stringValue.map(open) : nil),
-            access: try access(records, forward, open), limits: limits(spec["rate_limit"]),
+            access: try access(records, forward, open), limits: limits(spec["rate_limit"], spec["max_body_size"]),
             headers: headers(spec, mode),
             logsQuery: spec["logs_query"] == true ? true : nil)
     }
@@ -137,11 +137,12 @@ enum SiteCompilation {
         return (network.contains(":") ? 128 : 32) - prefix
     }
 
-    private static func limits(_ spec: JSONValue?) -> EdgeRouteLimits? {
+    private static func limits(_ spec: JSONValue?, _ bodySize: JSONValue?) -> EdgeRouteLimits? {
         func count(_ name: String) -> Int? { spec?[name]?.intValue.map { Int($0) } }
         let limits = EdgeRouteLimits(
             requestsPerSecond: spec?["requests_per_second"]?.doubleValue, burst: count("burst"),
-            concurrentPerClient: count("concurrent_per_client"), concurrentRequests: count("concurrent"))
+            concurrentPerClient: count("concurrent_per_client"), concurrentRequests: count("concurrent"),
+            maxBodyBytes: bodySize.flatMap(ByteCount.parse(json:)).map { Int($0) })
         return limits == EdgeRouteLimits() ? nil : limits
     }
 

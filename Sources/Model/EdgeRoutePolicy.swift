@@ -124,11 +124,14 @@ public struct EdgeRouteLimits: Codable, Sendable, Equatable {
     public var concurrentPerClient: Int?
     /// Requests of the route under way at once; more is answered with 503.
     public var concurrentRequests: Int?
+    /// What the body of one request may have; more is answered with 413.
+    public var maxBodyBytes: Int?
 
     public init(
         requestsPerSecond: Double? = nil, burst: Int? = nil, concurrentPerClient: Int? = nil,
-        concurrentRequests: Int? = nil
+        concurrentRequests: Int? = nil, maxBodyBytes: Int? = nil
     ) {
+        self.maxBodyBytes = maxBodyBytes
         self.requestsPerSecond = requestsPerSecond
         self.burst = burst
         self.concurrentPerClient = concurrentPerClient
@@ -141,7 +144,8 @@ public struct EdgeRouteLimits: Codable, Sendable, Equatable {
             requestsPerSecond: try values.decodeIfPresent(Double.self, forKey: .requestsPerSecond),
             burst: try values.decodeIfPresent(Int.self, forKey: .burst),
             concurrentPerClient: try values.decodeIfPresent(Int.self, forKey: .concurrentPerClient),
-            concurrentRequests: try values.decodeIfPresent(Int.self, forKey: .concurrentRequests))
+            concurrentRequests: try values.decodeIfPresent(Int.self, forKey: .concurrentRequests),
+            maxBodyBytes: try values.decodeIfPresent(Int.self, forKey: .maxBodyBytes))
     }
 }
 

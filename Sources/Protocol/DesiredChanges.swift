@@ -116,6 +116,9 @@ public enum DesiredChanges {
             steps.append(rest ?? "take requests however many fail")
         }
         if old.protocol != new.protocol { steps.append("speak \(new.protocol == .h2c ? "HTTP/2" : "HTTP/1.1") to it") }
+        if old.maxBodyBytes != new.maxBodyBytes {
+            steps.append(new.maxBodyBytes.map { "take bodies of at most \($0) bytes" } ?? "take bodies of any size")
+        }
         if old.staticOptions != new.staticOptions { steps.append("serve its files by other rules") }
         return steps
     }

@@ -144,6 +144,8 @@ public struct DesiredService: Codable, Sendable, Equatable {
     public var balance: EdgeBalance?
     /// When it gets no requests for a while; nil for never.
     public var breaker: EdgeBreaker?
+    /// What the body of a request that comes by its own route may have; nil for no limit.
+    public var maxBodyBytes: Int64?
     /// How the files of a static service are served; nil for the edge's own way.
     public var staticOptions: EdgeStaticOptions?
     /// What it speaks; nil for HTTP/1.1.

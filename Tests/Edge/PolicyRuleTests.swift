@@ -34,6 +34,7 @@ struct PolicyRuleTests {
         Flaw(field: "routes/0/limits/requests_per_second") { $0.routes[0].limits?.requestsPerSecond = -1 },
         Flaw(field: "routes/0/limits/burst") { $0.routes[0].limits?.burst = 0 },
         Flaw(field: "routes/0/limits/concurrent_requests") { $0.routes[0].limits?.concurrentRequests = 0 },
+        Flaw(field: "routes/0/limits/max_body_bytes") { $0.routes[0].limits?.maxBodyBytes = 0 },
         Flaw(field: "routes/0/redirect/status") { $0.routes[0].redirect?.status = 200 },
         Flaw(field: "routes/0/redirect/url") { $0.routes[0].redirect?.url = "ftp://example.com" },
         Flaw(field: "routes/0/redirect/url") { $0.routes[0].redirect?.url = "https://example.com/\r\nX: 1" },

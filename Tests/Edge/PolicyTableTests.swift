@@ -19,7 +19,8 @@ import Testing
             addsSecurityHeaders: true, hidesServer: true, hsts: EdgeHSTS(includesSubdomains: true))
         let route = EdgeRoute(
             hosts: ["example.com"], upstreamId: "web", name: "front", access: access,
-            limits: EdgeRouteLimits(requestsPerSecond: 2.5, burst: 5, concurrentPerClient: 3, concurrentRequests: 9),
+            limits: EdgeRouteLimits(
+                requestsPerSecond: 2.5, burst: 5, concurrentPerClient: 3, concurrentRequests: 9, maxBodyBytes: 1 << 40),
             redirect: EdgeRedirect(host: .apex, https: true, status: 301), headers: headers, logsQuery: true)
         let upstream = EdgeUpstream(
             id: "web", name: "web", mode: .wake,

@@ -43,7 +43,7 @@ import Testing
             (["auth": "token"], "tokens"), (["auth": "token", "tokens": ["short"]], "tokens[0]"),
             (["allow_networks": ["10.0.0.0/33"]], "allow_networks[0]"),
             (["deny_networks": ["host"]], "deny_networks[0]"),
-            (["rate_limit": ["burst": 5]], "rate_limit.burst"),
+            (["rate_limit": ["burst": 5]], "rate_limit.burst"), (["max_body_size": 0], "max_body_size"),
             (["rate_limit": ["requests_per_second": 0]], "rate_limit.requests_per_second"),
             (["forward_auth": ["service": "nobody"]], "forward_auth.service"),
             (["forward_auth": ["copied_headers": ["X-User"]]], "forward_auth.service"),

@@ -34,7 +34,8 @@ import Testing
         ("hosts", { $0.hostnames = ["a.example.org"] }), ("strip", { $0.stripPath = true }),
         ("instances", { $0.instances = 1 }), ("retain", { $0.retain = 9 }), ("deployment", { $0.deploymentId = "d2" }),
         ("balance", { $0.balance = EdgeBalance(stickyCookie: "x") }), ("breaker", { $0.breaker = EdgeBreaker() }),
-        ("build time", { $0.buildTimeoutMs = 9 }), ("check", { $0.healthCheck.path = "/healthz" }),
+        ("body", { $0.maxBodyBytes = 1000 }), ("build time", { $0.buildTimeoutMs = 9 }),
+        ("check", { $0.healthCheck.path = "/healthz" }),
     ]
 
     @Test(arguments: changes.indices, [false, true])
@@ -63,17 +64,20 @@ import Testing
         var new = Self.service
         new.balance = EdgeBalance(policy: .roundRobin, stickyCookie: "x", retries: 2)
         new.breaker = EdgeBreaker(failures: 5, windowMs: 10_000, openMs: 1000)
+        new.maxBodyBytes = 1000
         new.staticOptions = EdgeStaticOptions(fallback: "index.html")
         let (plain, told) = (Self.document([Self.service]), Self.document([new]))
         #expect(
             DesiredChanges.steps(from: plain, to: told) == [
                 "web: give requests in turn, each browser to one instance, 2 tried again at most",
-                "web: rest for 1s after 5 failures within 10s", "web: serve its files by other rules",
+                "web: rest for 1s after 5 failures within 10s", "web: take bodies of at most 1000 bytes",
+                "web: serve its files by other rules",
             ])
         #expect(
             DesiredChanges.steps(from: told, to: plain) == [
                 "web: give requests to whoever has the fewest, 1 tried again at most",
-                "web: take requests however many fail", "web: serve its files by other rules",
+                "web: take requests however many fail", "web: take bodies of any size",
+                "web: serve its files by other rules",
             ])
     }
 

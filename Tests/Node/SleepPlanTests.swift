@@ -82,12 +82,14 @@ import Testing
 
     @Test func theEdgeHoldsRequestsForIt() {
         let cases: [(SleepState?, EdgeUpstream.Mode)] = [(.asleep, .wake), (.waking, .wake), (nil, .serve)]
+        var service = Self.service
+        service.maxBodyBytes = 1000
         for (sleep, mode) in cases {
             let wish = WorkerRun.contribution(
-                Self.memory(sleep), desired: Self.service, health: [:],
+                Self.memory(sleep), desired: service, health: [:],
                 paths: ServicePaths(root: "/x/web", logRoot: "/x/log"))
             #expect(wish?.upstream.mode == mode)
-            #expect(wish?.routes.count == 1)
+            #expect(wish?.routes.map(\.limits) == [EdgeRouteLimits(maxBodyBytes: 1000)])
         }
     }
 }

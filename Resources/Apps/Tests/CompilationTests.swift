@@ -103,6 +103,9 @@ import Testing
             plain.balance == EdgeBalance(policy: .roundRobin, stickyCookie: plain.balance?.stickyCookie, retries: 0)
                 && plain.breaker == EdgeBreaker(failures: 7, windowMs: 60_000, openMs: 5000))
         #expect(plain.staticOptions == nil, "a process has no files")
+        web.spec["max_body_size"] = "2G"
+        let limited = try #require(try Self.compile([web], [Self.deployment("web")]).services.first)
+        #expect(plain.maxBodyBytes == nil && limited.maxBodyBytes == 1 << 31)
         var api = Self.service("api")
         api.spec["balance"] = ["sticky": true]
         let both = try Self.compile([web, api], [Self.deployment("web"), Self.deployment("api")]).services

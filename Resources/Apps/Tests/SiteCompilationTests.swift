@@ -159,6 +159,13 @@ import Testing
         #expect(try Self.one(["auth": "allow", "tokens": ["a"]], users: users).access == nil)
     }
 
+    @Test func `what a request may bring`() throws {
+        #expect(try Self.one([:]).limits == nil)
+        #expect(try Self.one(["max_body_size": "1.5K"]).limits == EdgeRouteLimits(maxBodyBytes: 1536))
+        let both = try Self.one(["max_body_size": 10_737_418_240, "rate_limit": ["concurrent": 5]]).limits
+        #expect(both == EdgeRouteLimits(concurrentRequests: 5, maxBodyBytes: 10_737_418_240))
+    }
+
     @Test func `a plan speaks of sites in words`() throws {
         let old = try Self.compile([
             Self.site("a.example.org", ["upstream": "web", "tls": "acme"], state: ["service_id": "w"]),

@@ -43,7 +43,8 @@ extension WorkerRun {
         // Files are named below the folder, not below the public prefix.
         let strip = service.stripPath || service.kind == "static"
         let route = EdgeRoute(
-            hosts: service.hostnames, pathPrefix: prefix, stripPrefix: strip, upstreamId: memory.serviceId)
+            hosts: service.hostnames, pathPrefix: prefix, stripPrefix: strip, upstreamId: memory.serviceId,
+            limits: service.maxBodyBytes.map { EdgeRouteLimits(maxBodyBytes: Int($0)) })
         guard let base = service.canaryOf else {
             return EdgeContribution(name: service.name, upstream: upstream, routes: isPublic ? [route] : [])
         }

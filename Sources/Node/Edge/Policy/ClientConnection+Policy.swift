@@ -11,6 +11,10 @@ extension ClientConnection {
     func passes(_ policy: RoutePolicy) -> Bool {
         self.policy = policy
         if let usage = policy.usage, !enter(usage, policy) { return false }
+        if let most = policy.bodyBytesMax {
+            if case .length(let count) = request.framing, count > UInt64(most) { return refuse(413) }
+            request.bodyBytesLeft = most
+        }
         if let redirect = policy.redirect, redirects(redirect) { return false }
         guard let access = policy.access else { return true }
         if access.isDenied || !access.allows(clientAddress) { return refuse(403) }

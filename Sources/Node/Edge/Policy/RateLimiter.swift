@@ -1,6 +1,15 @@
 import Model
 import Synchronization
 
+extension EdgeRouteLimits {
+    /// Those by which clients use something up; what one request may bring is no such limit.
+    var counted: EdgeRouteLimits {
+        var limits = self
+        limits.maxBodyBytes = nil
+        return limits
+    }
+}
+
 /// What a route's clients have used up. Lives across tables as long as the limits stay the same; shared by all loops.
 final class RouteUsage: Sendable {
     /// Clients that are remembered; beyond, those go that are the nearest to a full allowance.

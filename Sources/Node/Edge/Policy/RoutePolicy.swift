@@ -5,6 +5,7 @@ import Model
 final class RoutePolicy: Sendable {
     let access: AccessPolicy?
     let usage: RouteUsage?
+    let bodyBytesMax: Int?
     let redirect: RedirectPolicy?
     let requestEdits: HeaderEdits?
     let responseEdits: HeaderEdits?
@@ -21,7 +22,8 @@ final class RoutePolicy: Sendable {
         access = route.access.map {
             AccessPolicy($0, verifier: registry.verifier, upstreamById: upstreamById)
         }
-        usage = route.limits.map { registry.usage(of: route, $0) }
+        usage = route.limits.flatMap { $0.counted == EdgeRouteLimits() ? nil : registry.usage(of: route, $0.counted) }
+        bodyBytesMax = route.limits?.maxBodyBytes
         redirect = route.redirect.map { RedirectPolicy($0) }
         let requestEdits = route.headers.map { HeaderEdits.request($0) }
         self.requestEdits = requestEdits?.isEmpty == false ? requestEdits : nil

@@ -113,10 +113,15 @@ extension ClientConnection {
         let retry = retryAfterSeconds ?? (status == 503 ? 5 : nil)
         var page = AnswerPage(status: status, upstream: upstream, retryAfterSeconds: retry)
         page.isResting = isResting
-        page.wantsJSON = memory.upstreamHead.withUnsafeReadableBytes { raw in
+        page.wantsJSON = upstreamHeadPrefersJSON
+        answer(page)
+    }
+
+    /// The same of the head that was written for the upstream, when the client's own is gone.
+    var upstreamHeadPrefersJSON: Bool {
+        memory.upstreamHead.withUnsafeReadableBytes { raw in
             raw.baseAddress.map { AnswerPage.prefersJSON($0.assumingMemoryBound(to: UInt8.self), raw.count) } ?? false
         }
-        answer(page)
     }
 
     // MARK: sending the request
@@ -141,100 +146,6 @@ extension ClientConnection {
         upstreamWritesPending = false
         self.connection?.flush()
         resumeRead()
-    }
-
-    /// Passes on what of the request's body is in `buffer`.
-    /// - Returns: what follows the body.
-    func forwardBody(_ buffer: ByteBuffer) -> ByteBuffer {
-        var buffer = buffer
-        let before = buffer.readableBytes
-        defer { request.bytesIn &+= UInt64(before &- buffer.readableBytes) }
-        switch request.framing {
-        case .length(let remaining):
-            let take = Int(min(remaining, UInt64(buffer.readableBytes)))
-            request.framing = .length(remaining - UInt64(take))
-            if remaining == UInt64(take) { request.isSent = true }
-            passUp(buffer.readSlice(length: take)!)
-        case .chunked:
-            let outcome = buffer.withUnsafeReadableBytes { raw in
-                scanner.scan(raw.baseAddress!.assumingMemoryBound(to: UInt8.self), count: raw.count)
-            }
-            guard outcome != .bad else {
-                badBody()
-                return ByteBuffer()
-            }
-            if outcome == .done { request.isSent = true }
-            passUp(buffer.readSlice(length: scanner.consumed)!)
-        case .none, .untilClose: request.isSent = true
-        }
-        return buffer
-    }
-
-    private func passUp(_ body: ByteBuffer) {
-        guard body.readableBytes > 0 else { return }
-        if request.replay != nil {
-            if request.replay!.readableBytes + body.readableBytes <= Self.replayBytesMax {
-                request.replay!.writeImmutableBuffer(body)
-            } else {
-                request.replay = nil
-            }
-        }
-        touchUpload()
-        connection?.writeOut(body)
-        upstreamWritesPending = true
-        if request.status == 0, isTooSlow(body.readableBytes) { slowBody() }
-    }
-
-    /// A client that sends a byte now and then would hold its upstream for ever. Time in which the upstream itself took
-    /// nothing does not count, and neither does a body behind an answer that has begun: that may be a conversation.
-    private func isTooSlow(_ count: Int) -> Bool {
-        request.bodyBytes &+= count
-        let elapsed = loop.coarseNow &- request.bodyPeriodStart
-        guard elapsed > loop.times.bodyIdleTimeout else { return false }
-        let isFirst = request.bodyPeriodStart == 0
-        let isSlow = !isFirst && request.bodyBytes < loop.limits.bodyBytesMin && !request.isSent
-        request.bodyPeriodStart = loop.coarseNow
-        request.bodyBytes = 0
-        return isSlow
-    }
-
-    /// The upstream must not see a whole request in what it got so far.
-    private func slowBody() {
-        guard let connection else { return }
-        self.connection = nil
-        connection.abandon()
-        request.keepAlive = false
-        request.isSent = false
-        phase = .waiting
-        answer(AnswerPage(status: 408))
-    }
-
-    /// Chunks that cannot be read: the upstream must not see a whole request in what it got so far.
-    private func badBody() {
-        if let connection {
-            self.connection = nil
-            connection.abandon()
-        }
-        guard request.status == 0 else { return closeNow() }
-        request.keepAlive = false
-        request.isSent = false
-        phase = .waiting
-        answer(AnswerPage(status: 400))
-    }
-
-    func upstreamBecameWritable() {
-        request.bodyPeriodStart = loop.coarseNow
-        request.bodyBytes = 0
-        if phase == .exchange, !request.isSent { touchUpload() }
-        resumeRead()
-    }
-
-    private func touchUpload() {
-        if request.status == 0 {
-            deadline = loop.coarseNow &+ loop.times.responseHeadTimeout
-        } else {
-            touch()
-        }
     }
 
     // MARK: the response

@@ -17,6 +17,8 @@ struct ClientRequest {
     /// Body bytes since `bodyPeriodStart`, to tell a slow client from one that does not mean to end.
     var bodyBytes = 0
     var bodyPeriodStart: UInt64 = 0
+    /// What its body may still have of chunks' content; `max` for no limit, below 0 when it had more.
+    var bodyBytesLeft = Int.max
     /// Body bytes that went upstream and can be sent again; nil when some are gone.
     var replay: ByteBuffer? = nil
     var isRetried = false

@@ -81,7 +81,8 @@ final class StateRegistry: Sendable {
     /// Forgets endpoints and upstreams that the table does not name and that nothing is under way to.
     func prune(keeping table: RoutingTable) {
         let keys = Set(table.endpoints.map(\.key))
-        let usages = Set(table.source.routes.compactMap { route in route.limits.map { Self.usageKey(route, $0) } })
+        let usages = Set(
+            table.source.routes.compactMap { route in route.limits.map { Self.usageKey(route, $0.counted) } })
         let asleep = table.source.upstreams.filter { $0.mode == .wake }.map(\.id)
         wakes.keep(Set(asleep))
         states.withLock { states in

@@ -95,6 +95,7 @@ extension TableRules {
         if let count = limits.concurrentRequests {
             try require(count, in: 1...1_000_000, at: "\(path)/concurrent_requests")
         }
+        if let count = limits.maxBodyBytes { try require(count, in: 1...(1 << 50), at: "\(path)/max_body_bytes") }
     }
 
     private static func check(_ redirect: EdgeRedirect, at path: String) throws(Problem) {
