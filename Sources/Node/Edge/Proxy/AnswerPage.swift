@@ -188,11 +188,14 @@ struct AnswerPage {
         accept(bytes, count)?.contains("text/html") ?? false
     }
 
+    /// Up to the end of the head, empty lines in front of it left out.
     private static func accept(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> String? {
         var start = 0
+        var isInside = false
         while start < count {
             var end = start
             while end < count, bytes[end] != ByteClass.lf { end += 1 }
+            if end - start > 1 { isInside = true } else if isInside { return nil }
             if end - start > 7, (bytes + start).equalsIgnoringCase("accept:", count: 7) {
                 return (bytes + start).string(ByteRange(start: 7, end: end - start)).lowercased()
             }

@@ -259,7 +259,13 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         series = loop.metrics.unrouted
         series.begin(at: loop.wallMilliseconds(request.startedAt))
         memory.logLine.removeAll(keepingCapacity: true)
-        answer(AnswerPage(status: status), fields: status == 405 ? Self.allow : "")
+        var page = AnswerPage(status: status)
+        // As far as the head is there: what is wrong with it mostly stands in a line of its own.
+        page.wantsJSON = inbound.withUnsafeReadableBytes { raw in
+            AnswerPage.prefersJSON(
+                raw.baseAddress!.assumingMemoryBound(to: UInt8.self), min(raw.count, HeadLimits.headBytesMax))
+        }
+        answer(page, fields: status == 405 ? Self.allow : "")
     }
 
     // MARK: the end of a request
