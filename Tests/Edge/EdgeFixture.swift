@@ -1,8 +1,9 @@
-import Edge
 import Glibc
 import Logging
 import Model
 import Synchronization
+
+@testable import Edge
 
 /// A running edge with folders and ports of its own.
 final class EdgeFixture: Sendable {
@@ -15,20 +16,21 @@ final class EdgeFixture: Sendable {
     let control: EdgeControlClient
     let server: Task<Void, any Error>
 
-    private init(listeners: EdgeListeners, ports: [Int], folder: String, limits: EdgeLimits) {
+    private init(listeners: EdgeListeners, ports: [Int], folder: String, limits: EdgeLimits, names: NameLookup) {
         self.listeners = listeners
         self.folder = folder
         (port, internalPort, dnsPort, tlsPort) = (ports[0], ports[1], ports[2], ports[3])
         control = EdgeControlClient(socket: listeners.controlSocket)
         var logger = Logger(label: "edge")
         logger.logLevel = .error
-        let edge = EdgeServer(listeners: listeners, limits: limits, logger: logger)
+        let edge = EdgeServer(listeners: listeners, limits: limits, names: names, logger: logger)
         server = Task.detached { try await edge.run() }
     }
 
     /// Starts an edge, gives it to `body`, and stops it.
     static func with(
-        _ table: EdgeTable? = nil, limits: EdgeLimits = EdgeLimits(), _ body: (EdgeFixture) async throws -> Void
+        _ table: EdgeTable? = nil, limits: EdgeLimits = EdgeLimits(), names: NameLookup = NameLookup(),
+        _ body: (EdgeFixture) async throws -> Void
     ) async throws {
         let folder = try temporaryFolder()
         let ports = try freePorts(4)
@@ -38,7 +40,7 @@ final class EdgeFixture: Sendable {
             dnsAddress: "127.0.0.1:\(ports[2])", controlSocket: folder + "/edge.sock",
             tablePath: folder + "/table.json", logFolder: folder + "/log",
             challengeFolder: folder + "/challenges")
-        let fixture = EdgeFixture(listeners: listeners, ports: ports, folder: folder, limits: limits)
+        let fixture = EdgeFixture(listeners: listeners, ports: ports, folder: folder, limits: limits, names: names)
         do {
             try await fixture.waitUntilServing()
             if let table { try await fixture.control.apply(table) }

@@ -14,6 +14,7 @@ public struct EdgeServer: Sendable {
 
     private let listeners: EdgeListeners
     private let limits: EdgeLimits
+    private let names: NameLookup
     private let logger: Logger
 
     public init(listeners: EdgeListeners, logger: Logger) {
@@ -21,6 +22,11 @@ public struct EdgeServer: Sendable {
     }
 
     public init(listeners: EdgeListeners, limits: EdgeLimits, logger: Logger) {
+        self.init(listeners: listeners, limits: limits, names: NameLookup(), logger: logger)
+    }
+
+    init(listeners: EdgeListeners, limits: EdgeLimits, names: NameLookup, logger: Logger) {
+        self.names = names
         self.listeners = listeners
         self.limits = limits
         self.logger = logger
@@ -53,7 +59,7 @@ public struct EdgeServer: Sendable {
             former?.abandonConnection()
             throw error
         }
-        let registry = StateRegistry()
+        let registry = StateRegistry(names: names)
         let initial = startTable(registry)
         writer.start()
         let connectionsMax = max(64, DescriptorLimit.raised().connectionsMax / eventLoops.count)

@@ -70,13 +70,13 @@ final class ActiveHealth: @unchecked Sendable {
     }
 
     private func ask(_ probe: Probe) {
-        guard let address = probe.state.address else { return conclude(probe, isGood: false) }
+        guard probe.state.isResolved else { return conclude(probe, isGood: false) }
         let host = probe.check.host ?? probe.state.key
         let request =
             "GET \(probe.check.path) HTTP/1.1\r\nHost: \(host)\r\nUser-Agent: roost-edge\r\n"
             + "Accept: */*\r\nConnection: close\r\n\r\n"
         probe.question = Subrequest.ask(
-            address, ByteBuffer(string: request), on: eventLoop, timeout: UInt64(probe.check.timeoutMs) * 1_000_000,
+            probe.state, ByteBuffer(string: request), on: eventLoop, timeout: UInt64(probe.check.timeoutMs) * 1_000_000,
             bodyBytesMax: 1024 * 1024
         ) { answer in
             probe.question = nil

@@ -135,6 +135,10 @@ final class EdgeCore: Sendable {
         registry.metrics.use { [self] in metrics() }
         let eventLoop = loops[0].eventLoop
         eventLoop.execute { health.follow(table) }
+        let interval = TimeAmount.nanoseconds(Int64(loops[0].limits.lookupInterval.wholeNanoseconds))
+        eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            self.registry.names.refresh(self.table.withLock { $0 }.endpoints)
+        }
         let pause = TimeAmount.nanoseconds(Int64(RateHistory.intervalNanoseconds))
         eventLoop.scheduleRepeatedAsyncTask(initialDelay: pause, delay: pause) { _ in
             let all = self.loops.map { loop in loop.eventLoop.submit { loop.metrics.snapshot() } }

@@ -14,11 +14,13 @@ final class UpstreamSessions: @unchecked Sendable {
     private var isRetired = false
 
     /// Opens a stream for `connection`, on a connection that is there or on a new one.
-    func open(_ connection: UpstreamConnection, address: SocketAddress, loop: EdgeLoop) -> EventLoopFuture<Void> {
+    func open(_ connection: UpstreamConnection, _ endpoint: EndpointState, loop: EdgeLoop) -> EventLoopFuture<Void> {
+        // An address went since they were opened: they end with their last stream.
+        for session in sessions where session.generation != connection.generation { session.retire() }
         if let session = sessions.first(where: { $0.takesStreams }) { return session.open(connection) }
-        let session = UpstreamSession(sessions: self, loop: loop)
+        let session = UpstreamSession(sessions: self, generation: connection.generation, loop: loop)
         sessions.append(session)
-        session.connect(to: address)
+        session.connect(to: endpoint)
         return session.open(connection)
     }
 
@@ -44,6 +46,8 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
     private let sessions: UpstreamSessions
     private let loop: EdgeLoop
     private let connected: EventLoopPromise<NIOHTTP2Handler.StreamMultiplexer>
+    /// Of its endpoint, when it was opened.
+    let generation: Int
     private var context: ChannelHandlerContext?
     private var streamCount = 0
     private var streamsMax = UpstreamSessions.streamsMax
@@ -51,8 +55,9 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
     /// When its last stream ended; never while there is one.
     private(set) var idleSince: UInt64
 
-    init(sessions: UpstreamSessions, loop: EdgeLoop) {
+    init(sessions: UpstreamSessions, generation: Int, loop: EdgeLoop) {
         self.sessions = sessions
+        self.generation = generation
         self.loop = loop
         idleSince = UInt64.max - UpstreamSessions.idleNanoseconds
         connected = loop.eventLoop.makePromise()
@@ -60,7 +65,11 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
 
     var takesStreams: Bool { !isLeaving && streamCount < streamsMax }
 
-    func connect(to address: SocketAddress) {
+    func connect(to endpoint: EndpointState, attempt: Int = 0) {
+        guard let address = endpoint.address(attempt: attempt) else {
+            sessions.remove(self)
+            return connected.fail(ChannelError.connectTimeout(.zero))
+        }
         ClientBootstrap(group: loop.eventLoop)
             .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
             .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
@@ -75,7 +84,12 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
             .whenComplete { result in
                 do {
                     let handler = try result.get().pipeline.syncOperations.handler(type: NIOHTTP2Handler.self)
+                    endpoint.connected(to: address)
                     self.connected.succeed(try handler.syncMultiplexer())
+                } catch let error
+                    where !DescriptorQueue.isReason(of: error) && endpoint.address(attempt: attempt + 1) != nil
+                {
+                    self.connect(to: endpoint, attempt: attempt + 1)
                 } catch {
                     self.sessions.remove(self)
                     self.connected.fail(error)
@@ -143,7 +157,10 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    /// Of an address that refused, maybe after the next one was tried.
+    func handlerRemoved(context: ChannelHandlerContext) {
+        if self.context === context { self.context = nil }
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data).payload {

@@ -201,7 +201,7 @@ extension ClientConnection {
         let upstream = loop.table.upstreams[forward.upstream]
         suspend(progress)
         guard upstream.mode == .serve,
-            let endpoint = loop.choose(upstream, tried: [], now: loop.coarseNow), let address = endpoint.state.address
+            let endpoint = loop.choose(upstream, tried: [], now: loop.coarseNow), endpoint.state.isResolved
         else {
             progress.forwarded = .failed
             // Not at once: this is called from the loop over what is buffered.
@@ -209,7 +209,7 @@ extension ClientConnection {
         }
         let head = questionHead(forward)
         progress.question = Subrequest.ask(
-            address, head, on: loop.eventLoop, timeout: forward.timeout, bodyBytesMax: 256 * 1024
+            endpoint.state, head, on: loop.eventLoop, timeout: forward.timeout, bodyBytesMax: 256 * 1024
         ) { answer in
             progress.question = nil
             if let answer {

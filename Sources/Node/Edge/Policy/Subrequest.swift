@@ -40,23 +40,31 @@ final class Subrequest: ChannelInboundHandler, @unchecked Sendable {
 
     /// Asks; `completion` is called once, on the event loop, with nil for no whole answer in time.
     static func ask(
-        _ address: SocketAddress, _ request: ByteBuffer, on eventLoop: any EventLoop, timeout: UInt64,
+        _ endpoint: EndpointState, _ request: ByteBuffer, on eventLoop: any EventLoop, timeout: UInt64,
         bodyBytesMax: Int, completion: @escaping Completion
     ) -> Subrequest {
         let question = Subrequest(request, on: eventLoop, bodyBytesMax: bodyBytesMax, completion: completion)
         let limit = TimeAmount.nanoseconds(Int64(timeout))
         question.timeout = eventLoop.assumeIsolated().scheduleTask(in: limit) { question.finish(nil) }
+        question.connect(endpoint, attempt: 0, limit)
+        return question
+    }
+
+    private func connect(_ endpoint: EndpointState, attempt: Int, _ limit: TimeAmount) {
+        guard completion != nil, let address = endpoint.address(attempt: attempt) else { return finish(nil) }
         ClientBootstrap(group: eventLoop)
             .connectTimeout(limit)
             .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(question) }
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(self) }
             }
             .connect(to: address)
             .assumeIsolated()
             .whenComplete { result in
-                if case .failure = result { question.finish(nil) }
+                switch result {
+                case .success: endpoint.connected(to: address)
+                case .failure: self.connect(endpoint, attempt: attempt + 1, limit)
+                }
             }
-        return question
     }
 
     /// Nobody wants the answer any more.

@@ -27,8 +27,9 @@ extension ClientConnection {
         }
     }
 
-    private func connect(_ endpoint: RoutingTable.Endpoint) {
-        guard let address = endpoint.state.address else { return connectFailed(endpoint) }
+    /// - Parameter attempt: how many addresses of the endpoint were tried before.
+    private func connect(_ endpoint: RoutingTable.Endpoint, attempt: Int = 0) {
+        guard let address = endpoint.state.address(attempt: attempt) else { return connectFailed(endpoint) }
         phase = .waiting
         deadline = .max
         let loop = loop
@@ -38,10 +39,11 @@ extension ClientConnection {
         let startedAt = loop.takeTime()
         let opened =
             speaksHTTP2
-            ? pool.sessions.open(fresh, address: address, loop: loop) : open(fresh, address)
+            ? pool.sessions.open(fresh, endpoint.state, loop: loop) : open(fresh, address)
         opened.assumeIsolated().whenComplete { result in
             switch result {
             case .success where self.phase == .waiting && self.endpoint?.state === endpoint.state:
+                if !speaksHTTP2 { endpoint.state.connected(to: address) }
                 self.request.connectMicroseconds &+= max(1, (loop.takeTime() &- startedAt) / 1000)
                 self.attach(fresh, isReused: false)
             case .success: fresh.close()
@@ -50,8 +52,10 @@ extension ClientConnection {
                 // Our own lack is not held against the endpoint.
                 if DescriptorQueue.isReason(of: error) {
                     loop.descriptorQueue.add(self, loop)
-                } else {
+                } else if speaksHTTP2 {
                     self.connectFailed(endpoint)
+                } else {
+                    self.connect(endpoint, attempt: attempt + 1)
                 }
             }
         }

@@ -5,6 +5,10 @@ public struct EdgeLimits: Sendable {
     /// How long a connection may stay open between requests.
     public var keepAliveTimeout = Duration.seconds(75)
     public var connectTimeout = Duration.seconds(2)
+    /// How often the names of endpoints are looked up again.
+    public var lookupInterval = Duration.seconds(30)
+    /// Connections of clients at once; nil for as many as there are descriptors for.
+    public var connectionsMax: Int?
     /// How old a request may get while no descriptor is left to connect it to its upstream with.
     public var descriptorTimeout = Duration.seconds(10)
     /// From the request to the head of its response.

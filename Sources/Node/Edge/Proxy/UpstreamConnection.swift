@@ -1,4 +1,5 @@
 import NIOCore
+import Synchronization
 
 /// One connection to an endpoint: reads response heads, follows bodies, and tells its client connection.
 ///
@@ -14,6 +15,8 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
 
     private let loop: EdgeLoop
     let pool: UpstreamPool
+    /// Of its endpoint, when it was opened.
+    let generation: Int
     /// The channel is a TCP socket, not a stream of another.
     private let isPlain: Bool
     @exclusivity(unchecked) private var client: ClientConnection?
@@ -45,6 +48,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         self.isPlain = isPlain
         inbound = loop.nothing
         self.pool = pool
+        generation = pool.endpoint.generation.load(ordering: .relaxed)
         idleTimeout = loop.times.upstreamIdleTimeout
     }
 

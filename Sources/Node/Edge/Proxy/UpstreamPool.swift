@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Idle connections of one event loop to one endpoint, the last used on top.
 final class UpstreamPool {
     static let idleMax = 1024
@@ -17,7 +19,7 @@ final class UpstreamPool {
     ///   only trusted to a connection that answered more than once and was used within the last second.
     func take(now: UInt64, isRepeatable: Bool) -> UpstreamConnection? {
         while let connection = idle.last {
-            if now >= connection.idleUntil {
+            if now >= connection.idleUntil || isOutdated(connection) {
                 connection.poolIndex = -1
                 idle.removeLast()
                 connection.close()
@@ -32,12 +34,17 @@ final class UpstreamPool {
     }
 
     func put(_ connection: UpstreamConnection) {
-        guard !isRetired, idle.count < Self.idleMax else {
+        guard !isRetired, idle.count < Self.idleMax, !isOutdated(connection) else {
             connection.close()
             return
         }
         connection.poolIndex = idle.count
         idle.append(connection)
+    }
+
+    /// The endpoint's name has lost an address since, which may be the one that it is connected to.
+    private func isOutdated(_ connection: UpstreamConnection) -> Bool {
+        connection.generation != endpoint.generation.load(ordering: .relaxed)
     }
 
     /// An idle connection was closed by its upstream.

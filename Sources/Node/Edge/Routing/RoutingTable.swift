@@ -105,6 +105,7 @@ final class RoutingTable: Sendable {
             upstreams.append(
                 Upstream(upstream, state: registry.upstream(upstream.id), endpoints: endpoints, registry: registry))
         }
+        registry.names.update(states)
         self.upstreams = upstreams
         endpoints = states
         let byId = Dictionary(uniqueKeysWithValues: table.upstreams.enumerated().map { ($1.id, $0) })
@@ -160,7 +161,7 @@ final class RoutingTable: Sendable {
     }
 
     /// Every name of an endpoint had an address.
-    var allResolved: Bool { endpoints.allSatisfy { $0.address != nil } }
+    var allResolved: Bool { endpoints.allSatisfy(\.isResolved) }
 
     static func canonicalBytes(of table: EdgeTable) throws(Problem) -> [UInt8] {
         do {

@@ -1,5 +1,4 @@
 import Model
-import NIOCore
 import Synchronization
 
 /// Finds the counters of an endpoint or upstream again when the next table names it, and drops what is idle and gone.
@@ -24,23 +23,18 @@ final class StateRegistry: Sendable {
 
     private let states = Mutex(States())
 
-    /// Resolves the address when the endpoint is new. Blocks for as long as that takes: never called on an event loop.
-    func endpoint(_ endpoint: EdgeEndpoint) -> EndpointState {
-        let key = "\(endpoint.host):\(endpoint.port)"
-        if let known = states.withLock({ $0.endpoints[key] }), known.address != nil { return known }
-        let state = EndpointState(key: key, address: Self.resolve(endpoint))
-        states.withLock { $0.endpoints[key] = state }
-        return state
-    }
+    let names: NameLookup
 
-    private static func resolve(_ endpoint: EdgeEndpoint) -> SocketAddress? {
-        do {
-            // What is no address is a name, and is resolved below.
-            if let address = try? SocketAddress(ipAddress: endpoint.host, port: endpoint.port) { return address }
-            return try SocketAddress.makeAddressResolvingHost(endpoint.host, port: endpoint.port)
-        } catch {
-            // The endpoint counts as not answering; requests say so, and the next table asks again.
-            return nil
+    init(names: NameLookup = NameLookup()) { self.names = names }
+
+    /// A name has no address before it is looked up.
+    func endpoint(_ endpoint: EdgeEndpoint) -> EndpointState {
+        let key = EndpointState.key(endpoint)
+        return states.withLock { states in
+            if let known = states.endpoints[key] { return known }
+            let state = EndpointState(endpoint)
+            states.endpoints[key] = state
+            return state
         }
     }
 
