@@ -234,6 +234,44 @@ struct FailureTests {
         }
     }
 
+    /// The end of an answer is still in the edge when the upstream is done with it.
+    @Test(arguments: [true, false])
+    func theLastOfAnAnswerGoesOutToASlowReader(keepsAlive: Bool) async throws {
+        let count = 12 << 20
+        let isSent = SharedFlag(false)
+        let upstream = try RawUpstream { connection, upstream in
+            while try upstream.read(connection) != nil {
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(count)\r\n\r\n")
+                try connection.send([UInt8](repeating: 7, count: count))
+                isSent.value = true
+            }
+        }
+        var limits = EdgeLimits()
+        limits.keepAliveTimeout = .milliseconds(200)
+        limits.bodyIdleTimeout = .seconds(5)
+        try await EdgeFixture.with(.single(upstream.port), limits: limits) { edge in
+            let port = edge.port
+            let got = try await blocking {
+                let client = try RawSocket(port: port)
+                var size: Int32 = 16_384
+                setsockopt(client.descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)
+                let connection = keepsAlive ? "keep-alive" : "close"
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: \(connection)\r\n\r\n")
+                _ = try client.receive(until: "\r\n\r\n")
+                var got = 0
+                while got < count {
+                    let part = try client.receive(max: 65_536)
+                    if part.isEmpty { break }
+                    got += part.count
+                    // As slow as a telephone from then on.
+                    if isSent.value { usleep(150_000) }
+                }
+                return got
+            }
+            #expect(got == count)
+        }
+    }
+
     @Test func aClosedPortIsNamedInThePage() async throws {
         let gone = try ClosedPort()
         try await EdgeFixture.with(.single(gone.port, id: "shop")) { edge in

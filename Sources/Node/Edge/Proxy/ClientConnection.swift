@@ -43,13 +43,15 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     @exclusivity(unchecked) private(set) var isWritable = true
     private var linger = 0
     /// All output was written and the end of it told.
-    private var isOutputClosed = false
+    private(set) var isOutputClosed = false
     private var isInputClosed = false
     private(set) var requestsServed = 0
+    /// See ``isOutputMoving()``.
+    var unsent = UnsentOutput()
     /// When the last answer was complete; 0 before.
     @exclusivity(unchecked) private(set) var servedAt: UInt64 = 0
     /// It is in the loop's ``TurnQueue``.
-    @exclusivity(unchecked) private var isQueued = false
+    @exclusivity(unchecked) private(set) var isQueued = false
 
     // The request under way.
     @exclusivity(unchecked) var request = ClientRequest()
@@ -250,7 +252,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     }
 
     /// Answers a request that cannot be read, and closes.
-    private func refuse(_ status: UInt16) {
+    func refuse(_ status: UInt16) {
         request = ClientRequest()
         request.startedAt = loop.coarseNow
         request.id = (loop.nextRandom(), loop.nextRandom())
@@ -351,29 +353,6 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         deadline = .max
         forgetSocket()
         context?.close(mode: .all, promise: nil)
-    }
-
-    /// Between requests. A stream that is done is ended by its session, which knows whether its last frame is out.
-    var isIdle: Bool { phase == .head && inbound.readableBytes == 0 && transport != .http2 }
-
-    func closeIfIdle() {
-        if isIdle { closeNow() }
-    }
-
-    func expireIfIdle(at time: UInt64) {
-        if isIdle { deadline = min(deadline, time) }
-    }
-
-    func timedOut(now: UInt64) {
-        switch phase {
-        case .head where isQueued: break
-        case .exchange where connection?.isQueued ?? false: break
-        case .head where inbound.readableBytes > 0: refuse(408)
-        case .waiting where heldSince != 0: holdTimedOut()
-        case .waiting where progress?.isSuspended == true: policyTimedOut()
-        case .exchange where request.status == 0: upstreamTimedOut()
-        default: closeNow()
-        }
     }
 
     /// The body made progress.

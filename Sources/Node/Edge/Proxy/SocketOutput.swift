@@ -18,6 +18,9 @@ class SocketOutput: @unchecked Sendable {
     /// The channel may have bytes that were not sent yet, and what follows must not overtake them.
     @exclusivity(unchecked) private final var isChannelUsed = false
 
+    /// Whether the channel has to be asked for what was not sent yet.
+    final var mayHaveUnsent: Bool { descriptor < 0 || isChannelUsed || held != nil }
+
     /// Writes past the channel from here on, if a TCP socket is all that there is to it.
     final func useSocket(of context: ChannelHandlerContext) {
         do {
