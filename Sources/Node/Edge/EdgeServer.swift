@@ -62,7 +62,9 @@ public struct EdgeServer: Sendable {
         let registry = StateRegistry(names: names)
         let initial = startTable(registry)
         writer.start()
-        let connectionsMax = max(64, DescriptorLimit.raised().connectionsMax / eventLoops.count)
+        let connectionsMax =
+            limits.connectionsMax.map { $0 / eventLoops.count }
+            ?? max(64, DescriptorLimit.raised().connectionsMax / eventLoops.count)
         let loops = eventLoops.map {
             EdgeLoop(
                 eventLoop: $0, table: initial, limits: limits, log: AccessLogBuffer(writer: writer),

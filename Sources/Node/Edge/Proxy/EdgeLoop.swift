@@ -40,6 +40,8 @@ final class EdgeLoop: @unchecked Sendable {
     let secure = SecureConnections()
     let challenges: ChallengeFolder?
     let turn: TurnQueue
+    /// How long the head of a request may take when there is no room for others.
+    private static let headPatience: UInt64 = 1_000_000_000
     private let connectionsMax: Int
     let descriptorQueue = DescriptorQueue()
 
@@ -114,19 +116,29 @@ final class EdgeLoop: @unchecked Sendable {
         for connection in waiting { connection.resumeHeld() }
     }
 
-    /// Closes some connections between requests, those that have been idle for longest among a sample; and of those to
-    /// upstreams, the one that each pool would use last.
+    /// Closes some connections, among a sample: between requests those that have been idle for longest, and those that
+    /// have been sending the head of one for longest, though not before a second; and of those to upstreams, the one
+    /// that each pool would use last.
     func makeRoom() {
         for pool in pools { pool.makeRoom() }
+        let lastBegin = takeTime() &- Self.headPatience
+        secure.makeRoom(begunUntil: lastBegin)
         var idle: [ClientConnection] = []
+        var slow: [ClientConnection] = []
         let start = connections.isEmpty ? 0 : Int(nextRandom() % UInt64(connections.count))
-        for offset in 0..<min(connections.count, 1024) where idle.count < 256 {
+        for offset in 0..<min(connections.count, 1024) where idle.count < 256 && slow.count < 256 {
             let connection = connections[(start + offset) % connections.count]
-            // One that has not asked yet is about to.
-            if connection.isIdle, connection.requestsServed > 0 { idle.append(connection) }
+            if let begin = connection.headBegan {
+                // One that has just come is about to ask.
+                if begin <= lastBegin { slow.append(connection) }
+            } else if connection.isIdle {
+                idle.append(connection)
+            }
         }
-        idle.sort { $0.deadline < $1.deadline }
-        for connection in idle.prefix(max(1, idle.count / 4)) { connection.closeIfIdle() }
+        for var found in [idle, slow] {
+            found.sort { $0.deadline < $1.deadline }
+            for connection in found.prefix(max(1, found.count / 4)) { connection.closeNow() }
+        }
     }
 
     func add(_ connection: ClientConnection) {

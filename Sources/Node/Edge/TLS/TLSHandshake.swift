@@ -12,10 +12,12 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler, @unche
 
     private let loop: EdgeLoop
     private var context: ChannelHandlerContext?
+    let beginning: UInt64
     let deadline: UInt64
 
     private init(loop: EdgeLoop) {
         self.loop = loop
+        beginning = loop.coarseNow
         deadline = loop.coarseNow &+ loop.times.handshakeTimeout
     }
 
@@ -99,6 +101,12 @@ final class SecureConnections: @unchecked Sendable {
     func closeExpired(now: UInt64) {
         for handshake in Array(handshakes.values) where handshake.deadline <= now { handshake.close() }
         for session in Array(sessions.values) where session.deadline <= now { session.finish() }
+    }
+
+    /// Closes some of the handshakes that began by then, from the oldest on.
+    func makeRoom(begunUntil time: UInt64) {
+        let old = handshakes.values.filter { $0.beginning <= time }.sorted { $0.beginning < $1.beginning }
+        for handshake in old.prefix(max(1, old.count / 4)) { handshake.close() }
     }
 
     /// No new streams.
