@@ -62,6 +62,36 @@ struct PeerTests {
         }
     }
 
+    /// What the edge accepts and writes anew must be for the peer what it was for the edge: each row with a marked
+    /// request behind it, and in the peer's own log those requests, no more and no fewer.
+    ///
+    /// A request that the peer turns down by itself need not be in its log, and may end the connection.
+    private func sendAccepted(_ edge: EdgeFixture, log: String) async throws {
+        let port = edge.port
+        for (number, row) in RequestTable.accepted.enumerated() {
+            let before = readFile(log).utf8.count
+            let marker = "GET /index.html?marker=\(number) HTTP/1.1"
+            let behind = row.goesOn ? "\(marker)\r\nHost: a\r\nConnection: close\r\n\r\n" : ""
+            let bytes = row.bytes + Array(behind.utf8)
+            // An answer to HEAD is none of these, so each has a body that its head tells the length of.
+            let answers = try await blocking { try RequestTableTests.send(bytes, port: port) }
+            // An old client is told the end of an answer by that of its connection, when the peer knows no other.
+            let goesOn = row.goesOn && answers.first?.field("connection") != "close"
+            #expect(answers.count == row.statuses.count + (goesOn ? 1 : 0), "answers to: \(row.name)")
+            if goesOn { #expect(answers.last?.status == 200, "behind: \(row.name)") }
+            // From another connection, so that all before it is in the log.
+            let end = "/index.html?end=\(number)"
+            #expect(try await edge.get(end).status == 200)
+            #expect(try await eventually(.seconds(5)) { readFile(log).contains("\(end) ") })
+            let lines = String(decoding: Array(readFile(log).utf8.dropFirst(before)), as: UTF8.self)
+                .split(separator: "\n").map(String.init).filter { !$0.contains(end) }
+            let isRefused = answers.first.map { $0.status >= 400 } ?? true
+            let expected = row.upstreamLines + (goesOn ? [marker] : [])
+            let isAsMeant = lines.sorted() == expected.sorted() || isRefused && lines == (goesOn ? [marker] : [])
+            #expect(isAsMeant, "\(row.name): \(lines.map { $0.prefix(200) })")
+        }
+    }
+
     @Test func nginx() async throws {
         let folder = try EdgeFixture.temporaryFolder()
         let port = try EdgeFixture.freePorts(1)[0]
@@ -72,21 +102,25 @@ struct PeerTests {
             """
             daemon off; master_process off; pid \(folder)/pid; error_log \(folder)/error.log;
             events { worker_connections 256; }
-            http { access_log off; client_body_temp_path \(folder)/body; proxy_temp_path \(folder)/proxy;
+            http { log_format line '$request'; access_log \(folder)/access.log line;
+              large_client_header_buffers 8 64k; client_body_temp_path \(folder)/body; proxy_temp_path \(folder)/proxy;
               fastcgi_temp_path \(folder)/f; uwsgi_temp_path \(folder)/u; scgi_temp_path \(folder)/s;
               keepalive_requests 7; keepalive_timeout 1s;
               server { listen 127.0.0.1:\(port); root \(folder); } }
             """)
         try await withPeer("/usr/sbin/nginx", ["-c", folder + "/nginx.conf"], port: port) {
             try await exercise($0, echoes: false)
+            try await sendAccepted($0, log: folder + "/access.log")
         }
     }
 
     @Test func node() async throws {
+        let log = try EdgeFixture.temporaryFolder() + "/requests"
         let port = try EdgeFixture.freePorts(1)[0]
         let script = """
-            const http = require('http'), crypto = require('crypto');
+            const http = require('http'), crypto = require('crypto'), fs = require('fs');
             const server = http.createServer((q, r) => {
+              fs.appendFileSync('\(log)', q.method + ' ' + q.url + ' HTTP/' + q.httpVersion + '\\n');
               if (q.method === 'POST') { q.pipe(r); return; }
               r.setHeader('content-type', 'text/plain'); r.end('node');
             });
@@ -107,6 +141,7 @@ struct PeerTests {
             """
         try await withPeer("/usr/bin/env", ["node", "-e", script], port: port) { edge in
             try await exercise(edge, echoes: true)
+            try await sendAccepted(edge, log: log)
             try await webSocket(edge)
         }
     }
@@ -140,18 +175,23 @@ struct PeerTests {
 
     @Test(arguments: ["HTTP/1.0", "HTTP/1.1"])
     func python(version: String) async throws {
+        let log = try EdgeFixture.temporaryFolder() + "/requests"
         let port = try EdgeFixture.freePorts(1)[0]
         let script = """
             from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
             class H(BaseHTTPRequestHandler):
                 protocol_version = '\(version)'
                 def log_message(self, *a): pass
+                def log_request(self, *a):
+                    with open('\(log)', 'a') as log: log.write(self.requestline + '\\n')
                 def answer(self, body):
                     self.send_response(200)
                     if self.protocol_version == 'HTTP/1.1': self.send_header('Content-Length', str(len(body)))
                     self.end_headers()
                     if self.command != 'HEAD': self.wfile.write(body)
-                def do_GET(self): self.answer(b'python')
+                def do_GET(self):
+                    self.rfile.read(int(self.headers.get('Content-Length', 0)))
+                    self.answer(b'python')
                 do_HEAD = do_GET
                 def do_POST(self):
                     if self.headers.get('Transfer-Encoding') == 'chunked':
@@ -170,6 +210,7 @@ struct PeerTests {
             """
         try await withPeer("/usr/bin/env", ["python3", "-c", script], port: port) {
             try await exercise($0, echoes: true)
+            try await sendAccepted($0, log: log)
         }
     }
 }

@@ -63,6 +63,7 @@ struct RequestTableTests {
     private func check(_ request: RawUpstream.Request, _ row: RequestRow) {
         let framings = request.fields("content-length").count + request.fields("transfer-encoding").count
         #expect(framings <= 1, "one framing: \(row.name)")
+        #expect(request.fields("transfer-encoding").allSatisfy { $0 == "chunked" }, "\(row.name)")
         #expect(request.fields("host").count == 1, "one host: \(row.name)")
         #expect(request.fields("x-forwarded-for") == ["127.0.0.1"], "\(row.name)")
         #expect(request.fields("x-request-id").count == 1, "\(row.name)")

@@ -109,9 +109,8 @@ enum RequestRewriter {
         var runEnd = 0
         for index in 0..<head.fieldCount {
             let field = head.fields[index]
-            let isFraming = field.id == .contentLength || field.id == .transferEncoding
             let passes =
-                isFraming
+                field.id == .contentLength
                 || (!field.id.isReplaced && !field.isHopByHop && !(field.id == .expect && head.isHTTP10))
             guard passes else { continue }
             if field.name.start != runEnd {
@@ -121,5 +120,7 @@ enum RequestRewriter {
             runEnd = Int(field.lineEnd)
         }
         writer.append(bytes + runStart, runEnd - runStart)
+        // In these letters, whatever came: not every program knows that case does not count.
+        if head.framing == .chunked { writer.append("Transfer-Encoding: chunked\r\n") }
     }
 }
