@@ -66,6 +66,23 @@ struct AccessLogTests {
         }
     }
 
+    @Test func linesThatCannotBeWrittenAreCountedAndTold() async throws {
+        let upstream = try RawUpstream()
+        try await EdgeFixture.with(.single(upstream.port)) { edge in
+            // In place of the file, as nothing else keeps root from writing.
+            let path = edge.listeners.logFolder + "/access.log"
+            #expect(mkdir(path, 0o700) == 0)
+            for number in 0..<5 { _ = try await edge.get("/lost-\(number)") }
+            #expect(try await eventually { try await edge.control.status().accessLogDropped == 5 })
+            #expect(try await edge.control.metrics().contains("roost_edge_access_log_dropped_total 5\n"))
+            rmdir(path)
+            _ = try await edge.get("/kept")
+            #expect(try await eventually { readFile(path).contains("{\"dropped_lines\":5}\n") })
+            #expect(readFile(path).contains("/kept") && !readFile(path).contains("/lost"))
+            #expect(try await edge.control.status().accessLogDropped == 5)
+        }
+    }
+
     /// The authority may ask before the route is there; such a line could not be told from others when the site goes.
     @Test func aChallengeWithoutARouteNamesNoHost() async throws {
         let upstream = try RawUpstream()
