@@ -145,7 +145,7 @@ struct AccessTests {
             #expect(page.field("content-type") == "text/html; charset=utf-8")
             let json = try await edge.get("/", fields: "Accept: application/json\r\n")
             #expect(json.status == 403)
-            #expect(try JSONParser.parse(json.body)["error"]?["code"]?.stringValue == "forbidden")
+            #expect(try JSONParser.parse(json.body)["code"]?.stringValue == "forbidden")
         }
     }
 

@@ -73,7 +73,7 @@ struct StaticPlanTests {
             #expect(script.field("content-type") == "text/html; charset=utf-8")
             let data = try await edge.get("/missing.json", fields: "Accept: application/json\r\n")
             #expect(data.status == 404)
-            #expect(try JSONParser.parse(data.body)["error"]?["code"]?.stringValue == "not_found")
+            #expect(try JSONParser.parse(data.body)["code"]?.stringValue == "not_found")
             #expect(try await edge.get("/docs").status == 301)
             #expect(try await edge.get("/docs/").text == "<h1>docs</h1>")
             #expect(try await edge.get("/.secret", fields: "Accept-Encoding: gzip\r\n").status == 404)

@@ -54,7 +54,7 @@ struct WakeTests {
             #expect(clock.now - start < .milliseconds(3_500))
             let program = try await edge.get("/", fields: "Accept: application/json\r\n")
             #expect(program.status == 503)
-            #expect(try JSONParser.parse(program.body)["error"]?["code"]?.stringValue == "starting")
+            #expect(try JSONParser.parse(program.body)["code"]?.stringValue == "starting")
             #expect(clock.now - start > .milliseconds(4_000))
         }
     }

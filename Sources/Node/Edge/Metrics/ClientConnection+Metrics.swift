@@ -23,14 +23,10 @@ extension ClientConnection {
     private func answerMetrics(_ text: String) {
         if !request.isSent { request.keepAlive = false }
         request.status = 200
-        var head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-        head += "Cache-Control: no-store\r\nContent-Length: \(text.utf8.count)\r\n"
-        if !request.keepAlive || loop.isDraining {
-            head += "Connection: close\r\n"
-        } else if request.isHTTP10 {
-            head += "Connection: keep-alive\r\n"
-        }
-        let buffer = ByteBuffer(string: head + "\r\n")
+        let buffer = ByteBuffer(
+            string: "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                + "Cache-Control: no-store\r\nContent-Length: \(text.utf8.count)\r\n"
+                + "\(loop.date.line)\(connectionLine)\r\n")
         write(edited(buffer, headBytes: buffer.readableBytes))
         if request.method != .head { write(ByteBuffer(string: text)) }
         settle()

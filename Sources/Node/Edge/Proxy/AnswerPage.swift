@@ -138,13 +138,14 @@ struct AnswerPage {
         return hex(requestId.0) + hex(requestId.1)
     }
 
+    /// As the hub's API says what is wrong, and what there is to know besides.
     private var json: String {
-        var error: [String: JSONValue] = [
-            "code": .string(code), "message": .string(sentence), "request_id": .string(idText),
+        var members: [String: JSONValue] = [
+            "error": .string(sentence), "code": .string(code), "request_id": .string(idText),
         ]
-        if let upstreamName { error["service"] = .string(upstreamName) }
-        if let since { error["since"] = .string(since) }
-        return JSONValue.object(["error": .object(error)]).canonicalText + "\n"
+        if let upstreamName { members["service"] = .string(upstreamName) }
+        if let since { members["since"] = .string(since) }
+        return JSONValue.object(members).canonicalText + "\n"
     }
 
     private var html: String {
