@@ -235,8 +235,7 @@ struct FailureTests {
     }
 
     /// The end of an answer is still in the edge when the upstream is done with it.
-    @Test(arguments: [true, false])
-    func theLastOfAnAnswerGoesOutToASlowReader(keepsAlive: Bool) async throws {
+    @Test func theLastOfAnAnswerGoesOutToASlowReader() async throws {
         let count = 12 << 20
         let isSent = SharedFlag(false)
         let upstream = try RawUpstream { connection, upstream in
@@ -255,16 +254,18 @@ struct FailureTests {
                 let client = try RawSocket(port: port)
                 var size: Int32 = 16_384
                 setsockopt(client.descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)
-                let connection = keepsAlive ? "keep-alive" : "close"
-                try client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: \(connection)\r\n\r\n")
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 _ = try client.receive(until: "\r\n\r\n")
                 var got = 0
+                var slowReads = 20
                 while got < count {
                     let part = try client.receive(max: 65_536)
                     if part.isEmpty { break }
                     got += part.count
-                    // As slow as a telephone from then on.
-                    if isSent.value { usleep(150_000) }
+                    guard isSent.value, slowReads > 0 else { continue }
+                    // As slow as a telephone for some seconds: many times what the edge keeps a connection for.
+                    slowReads -= 1
+                    usleep(150_000)
                 }
                 return got
             }

@@ -26,8 +26,8 @@ extension ClientConnection {
         }
     }
 
-    /// When it began to send the head that is not there yet, or the connection on which none has begun; nil when that is
-    /// not what it does.
+    /// When it began to send the head that is not there yet, or the connection on which none has begun; nil when that
+    /// is not what it does.
     var headBegan: UInt64? {
         guard phase == .head, !isQueued, transport != .http2, inbound.readableBytes > 0 || requestsServed == 0 else {
             return nil
