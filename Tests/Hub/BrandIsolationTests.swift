@@ -43,10 +43,13 @@ import Testing
             let attempts = try attempts(server, ids, try await server.send(.GET, "/docs/openapi.json").json)
             #expect(attempts.count > 400, "\(attempts.count) attempts")
             for attempt in attempts {
+                // The same key of idempotency that the brand used: it is the caller's own.
+                let headers: HTTPHeaders = ["X-API-Key": stranger, "Idempotency-Key": "stacks"]
                 let answer = try await server.send(
-                    attempt.method, attempt.path, attempt.body, headers: ["X-API-Key": stranger], anonymous: true)
+                    attempt.method, attempt.path, attempt.body, headers: headers, anonymous: true)
                 try check(attempt, answer, marks)
             }
+            try await callTools(server, stranger, ids, marks)
             #expect(try await snapshot(server) == before, "something was changed")
             print("brand isolation: \(attempts.count) attempts")
         }
@@ -75,12 +78,14 @@ import Testing
         var result: [Attempt] = []
         let paths = try #require(document["paths"]?.objectValue)
         let open: Set<String> = ["/api/v1/login", "/api/v1/logout"]
-        for (path, item) in paths.sorted(by: { $0.key < $1.key }) where path.hasPrefix("/api/v1/") {
+        let bases = ["/api/v1/", "/oidc/"]
+        for (path, item) in paths.sorted(by: { $0.key < $1.key }) where bases.contains(where: path.hasPrefix) {
             guard !open.contains(path), !path.hasPrefix("/api/v1/agent/"), !path.hasPrefix("/api/v1/hooks/") else {
                 continue
             }
             let plural = path.split(separator: "/").dropFirst(2).first.map(String.init) ?? ""
-            let kind = Catalog.kinds.first { $0.plural == plural }
+            let isClient = path.contains("/oidc/clients")
+            let kind = Catalog.kinds.first { $0.plural == plural || isClient && $0.name == "oidc-client" }
             let real = path.split(separator: "/").map { part in
                 part == "{id}" ? (kind.flatMap { ids[$0.name] } ?? "none") : String(part)
             }
@@ -106,6 +111,52 @@ import Testing
         return result
     }
 
+    /// Every tool of the MCP server, with the ids of the brand wherever it takes one.
+    private func callTools(
+        _ server: ServerFixture, _ key: String, _ ids: [String: String], _ marks: Marks
+    ) async throws {
+        func answer(_ method: String, _ params: JSONValue) async throws -> ServerFixture.Answer {
+            var params = params
+            params["_meta"] = [
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": [:],
+            ]
+            var headers: HTTPHeaders = [
+                "X-API-Key": key, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method,
+            ]
+            if let name = params["name"]?.stringValue { headers.add(name: "Mcp-Name", value: name) }
+            return try await server.send(
+                .POST, "/mcp", ["jsonrpc": "2.0", "id": 1, "method": .string(method), "params": params],
+                headers: headers, anonymous: true)
+        }
+        var calls = 0
+        var cursor: JSONValue = .null
+        repeat {
+            let page = try await answer("tools/list", ["cursor": cursor]).json
+            for tool in try #require(page["result"]?["tools"]?.arrayValue) {
+                let name = try #require(tool["name"]?.stringValue)
+                var arguments: JSONValue = [:]
+                for property in (tool["inputSchema"]?["properties"]?.objectValue ?? [:]).keys {
+                    let kinds = Catalog.kinds.filter { kind in
+                        let word = String(kind.plural.map { $0 == "-" ? "_" : $0 })
+                        let own = String(kind.name.map { $0 == "-" ? "_" : $0 })
+                        return property == "\(own)_id" || property == "id" && name.hasPrefix("\(word)_")
+                    }
+                    if let id = kinds.lazy.compactMap({ ids[$0.name] }).first { arguments[property] = .string(id) }
+                }
+                guard arguments != [:] else { continue }
+                let result = try await answer("tools/call", ["name": .string(name), "arguments": arguments])
+                let told = try result.json["result"]
+                #expect(told != nil && told?["isError"] != nil, "\(name): \(result.text.prefix(300))")
+                let leak = marks.leaked(in: result.text) ?? ""
+                #expect(arguments.canonicalText.contains(leak), "\(name): \(result.text.prefix(300))")
+                calls += 1
+            }
+            cursor = page["result"]?["nextCursor"] ?? .null
+        } while !cursor.isNull
+        #expect(calls > 50, "\(calls) calls")
+    }
+
     private func snapshot(_ server: ServerFixture) async throws -> [String: [String]] {
         let hub = server.hub
         let names = hub.kinds.map(\.name)
@@ -129,9 +180,34 @@ import Testing
     private func made(
         _ server: ServerFixture, _ key: String, _ path: String, _ body: JSONValue
     ) async throws -> String {
-        let answer = try await server.send(.POST, path, body, headers: ["X-API-Key": key], anonymous: true)
+        let headers: HTTPHeaders = ["X-API-Key": key, "Idempotency-Key": path]
+        let answer = try await server.send(.POST, path, body, headers: headers, anonymous: true)
         try #require(answer.status == 202, "\(answer.text)")
         return try #require(try answer.json["id"]?.stringValue)
+    }
+
+    /// Keys of two brands may have one name, and their programs may count their requests alike.
+    @Test func anIdempotencyKeyIsOfItsKeyAlone() async throws {
+        try await ServerFixture.run { server in
+            let samples = KindSamples(server)
+            let tenant = try await samples.body(try samples.kind("tenant"))
+            let own = try await key(server, brands: [try #require(samples.shared["brand"])])
+            let made = try await made(server, own, "tenants", tenant)
+            let other = try await server.send(.POST, "brands", try await samples.body(try samples.kind("brand")))
+            let stranger = try await key(server, brands: [try #require(try other.json["id"]?.stringValue)])
+            for (key, status) in [(own, 202), (stranger, 403)] {
+                let headers: HTTPHeaders = ["X-API-Key": key, "Idempotency-Key": "tenants"]
+                let answer = try await server.send(.POST, "tenants", tenant, headers: headers, anonymous: true)
+                #expect(answer.status == status, "\(answer.text)")
+                #expect(answer.text.contains(made) == (status == 202))
+            }
+            // Where the body names no brand, each gets its own.
+            let stack: JSONValue = ["name": "web"]
+            let first = try await self.made(server, own, "stacks", stack)
+            let headers: HTTPHeaders = ["X-API-Key": stranger, "Idempotency-Key": "stacks"]
+            let second = try await server.send(.POST, "stacks", stack, headers: headers, anonymous: true)
+            #expect(second.status == 409 && !second.text.contains(first), "\(second.text)")
+        }
     }
 
     @Test func aBrandLivesOnThePlatform() async throws {

@@ -236,6 +236,13 @@ import Testing
         #expect(try await problem { _ = try await make("u") }.code == .conflict)
         // Keys are the caller's own.
         #expect(try await make("v", .scoped("*:*")).body["title"] == "v")
+        var namesake = Principal.scoped("*:*")
+        namesake.id = "9d2c7a2e-0b62-4a3b-8f0e-3f6f2a0c5d11"
+        #expect(try await make("y", namesake).body["title"] == "y")
+        // What was answered once is not for whoever may not ask for it any more.
+        namesake.scopes = ["books:read"]
+        let reader = namesake
+        #expect(try await problem { _ = try await make("y", reader) }.code == .forbidden)
         fixture.clock.move(.seconds(86_401))
         #expect(try await make("w").body["title"] == "w")
         // Many at once make one.
@@ -251,6 +258,21 @@ import Testing
             return try await group.reduce(into: Set<JSONValue?>()) { $0.insert($1) }
         }
         #expect(ids.count == 1)
+    }
+
+    @Test func anIdempotencyKeyOutlivesNoBrand() async throws {
+        for name in ["acme", "umbrella"] { try await fixture.make("brand", ["name": .string(name)]) }
+        let kind = try fixture.kind("shelf")
+        let options = MutationOptions(idempotencyKey: "k1")
+        var caller = Principal.scoped("*:*", brands: ["acme"])
+        let first = try await hub.create(kind, body: ["name": "a"], options: options, as: caller)
+        #expect(try await hub.create(kind, body: ["name": "a"], options: options, as: caller) == first)
+        caller.brands = .only(["umbrella"])
+        let moved = caller
+        let refusal = try await problem {
+            _ = try await hub.create(kind, body: ["name": "a"], options: options, as: moved)
+        }
+        #expect(refusal.code == .forbidden)
     }
 
     @Test func tellsOfChanges() async throws {

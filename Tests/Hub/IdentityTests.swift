@@ -28,7 +28,9 @@ import Testing
         var principal = try await hub.authenticate(apiKey: text, address: "192.0.2.9")
         #expect(principal.limits.count == 1)
         principal.limits = []
-        #expect(principal == Principal(name: "key:bot", scopes: ["shelves:read"], brands: .all, address: "192.0.2.9"))
+        #expect(
+            principal
+                == Principal(name: "key:bot", id: id, scopes: ["shelves:read"], brands: .all, address: "192.0.2.9"))
         let record = try #require(try await fixture.store.read { try $0.get("api-key", id) })
         let secret = String(text.suffix(32))
         #expect(!"\(record)".contains(secret))

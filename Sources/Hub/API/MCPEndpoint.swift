@@ -158,7 +158,7 @@ extension HubAPI {
         }
         let version = MCPVersion.withSession.contains(asked) ? asked : MCPVersion.withSession[0]
         let session = hub.world.random.hex(32)
-        let cell: JSONValue = ["who": .string(request.principal.name), "version": .string(version)]
+        let cell: JSONValue = ["who": .string(request.principal.identity), "version": .string(version)]
         let expires = hub.world.clock.now().advanced(by: Self.sessionLifetime)
         try await hub.store.write {
             try $0.putCell(Self.sessionSpace, Self.sessionKey(session), cell, expires: expires)
@@ -178,7 +178,8 @@ extension HubAPI {
             throw Problem(.invalid, "The header Mcp-Session-Id is needed; it comes with the answer to initialize.")
         }
         let cell = try await hub.read { try $0.cell(Self.sessionSpace, Self.sessionKey(session)) }
-        guard let cell, cell["who"]?.stringValue == request.principal.name, let version = cell["version"]?.stringValue
+        guard let cell, cell["who"]?.stringValue == request.principal.identity,
+            let version = cell["version"]?.stringValue
         else { throw Problem(.notFound, "The session has ended.", hint: "Begin a new one with initialize.") }
         return version
     }

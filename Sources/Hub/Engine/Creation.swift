@@ -73,11 +73,9 @@ extension Hub {
         _ mutation: Mutation
     ) async throws -> @Sendable (RecordingTransaction) throws -> MutationOutcome {
         let (kind, principal) = (mutation.kind, mutation.principal)
-        try await admit(kind, "write", parentId: mutation.parentId, as: principal)
         guard kind.verbs.contains(.create) else {
             throw Problem(.notFound, "\(kind.plural) cannot be created this way.")
         }
-        try Self.requireBrand(named: mutation.body, kind, principal)
         if let parent = kind.parent, !parent.isOptional, mutation.parentId == nil,
             mutation.body.objectValue != nil
         {

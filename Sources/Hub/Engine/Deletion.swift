@@ -17,7 +17,6 @@ extension Hub {
         let mutation = Mutation(
             kind: kind, action: "delete", id: id, body: .null, fields: [], options: options, principal: principal)
         return try await mutate(mutation) {
-            try requireScope(kind, "delete", principal)
             var flaws = FieldFlaws()
             [Field]().check(rest.objectValue ?? [:], into: &flaws)
             if let problem = flaws.problem { throw problem }

@@ -107,7 +107,7 @@ extension Hub {
         }
     }
 
-    private static let foreignBrand = Problem(
+    static let foreignBrand = Problem(
         .forbidden, "The resource would belong to a brand that this key may not touch.")
 
     /// Decides, before the body is looked at any further, whether the caller may touch the brand that it names.

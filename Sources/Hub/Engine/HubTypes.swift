@@ -3,8 +3,10 @@ public import Model
 
 /// Who asks: an API key, a user with a session, or the program itself.
 public struct Principal: Sendable, Equatable {
-    /// `key:<name>`, `user:<email>`, `local`; for the audit log.
+    /// `key:<name>`, `user:<email>`, `local`; for the audit log. Two keys may have one name.
     public var name: String
+    /// Id of the key or user; nil for the program itself.
+    public var id: String?
     /// `resource:action` words, or `*:*`.
     public var scopes: Set<String>
     public var brands: BrandFilter
@@ -15,8 +17,12 @@ public struct Principal: Sendable, Equatable {
     /// Under which name the caller's session is stored; nil for an API key.
     var sessionKey: String?
 
-    public init(name: String, scopes: Set<String>, brands: BrandFilter, address: String) {
+    /// What no other caller has: names are no ids, since they begin with a word and a colon or are one of our own.
+    public var identity: String { id ?? name }
+
+    public init(name: String, id: String? = nil, scopes: Set<String>, brands: BrandFilter, address: String) {
         self.name = name
+        self.id = id
         self.scopes = scopes
         self.brands = brands
         self.address = address

@@ -41,7 +41,6 @@ extension Hub {
             kind: kind, action: "set-\(link.name)", id: id, body: body, fields: [field], options: options,
             principal: principal)
         return try await mutate(mutation) {
-            try await admit(kind, "write", id: id, as: principal)
             try principal.requirePlatform()
             guard let members = body.objectValue else {
                 throw Problem(.invalid, "The body must be a JSON object, not \(body.typeName).")

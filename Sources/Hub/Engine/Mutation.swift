@@ -17,6 +17,8 @@ struct Mutation: Sendable {
     var fields: [Field]
     var options: MutationOptions
     var principal: Principal
+    /// Decides whether the caller may do this, where it is no change of a resource of its kind.
+    var admission: (@Sendable () async throws -> Void)?
 
     /// What an idempotency key belongs to.
     var requestHash: String {
@@ -50,7 +52,8 @@ extension Hub {
     /// How long an idempotency key answers alike.
     static let idempotencyWindow: Duration = .seconds(86_400)
 
-    /// Runs a mutation: replays a known idempotency key, audits, plans or commits, and publishes.
+    /// Runs a mutation: decides whether the caller may, replays a known idempotency key, audits, plans or commits, and
+    /// publishes.
     ///
     /// - Parameter run: checks and prepares, and returns the transaction's body.
     func mutate(
@@ -58,6 +61,7 @@ extension Hub {
         _ run: () async throws -> @Sendable (RecordingTransaction) throws -> MutationOutcome
     ) async throws -> MutationAnswer {
         do {
+            try await admit(mutation)
             if let known = try await storedAnswer(to: mutation) { return known }
             let body = try await run()
             if let url = mutation.options.callbackURL, let flaw = Self.callbackFlaw(url) ?? world.callbacks.flaw(url) {
@@ -76,12 +80,13 @@ extension Hub {
         _ mutation: Mutation, _ run: () async throws -> MutationAnswer
     ) async throws -> MutationAnswer {
         do {
+            try await admit(mutation)
             if let known = try await storedAnswer(to: mutation) { return known }
             let answer = try await run()
             let secrets = world.secrets
             try await store.write { transaction in
                 try transaction.appendAudit(mutation.audit(outcome: "ok", id: mutation.id, at: transaction.now))
-                try Self.store(answer, to: mutation, transaction, secrets)
+                try Self.store(answer, to: mutation, id: mutation.id, transaction, secrets)
             }
             return answer
         } catch {
@@ -89,6 +94,15 @@ extension Hub {
             await auditRefusal(mutation, problem)
             throw problem
         }
+    }
+
+    /// Before anything else: an answer that is kept is nobody's but theirs who still may ask for it.
+    private func admit(_ mutation: Mutation) async throws {
+        if let admission = mutation.admission { return try await admission() }
+        let (kind, principal) = (mutation.kind, mutation.principal)
+        let scope = mutation.action == "delete" ? "delete" : "write"
+        try await admit(kind, scope, id: mutation.id, parentId: mutation.parentId, as: principal)
+        try Self.requireBrand(named: mutation.body, kind, principal)
     }
 
     private func commit(
@@ -101,7 +115,7 @@ extension Hub {
             let outcome = try body(transaction)
             try transaction.appendAudit(mutation.audit(outcome: "ok", id: outcome.id, at: transaction.now))
             try self.noteCallback(mutation, id: outcome.id, transaction)
-            try Self.store(outcome.answer, to: mutation, transaction, secrets)
+            try Self.store(outcome.answer, to: mutation, id: outcome.id, transaction, secrets)
             return outcome.answer
         }
     }
@@ -168,7 +182,7 @@ extension Hub {
         guard !key.isEmpty, key.utf8.count <= 255 else {
             throw Problem(.invalid, "Idempotency-Key must have 1 to 255 bytes.")
         }
-        return sha256Hex(Array("\(mutation.principal.name)\n\(key)".utf8))
+        return sha256Hex(Array("\(mutation.principal.identity)\n\(key)".utf8))
     }
 
     private func storedAnswer(to mutation: Mutation) async throws -> MutationAnswer? {
@@ -184,16 +198,21 @@ extension Hub {
         guard cell["request"]?.stringValue == mutation.requestHash else {
             throw Problem(.conflict, "This Idempotency-Key was used with another request.", hint: "Use a new key.")
         }
+        // The caller may have been given other brands since.
+        guard mutation.principal.sees(brand: cell["brand"]?.stringValue) else { throw foreignBrand }
         guard let code = cell["code"]?.intValue, let sealed = cell["body"]?.stringValue else { return nil }
         return MutationAnswer(code: Int(code), body: try JSONParser.parse(try secrets.open(sealed)))
     }
 
     /// Keeps an answer; sealed, because it may show a secret.
     private static func store(
-        _ answer: MutationAnswer, to mutation: Mutation, _ transaction: any StoreTransaction, _ secrets: any SecretBox
+        _ answer: MutationAnswer, to mutation: Mutation, id: String?, _ transaction: any StoreTransaction,
+        _ secrets: any SecretBox
     ) throws {
         guard let key = try cellKey(mutation) else { return }
+        let brand = try id.flatMap { try transaction.get(mutation.kind.name, $0) }?.brandId
         let cell: JSONValue = [
+            "brand": brand.map(JSONValue.string) ?? .null,
             "request": .string(mutation.requestHash), "code": .int(Int64(answer.code)),
             "body": .string(try secrets.seal(answer.body.canonicalText)),
         ]

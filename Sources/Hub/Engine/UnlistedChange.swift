@@ -14,12 +14,15 @@ struct UnlistedChange: Sendable {
     var changed: String
     var options: MutationOptions
     var principal: Principal
+    /// Decides whether the caller may.
+    var admit: @Sendable () async throws -> Void
 
     fileprivate var mutation: Mutation {
         let kind = ResourceKind(
             name: subject, plural: "\(subject)s", summary: "", isAsynchronous: false, verbs: [], fields: [])
         return Mutation(
-            kind: kind, action: action, id: id, body: .null, fields: [], options: options, principal: principal)
+            kind: kind, action: action, id: id, body: .null, fields: [], options: options, principal: principal,
+            admission: admit)
     }
 
     fileprivate func plan(_ id: String?) -> MutationAnswer {
@@ -53,6 +56,7 @@ extension Hub {
         _ change: UnlistedChange, foresee: () async throws -> Bool, _ body: () async throws -> MutationAnswer
     ) async throws -> MutationAnswer {
         guard change.options.isPlan else { return try await mutateOutside(change.mutation, body) }
+        try await change.admit()
         return change.plan(try await foresee() ? change.id : nil)
     }
 }

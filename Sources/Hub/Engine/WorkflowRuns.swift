@@ -130,12 +130,11 @@ extension Hub {
     ) async throws -> MutationAnswer {
         let change = UnlistedChange(
             subject: HubChange.workflowRun, action: action, id: String(id.prefix(200)), change: "update",
-            changed: HubChange.workflowRun, options: options, principal: principal)
+            changed: HubChange.workflowRun, options: options, principal: principal
+        ) { [self] in try requireRuns("write", principal) }
         return try await make(change) {
-            try requireRuns("write", principal)
-            return try foresee(try await engine().history(of: id).run)
+            try foresee(try await engine().history(of: id).run)
         } _: {
-            try requireRuns("write", principal)
             let engine = try engine()
             try await body(engine)
             return MutationAnswer(code: 202, body: RunJSON.run(try await engine.history(of: id).run))

@@ -28,7 +28,6 @@ extension Hub {
             kind: kind, action: "upload", id: serviceId, body: body, fields: [], options: options,
             principal: principal)
         return try await mutate(mutation) {
-            try await admit(kind, "write", id: serviceId, as: principal)
             return { [self] transaction in
                 let service = try changeable(kind, serviceId, mutation, transaction)
                 let record =

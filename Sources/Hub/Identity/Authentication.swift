@@ -71,9 +71,16 @@ extension Hub {
             guard let end = Timestamp(rfc3339: text), end > world.clock.now() else { return nil }
         }
         return Principal(
-            name: "key:\(key.spec["name"]?.stringValue ?? key.id)",
+            name: Self.name(of: key), id: key.id,
             scopes: Set(key.spec["scopes"]?.arrayValue?.compactMap(\.stringValue).map(APIKey.inHyphens) ?? []),
             brands: Self.brands(key.spec["brands"]), address: address)
+    }
+
+    /// What the audit log calls a key or a user.
+    static func name(of record: ResourceRecord) -> String {
+        record.kind == "user"
+            ? "user:\(record.spec["email"]?.stringValue ?? record.id)"
+            : "key:\(record.spec["name"]?.stringValue ?? record.id)"
     }
 
     static func brands(_ value: JSONValue?) -> BrandFilter {

@@ -28,10 +28,12 @@ extension Hub {
     public func rotateOIDCKey(options: MutationOptions, as principal: Principal) async throws -> MutationAnswer {
         let change = UnlistedChange(
             subject: "oidc-key", action: "rotate", change: "create", changed: "oidc-key", options: options,
-            principal: principal)
-        return try await make(change, code: 200) { [self] transaction in
+            principal: principal
+        ) {
             try principal.require("write", "oidc-clients")
             try principal.requirePlatform()
+        }
+        return try await make(change, code: 200) { [self] transaction in
             let id = try addOIDCKey(transaction).id
             return (id, ["kid": .string(id)])
         }

@@ -103,11 +103,11 @@ extension Hub {
         tenantId: String, options: MutationOptions, as principal: Principal
     ) async throws -> MutationAnswer {
         guard let kind = kind("tenant") else { throw Problem(.notFound, "There are no tenants.") }
-        try await admit(kind, "write", id: tenantId, as: principal)
         let (id, hint) = (world.random.uuid(), "rls_\(world.random.hex(32))")
         let change = UnlistedChange(
             subject: "tenant", action: "login-session", id: tenantId, change: "create", changed: "login-session",
-            options: options, principal: principal)
+            options: options, principal: principal
+        ) { [self] in try await admit(kind, "write", id: tenantId, as: principal) }
         return try await make(change, code: 201) { [self] transaction in
             let tenant = try visible(kind, tenantId, principal, transaction)
             guard tenant.status == .active else {

@@ -198,7 +198,7 @@ extension Hub {
     private func sessionPrincipal(_ record: ResourceRecord, _ address: String) -> Principal? {
         guard record.kind == "user" else { return principal(of: record, address) }
         return Principal(
-            name: "user:\(record.spec["email"]?.stringValue ?? record.id)",
+            name: Self.name(of: record), id: record.id,
             scopes: scopes(ofRole: record.spec["role"]?.stringValue ?? ""), brands: Self.brands(record.spec["brands"]),
             address: address)
     }
