@@ -35,6 +35,44 @@ import Testing
         }
     }
 
+    /// Two keys may have one name; who did it must be told apart all the same.
+    @Test func tellsKeysOfOneNameApart() async throws {
+        try await ServerFixture.run { server in
+            var ids: [String] = []
+            for number in 1...2 {
+                let made = try await server.send(
+                    .POST, "api-keys", ["name": "bot", "scopes": ["*:*"], "brands": ["*"]]
+                ).json
+                ids.append(try #require(made["id"]?.stringValue))
+                let headers: HTTPHeaders = ["X-API-Key": try #require(made["key"]?.stringValue)]
+                let stack: JSONValue = ["name": .string("s\(number)")]
+                #expect(try await server.send(.POST, "stacks", stack, headers: headers, anonymous: true).status == 202)
+            }
+            func actors(_ filter: String) async throws -> [String?] {
+                try await server.send(.GET, "audit-logs?resource=stack&\(filter)").json["items"]?.arrayValue?
+                    .map { $0["actor_id"]?.stringValue } ?? []
+            }
+            #expect(try await actors("actor=key:bot") == ids.reversed())
+            #expect(try await actors("actor=\(ids[0])") == [ids[0]])
+        }
+    }
+
+    @Test func everyLogoutIsNoted() async throws {
+        try await ServerFixture.run { server in
+            let login = try await server.send(.POST, "login", ["key": .string(server.key), "bearer": true]).json
+            let token = try #require(login["token"]?.stringValue)
+            for _ in 0..<2 {
+                let headers: HTTPHeaders = ["Authorization": "Bearer \(token)"]
+                #expect(try await server.send(.POST, "logout", headers: headers, anonymous: true).status == 204)
+            }
+            let entries = try await server.send(.GET, "audit-logs?action=logout").json["items"]?.arrayValue ?? []
+            // The second one ended nothing.
+            #expect(entries.count == 1 && entries[0]["resource_kind"] == "session", "\(entries)")
+            #expect(entries.first?["actor"] == "key:test" && entries.first?["address"] == "127.0.0.1")
+            #expect(server.key.contains(entries.first?["actor_id"]?.stringValue ?? "none"))
+        }
+    }
+
     @Test func oldEntriesGoAndTheRestStaysWhole() async throws {
         let fixture = try HubFixture(kinds: Catalog.kinds)
         let hub = fixture.hub

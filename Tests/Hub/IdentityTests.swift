@@ -101,7 +101,7 @@ import Testing
             let refusal = try await problem { _ = try await hub.login(email: email, password: password, address: "x") }
             #expect(refusal.code == .unauthenticated)
         }
-        try await hub.logout(session.token)
+        try await hub.logout(session.token, address: "x")
         #expect(try await hub.session(session.token, address: "x") == nil)
     }
 
@@ -181,5 +181,10 @@ import Testing
         _ = try await hub.authenticate(apiKey: second, address: "x")
         #expect(
             try await problem { _ = try await hub.authenticate(apiKey: first, address: "x") }.code == .unauthenticated)
+        // Keys that the hub makes by itself are in the audit log like any other.
+        let notes = try await hub.auditLog(.init(resource: "api-key"), as: .local).reversed()
+        #expect(notes.map(\.action) == ["create", "delete", "create"] && notes.allSatisfy { $0.actor == "local" })
+        #expect(notes.compactMap(\.resourceId) == [first, first, second].compactMap(APIKey.id))
+        #expect(notes.first?.body["scopes"] == ["*:*"] && notes.allSatisfy { !"\($0)".contains(first.suffix(32)) })
     }
 }

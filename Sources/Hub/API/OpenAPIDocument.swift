@@ -180,7 +180,8 @@ enum OpenAPIDocument {
         ]),
         "audit-entry": members([
             "id": ["type": "integer"], "time": ["type": "string", "format": "date-time"], "actor": text,
-            "action": text, "resource_kind": text, "resource_id": textOrNull, "address": text, "outcome": text,
+            "actor_id": textOrNull, "action": text, "resource_kind": text, "resource_id": textOrNull, "address": text,
+            "outcome": text,
             "body": ["description": "The request's body; secrets are replaced."],
         ]),
         "log-line": members([

@@ -46,9 +46,9 @@ extension HubAPI {
     private func auditEndpoint() -> Endpoint {
         var operation = Operation(id: "audit-logs", tag: "platform", summary: "Read the audit log, newest first.")
         operation.parameters =
-            ["actor", "resource", "action", "outcome"].map {
+            ["resource", "action", "outcome"].map {
                 Schema.parameter($0, ["type": "string"], "Only entries with this \($0).")
-            }
+            } + [Schema.parameter("actor", ["type": "string"], "Only entries of who has this name or id.")]
             + ["since", "until"].map {
                 Schema.parameter($0, ["type": "string", "format": "date-time", "pattern": "Z$"], "Time in UTC.")
             } + Schema.pageParameters

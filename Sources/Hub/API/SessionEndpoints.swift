@@ -22,7 +22,7 @@ extension HubAPI {
                 try request.expectNoPlan()
                 // Needs no proof: who can send the cookie may end it, and who cannot ends nothing.
                 for token in [Self.sessionToken(in: request.request), Self.bearerSession(in: request.request)] {
-                    if let token { try await hub.logout(token) }
+                    if let token { try await hub.logout(token, address: request.address) }
                 }
                 return Answers.empty(.noContent, headers: [.setCookie: SessionCookie.removal])
             },

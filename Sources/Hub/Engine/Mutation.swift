@@ -31,8 +31,9 @@ struct Mutation: Sendable {
 
     func audit(outcome: String, id: String?, at time: Timestamp) -> AuditEntry {
         AuditEntry(
-            time: time, actor: principal.name, action: action, resourceKind: kind.name, resourceId: id ?? self.id,
-            address: principal.address, outcome: outcome, body: AuditBody.redacted(body, fields))
+            time: time, actor: principal.name, actorId: principal.id, action: action, resourceKind: kind.name,
+            resourceId: id ?? self.id, address: principal.address, outcome: outcome,
+            body: AuditBody.redacted(body, fields))
     }
 }
 

@@ -107,7 +107,8 @@ extension Hub {
 extension AuditEntry {
     public var json: JSONValue {
         [
-            "id": .int(id), "time": .string(time.rfc3339), "actor": .string(actor), "action": .string(action),
+            "id": .int(id), "time": .string(time.rfc3339), "actor": .string(actor),
+            "actor_id": actorId.map(JSONValue.string) ?? .null, "action": .string(action),
             "resource_kind": .string(resourceKind), "resource_id": resourceId.map(JSONValue.string) ?? .null,
             "address": .string(address), "outcome": .string(outcome), "body": body,
         ]

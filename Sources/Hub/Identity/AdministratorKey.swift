@@ -33,9 +33,17 @@ extension Hub {
         try await write { transaction in
             if let old = try transaction.cell("administrator", "key")?.stringValue {
                 try transaction.remove("api-key", old)
+                try transaction.appendAudit(Self.note("delete", old, .null, transaction.now))
             }
             _ = try transaction.put(record)
+            try transaction.appendAudit(Self.note("create", id, .object(record.spec), transaction.now))
             try transaction.putCell("administrator", "key", .string(id), expires: nil)
         }
+    }
+
+    private static func note(_ action: String, _ id: String, _ body: JSONValue, _ time: Timestamp) -> AuditEntry {
+        AuditEntry(
+            time: time, actor: Principal.local.name, action: action, resourceKind: "api-key", resourceId: id,
+            address: Principal.local.address, outcome: "ok", body: body)
     }
 }

@@ -145,8 +145,8 @@ extension Hub {
             }
             try transaction.appendAudit(
                 AuditEntry(
-                    time: transaction.now, actor: principal.name, action: action, resourceKind: "user",
-                    resourceId: id, address: principal.address, outcome: "ok", body: .null))
+                    time: transaction.now, actor: principal.name, actorId: principal.id, action: action,
+                    resourceKind: "user", resourceId: id, address: principal.address, outcome: "ok", body: .null))
             return email
         }
     }

@@ -123,22 +123,23 @@ extension Hub {
             let record = try await check()
             loginLimits.noteSuccess(account: counted)
             let session = try await openSession(of: record, address: address)
-            await auditLogin(session.principal.name, address, outcome: "ok")
+            await auditLogin(session.principal.name, id: record.id, address, outcome: "ok")
             return session
         } catch let problem as Problem where problem.code == .unauthenticated {
             loginLimits.noteFailure(account: counted, address: address, at: world.clock.monotonic())
-            await auditLogin(account == "key" ? "key" : "user:\(account)", address, outcome: problem.code.rawValue)
+            await auditLogin(
+                account == "key" ? "key" : "user:\(account)", id: nil, address, outcome: problem.code.rawValue)
             throw problem
         }
     }
 
-    private func auditLogin(_ actor: String, _ address: String, outcome: String) async {
+    private func auditLogin(_ actor: String, id: String?, _ address: String, outcome: String) async {
         do {
             try await store.write { transaction in
                 try transaction.appendAudit(
                     AuditEntry(
-                        time: transaction.now, actor: actor, action: "login", resourceKind: "session", resourceId: nil,
-                        address: address, outcome: outcome, body: .null))
+                        time: transaction.now, actor: actor, actorId: id, action: "login", resourceKind: "session",
+                        resourceId: nil, address: address, outcome: outcome, body: .null))
             }
         } catch {
             logger.error("A login could not be noted in the audit log.", metadata: ["error": "\(error)"])
@@ -185,9 +186,20 @@ extension Hub {
         try await session(token, address: address)?.principal
     }
 
-    /// Ends a session.
-    public func logout(_ token: String) async throws {
-        try await store.write { try $0.removeCell("session", Self.cellKey(token)) }
+    /// Ends a session; nothing happens when there is none.
+    public func logout(_ token: String, address: String) async throws {
+        try await store.write { transaction in
+            let key = Self.cellKey(token)
+            guard let cell = try transaction.cell("session", key), let kind = cell["kind"]?.stringValue,
+                let id = cell["id"]?.stringValue
+            else { return }
+            try transaction.removeCell("session", key)
+            try transaction.appendAudit(
+                AuditEntry(
+                    time: transaction.now, actor: try transaction.get(kind, id).map(Self.name) ?? "\(kind):\(id)",
+                    actorId: id, action: "logout", resourceKind: "session", resourceId: nil, address: address,
+                    outcome: "ok", body: .null))
+        }
     }
 
     /// Whether a form's token is the session's.

@@ -122,10 +122,13 @@ enum PostgresSchema {
         CREATE TABLE IF NOT EXISTS audit (
             id bigint PRIMARY KEY, time bigint NOT NULL, actor text NOT NULL, action text NOT NULL,
             resource_kind text NOT NULL, resource_id text, address text NOT NULL, outcome text NOT NULL,
-            body text NOT NULL, hash text NOT NULL)
+            body text NOT NULL, hash text NOT NULL, actor_id text)
         """,
+        // It had only names once.
+        "ALTER TABLE audit ADD COLUMN IF NOT EXISTS actor_id text",
         "CREATE INDEX IF NOT EXISTS audit_time ON audit (time)",
         "CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, id)",
+        "CREATE INDEX IF NOT EXISTS audit_actor_id ON audit (actor_id, id) WHERE actor_id IS NOT NULL",
         "CREATE INDEX IF NOT EXISTS audit_resource ON audit (resource_id, id)",
         "CREATE TABLE IF NOT EXISTS audit_count (count bigint NOT NULL)",
         """

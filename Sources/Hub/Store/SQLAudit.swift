@@ -3,7 +3,7 @@ import Model
 
 extension SQLTransaction {
     private static let auditColumns =
-        "id, time, actor, action, resource_kind, resource_id, address, outcome, body, hash"
+        "id, time, actor, action, resource_kind, resource_id, address, outcome, body, hash, actor_id"
 
     /// Each row holds the SHA-256 over the hash of the row before and its own content, so that a row that was changed
     /// or taken out breaks the chain.
@@ -13,11 +13,11 @@ extension SQLTransaction {
         // Numbered here and not by SQLite, because the number is hashed as well.
         entry.id = try auditCount() + 1
         try execute(
-            "INSERT INTO audit (\(Self.auditColumns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO audit (\(Self.auditColumns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 entry.id, entry.time.millisecondsSinceEpoch, entry.actor, entry.action, entry.resourceKind,
                 entry.resourceId, entry.address, entry.outcome, entry.body.canonicalText,
-                Self.hash(of: entry, after: previous?[1] ?? ""),
+                Self.hash(of: entry, after: previous?[1] ?? ""), entry.actorId,
             ])
         if isPostgres { try execute("UPDATE audit_count SET count = ?", [entry.id]) }
     }
@@ -31,19 +31,22 @@ extension SQLTransaction {
     }
 
     private static func hash(of entry: AuditEntry, after previous: String) -> String {
-        let content: JSONValue = [
+        var content: JSONValue = [
             "id": .int(entry.id), "time": .int(entry.time.millisecondsSinceEpoch), "actor": .string(entry.actor),
             "action": .string(entry.action), "resource_kind": .string(entry.resourceKind),
             "resource_id": entry.resourceId.map(JSONValue.string) ?? .null, "address": .string(entry.address),
             "outcome": .string(entry.outcome), "body": entry.body,
         ]
+        // Entries from before there were ids are hashed as they were.
+        if let id = entry.actorId { content["actor_id"] = .string(id) }
         return sha256Hex(Array(previous.utf8) + content.canonicalBytes)
     }
 
     private static func entry(_ row: SQLRow) throws -> AuditEntry {
         AuditEntry(
-            id: row[0], time: Timestamp(millisecondsSinceEpoch: row[1]), actor: row[2], action: row[3],
-            resourceKind: row[4], resourceId: row[5], address: row[6], outcome: row[7], body: try json(row[8]))
+            id: row[0], time: Timestamp(millisecondsSinceEpoch: row[1]), actor: row[2], actorId: row[10],
+            action: row[3], resourceKind: row[4], resourceId: row[5], address: row[6], outcome: row[7],
+            body: try json(row[8]))
     }
 
     func audit(_ filter: AuditFilter) throws -> [AuditEntry] {
@@ -54,7 +57,9 @@ extension SQLTransaction {
             conditions.append(condition)
             arguments += [value]
         }
-        require("actor = ?", filter.actor)
+        // Names of keys and users begin with a word and a colon; an id is as long as a UUID and has none.
+        let isId = filter.actor.map { $0.utf8.count == 36 && !$0.contains(":") } ?? false
+        require(isId ? "actor_id = ?" : "actor = ?", filter.actor)
         if let resource = filter.resource {
             // A kind, an id, or both: tenant/t_4ai8cnwl2x.
             let parts = resource.split(separator: "/", maxSplits: 1).map(String.init)

@@ -16,6 +16,7 @@ enum SQLiteSchema {
                 .storage, "The database was written by a newer version of Roost.",
                 hint: "Start the newer program, or restore a backup of this version.", context: "schema \(found)")
         }
+        try addActorIds(in: db)
         for statement in tables + workflowTables { try db.execute(sql: statement) }
         try moveLogsWithoutTimes(in: db)
         try db.execute(sql: "PRAGMA user_version = \(version)")
@@ -68,10 +69,11 @@ enum SQLiteSchema {
         CREATE TABLE IF NOT EXISTS audit (
             id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
             resource_kind TEXT NOT NULL, resource_id TEXT, address TEXT NOT NULL, outcome TEXT NOT NULL,
-            body TEXT NOT NULL, hash TEXT NOT NULL) STRICT
+            body TEXT NOT NULL, hash TEXT NOT NULL, actor_id TEXT) STRICT
         """,
         "CREATE INDEX IF NOT EXISTS audit_time ON audit(time)",
         "CREATE INDEX IF NOT EXISTS audit_actor ON audit(actor, id)",
+        "CREATE INDEX IF NOT EXISTS audit_actor_id ON audit(actor_id, id) WHERE actor_id IS NOT NULL",
         "CREATE INDEX IF NOT EXISTS audit_resource ON audit(resource_id, id)",
         """
         CREATE TABLE IF NOT EXISTS logs (
@@ -88,6 +90,13 @@ enum SQLiteSchema {
         "CREATE INDEX IF NOT EXISTS log_pieces_time ON log_pieces(time, id, levels)",
         "CREATE INDEX IF NOT EXISTS log_pieces_log_time ON log_pieces(log, time, id, levels)",
     ]
+
+    /// The audit log had only names once.
+    private static func addActorIds(in db: Database) throws {
+        guard try db.tableExists("audit"), try !db.columns(in: "audit").contains(where: { $0.name == "actor_id" })
+        else { return }
+        try db.execute(sql: "ALTER TABLE audit ADD COLUMN actor_id TEXT")
+    }
 
     /// Logs were pieces without times once. What there is of them came before now.
     private static func moveLogsWithoutTimes(in db: Database) throws {

@@ -168,6 +168,8 @@ public struct AuditEntry: Codable, Sendable, Equatable {
     public var id: Int64
     public var time: Timestamp
     public var actor: String
+    /// Id of the key or user, because two keys may have one name; nil for the program itself.
+    public var actorId: String?
     public var action: String
     public var resourceKind: String
     public var resourceId: String?
@@ -177,12 +179,13 @@ public struct AuditEntry: Codable, Sendable, Equatable {
     public var body: JSONValue
 
     public init(
-        id: Int64 = 0, time: Timestamp, actor: String, action: String, resourceKind: String, resourceId: String?,
-        address: String, outcome: String, body: JSONValue
+        id: Int64 = 0, time: Timestamp, actor: String, actorId: String? = nil, action: String, resourceKind: String,
+        resourceId: String?, address: String, outcome: String, body: JSONValue
     ) {
         self.id = id
         self.time = time
         self.actor = actor
+        self.actorId = actorId
         self.action = action
         self.resourceKind = resourceKind
         self.resourceId = resourceId
@@ -194,6 +197,7 @@ public struct AuditEntry: Codable, Sendable, Equatable {
 
 /// Which entries of the audit log, newest first.
 public struct AuditFilter: Sendable, Equatable {
+    /// A name, or the id of a key or user.
     public var actor: String?
     public var resource: String?
     public var action: String?

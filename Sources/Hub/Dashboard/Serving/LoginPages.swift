@@ -54,7 +54,7 @@ extension DashboardSite {
     }
 
     func logOut(_ visit: Visit) async throws -> PageAnswer {
-        try await hub.logout(visit.session.token)
+        try await hub.logout(visit.session.token, address: visit.principal.address)
         var answer = PageAnswer.seeOther("/login")
         answer.headers[.setCookie] = cookie("") + "; Max-Age=0"
         return answer
