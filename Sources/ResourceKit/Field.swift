@@ -48,6 +48,8 @@ public struct Field: Sendable {
     public var isInputOnly: Bool
     /// Whether what it refers to cannot be deleted as long as the resource is there.
     public var isBinding: Bool
+    /// Whether only callers of all brands may set it, on resources that those of one brand may change.
+    public var isForPlatform: Bool
     /// Stored when the caller names none.
     public var defaultValue: JSONValue?
     /// A value for help texts and the schema.
@@ -56,7 +58,8 @@ public struct Field: Sendable {
     public init(
         _ name: String, _ kind: Kind, _ summary: String, required: Bool = false, secret: Bool = false,
         hashed: Bool = false, digested: Bool = false, confidential: Bool = false, immutable: Bool = false,
-        binding: Bool = false, inputOnly: Bool = false, default defaultValue: JSONValue? = nil,
+        binding: Bool = false, inputOnly: Bool = false, forPlatform: Bool = false,
+        default defaultValue: JSONValue? = nil,
         example: JSONValue? = nil
     ) {
         self.name = name
@@ -70,6 +73,7 @@ public struct Field: Sendable {
         self.isImmutable = immutable
         self.isBinding = binding
         self.isInputOnly = inputOnly
+        self.isForPlatform = forPlatform
         self.defaultValue = defaultValue
         self.example = example
     }

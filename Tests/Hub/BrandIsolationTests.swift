@@ -210,6 +210,60 @@ import Testing
         }
     }
 
+    @Test func onlyThePlatformSaysHowMuchABrandMayAsk() async throws {
+        try await ServerFixture.run { server in
+            let brand = try await KindSamples(server).one("brand")
+            let headers: HTTPHeaders = ["X-API-Key": try await key(server, brands: [brand])]
+            func put(_ body: JSONValue, as headers: HTTPHeaders? = nil) async throws -> Int {
+                try await server.send(
+                    .PUT, "brands/\(brand)", body, headers: headers ?? [:], anonymous: headers != nil
+                ).status
+            }
+            #expect(try await put(["rate_limit": 1_000_000], as: headers) == 403)
+            #expect(try await put(["rate_limit": "many", "name": 1], as: headers) == 403)
+            #expect(try await put(["rate_limit": 600]) == 200)
+            // What was read can be sent back.
+            #expect(try await put(["rate_limit": 600, "mail_hostname": "mail.example.org"], as: headers) == 200)
+            #expect(try await put(["rate_limit": .null], as: headers) == 403)
+        }
+    }
+
+    @Test func whoMayNotHearsNothingOfTheBody() async throws {
+        try await ServerFixture.run { server in
+            let samples = KindSamples(server)
+            let brand = try await samples.one("brand")
+            let foreign = try await server.send(.POST, "brands", try await samples.body(try samples.kind("brand")))
+            let headers: HTTPHeaders = ["X-API-Key": try await key(server, brands: [brand])]
+            func refused(_ method: HTTPMethod, _ path: String, _ body: JSONValue) async throws {
+                for raw in [body.canonicalBytes, Array("{".utf8)] {
+                    let answer = try await server.send(method, path, raw: raw, headers: headers, anonymous: true)
+                    #expect(try answer.status == 403 && answer.json["fields"] == [:], "\(path): \(answer.text)")
+                }
+            }
+            var good = try await samples.body(try samples.kind("brand"))
+            try await refused(.POST, "brands", ["name": "zz"])
+            try await refused(.POST, "brands", good)
+            good["id"] = try foreign.json["id"]
+            try await refused(.POST, "brands", good)
+            try await refused(.PUT, "brands/\(brand)/clusters", ["cluster_ids": 1])
+            try await refused(.POST, "account/password", ["nothing": 1])
+            try await refused(.POST, "account/totp/confirm", ["nothing": 1])
+            // What a body nests needs its own scopes, whatever else is wrong with it.
+            let made = try await server.send(
+                .POST, "api-keys", ["name": "t", "scopes": ["tenants:write"], "brands": [.string(brand)]])
+            let clerk: HTTPHeaders = ["X-API-Key": try #require(try made.json["key"]?.stringValue)]
+            let nested = try await server.send(
+                .POST, "tenants", ["zones": [["name": 1]]], headers: clerk, anonymous: true)
+            #expect(nested.status == 403, "\(nested.text)")
+            let reader = try await server.send(
+                .POST, "api-keys", ["name": "r", "scopes": ["workflow-runs:read"], "brands": ["*"]])
+            let run = try await server.send(
+                .POST, "workflow-runs/none/cancel", raw: Array("{".utf8),
+                headers: ["X-API-Key": try #require(try reader.json["key"]?.stringValue)], anonymous: true)
+            #expect(run.status == 403, "\(run.text)")
+        }
+    }
+
     @Test func aBrandLivesOnThePlatform() async throws {
         try await ServerFixture.run { server in
             let samples = KindSamples(server)

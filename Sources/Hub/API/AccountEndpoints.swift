@@ -26,14 +26,15 @@ extension HubAPI {
             showAccount(), changePassword(),
             Endpoint(method: .post, path: path, access: .key, operation: enrol) {
                 try $0.expectNoPlan()
+                try hub.requireAccount($0.principal)
                 try APIRequest.expectNoFields(in: try await $0.json(limit: 16_384))
                 return Answers.json(try await hub.enrolSecondFactor(as: $0.principal))
             },
             Endpoint(method: .post, path: "\(path)/confirm", access: .key, operation: confirm) {
-                Answers.json(try await hub.confirmSecondFactor(try await Self.code($0), as: $0.principal))
+                Answers.json(try await hub.confirmSecondFactor(try await code($0), as: $0.principal))
             },
             Endpoint(method: .post, path: "\(path)/disable", access: .key, operation: disable) {
-                try await hub.removeSecondFactor(try await Self.code($0), as: $0.principal)
+                try await hub.removeSecondFactor(try await code($0), as: $0.principal)
                 return Answers.empty(.noContent)
             },
         ]
@@ -57,6 +58,7 @@ extension HubAPI {
         return Endpoint(method: .post, path: "\(Self.base)/account/password", access: .key, operation: operation) {
             request in
             try request.expectNoPlan()
+            try hub.requireAccount(request.principal)
             let body = try await request.json(limit: 16_384)
             let names = ["current_password", "password"]
             for name in (body.objectValue ?? [:]).keys.sorted() where !names.contains(name) {
@@ -69,8 +71,9 @@ extension HubAPI {
         }
     }
 
-    private static func code(_ request: APIRequest) async throws -> String {
+    private func code(_ request: APIRequest) async throws -> String {
         try request.expectNoPlan()
+        try hub.requireAccount(request.principal)
         let body = try await request.json(limit: 16_384)
         for name in (body.objectValue ?? [:]).keys.sorted() where name != "code" {
             throw Problem.invalid(String(name.prefix(80)), "is not a known field")

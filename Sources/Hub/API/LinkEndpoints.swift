@@ -25,7 +25,7 @@ extension HubAPI {
             },
             Endpoint(method: .put, path: path, access: .key, operation: setting) { request in
                 let body = try await admittedBody(
-                    request, kind, "set-\(link.name)", "write", id: request.id, parentId: nil)
+                    request, kind, "set-\(link.name)", "write", id: request.id, parentId: nil, isForPlatform: true)
                 return Self.response(
                     try await hub.setLinked(
                         link, of: kind, id: request.id, body: body == .null ? [:] : body,

@@ -78,7 +78,7 @@ extension HubAPI {
     private func creation(_ kind: ResourceKind, _ path: String, isNested: Bool) -> Endpoint {
         var operation = Operation(
             id: "create-\(kind.name)\(isNested ? "-below" : "")", tag: kind.plural, summary: "Create a \(kind.name).")
-        operation.scope = Self.scope(kind, "write")
+        operation.scope = .init(kind.plural, "write", isPlatformOnly: kind.isCreatedByPlatform)
         operation.parameters = (isNested ? [Schema.idParameter] : []) + Schema.mutationParameters(isPost: true)
         operation.body = Schema.reference("\(kind.name)-creation\(isNested || kind.parent == nil ? "" : "-flat")")
         operation.isBodyRequired = true
@@ -186,10 +186,12 @@ extension HubAPI {
 
     /// The body, once the caller may do this at all. A refusal here is in the audit log like any other.
     func admittedBody(
-        _ request: APIRequest, _ kind: ResourceKind, _ action: String, _ scope: String, id: String?, parentId: String?
+        _ request: APIRequest, _ kind: ResourceKind, _ action: String, _ scope: String, id: String?, parentId: String?,
+        isForPlatform: Bool = false
     ) async throws -> JSONValue {
         do {
             try await hub.admit(kind, scope, id: id, parentId: parentId, as: request.principal)
+            if isForPlatform { try request.principal.requirePlatform() }
             return try await request.json()
         } catch {
             let problem = Problem(wrapping: error, doing: "Reading the request")

@@ -70,7 +70,7 @@ extension HubAPI {
         let path = "\(Self.collection)/{id}/\(name)"
         return Endpoint(method: .post, path: path, access: .key, operation: operation) { request in
             // Who may not, hears that before the body is looked at.
-            _ = try await hub.workflowRun(request.id, as: request.principal)
+            try await hub.admitChange(ofRun: request.id, as: request.principal)
             try APIRequest.expectNoFields(in: try await request.json())
             return Self.response(try await perform(hub, request.id, try request.options(), request.principal))
         }

@@ -20,12 +20,27 @@ extension Principal {
         }
     }
 
+    /// - Throws: `forbidden` for a field that would get another value than it has, and is not for this caller to set.
+    func requireFields(_ named: JSONValue, of kind: ResourceKind, now stored: [String: JSONValue]) throws(Problem) {
+        for field in kind.fields where field.isForPlatform && brands != .all {
+            guard let value = named[field.name], value != stored[field.name] ?? field.defaultValue ?? .null else {
+                continue
+            }
+            throw Problem(.forbidden, "Only keys and users of all brands (*) may set \(field.name).")
+        }
+    }
+
     /// - Throws: `forbidden` unless the caller may touch every brand.
     public func requirePlatform() throws(Problem) {
         guard brands == .all else {
             throw Problem(.forbidden, "Only keys and users of all brands (*) may do this.")
         }
     }
+}
+
+extension ResourceKind {
+    /// Whether only callers of all brands may create one: a brand that is yet to come is nobody's.
+    public var isCreatedByPlatform: Bool { isPlatformOnly || name == "brand" }
 }
 
 extension Hub {
@@ -41,6 +56,7 @@ extension Hub {
         _ kind: ResourceKind, _ action: String, id: String? = nil, parentId: String? = nil, as principal: Principal
     ) async throws {
         try requireScope(kind, action, principal)
+        if action == "write", id == nil, kind.isCreatedByPlatform { try principal.requirePlatform() }
         guard id != nil || parentId != nil else { return }
         try await store.read { [self] transaction in
             if let id { _ = try visible(kind, id, principal, transaction) }

@@ -76,13 +76,14 @@ extension Hub {
         guard kind.verbs.contains(.create) else {
             throw Problem(.notFound, "\(kind.plural) cannot be created this way.")
         }
+        try requireScopes(ofNested: mutation.body, in: kind, principal)
         if let parent = kind.parent, !parent.isOptional, mutation.parentId == nil,
             mutation.body.objectValue != nil
         {
             throw Problem.invalid(parent.field, "is required")
         }
         var draft = try drafted(mutation)
-        try requireScopes(draft, principal)
+        try checkGrants(draft, principal)
         draft = try await prepared(draft, mutation)
         let ready = draft
         return { [self] transaction in
@@ -92,12 +93,19 @@ extension Hub {
         }
     }
 
-    private func requireScopes(_ draft: CreationDraft, _ principal: Principal) throws {
-        try checkGrant(draft.kind, draft.record.spec, principal)
-        for below in draft.below {
-            try requireScope(below.kind, "write", principal)
-            try requireScopes(below, principal)
+    /// Whether the caller may create each kind that a body names, before anything else of it is looked at.
+    private func requireScopes(ofNested body: JSONValue, in kind: ResourceKind, _ principal: Principal) throws {
+        try principal.requireFields(body, of: kind, now: [:])
+        for below in nestable(in: kind) {
+            guard let nested = body[below.nestedName], !nested.isNull else { continue }
+            try requireScope(below, "write", principal)
+            for one in nested.arrayValue ?? [] { try requireScopes(ofNested: one, in: below, principal) }
         }
+    }
+
+    private func checkGrants(_ draft: CreationDraft, _ principal: Principal) throws {
+        try checkGrant(draft.kind, draft.record.spec, principal)
+        for below in draft.below { try checkGrants(below, principal) }
     }
 
     /// What happens outside of the transaction: secrets are sealed and made, and the kinds look at the world.

@@ -24,6 +24,7 @@ extension Hub {
         let (kind, principal) = (mutation.kind, mutation.principal)
         let old = try await store.read { [self] in try visible(kind, id, principal, $0) }
         guard kind.verbs.contains(.update) else { throw Problem(.notFound, "\(kind.plural) cannot be changed.") }
+        try principal.requireFields(mutation.body, of: kind, now: old.spec)
         let (body, destination) = try Self.splitPlace(mutation.body, of: old, kind)
         let spec = try changedSpec(body, of: old, kind)
         try checkGrant(kind, spec, principal)

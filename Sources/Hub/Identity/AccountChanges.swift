@@ -39,6 +39,9 @@ extension Hub {
         }
     }
 
+    /// - Throws: `forbidden` unless the caller is a user.
+    public func requireAccount(_ principal: Principal) throws { _ = try Self.email(of: principal) }
+
     static func email(of principal: Principal) throws -> String {
         guard principal.name.hasPrefix("user:") else {
             throw Problem(.forbidden, "Only a user who is logged in has an account.")
