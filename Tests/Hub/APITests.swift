@@ -183,6 +183,70 @@ import Testing
         }
     }
 
+    @Test func searchesInPages() async throws {
+        try await ServerFixture.run { server in
+            for number in 0..<7 { _ = try await server.make("stacks", ["name": .string("found-\(number)")]) }
+            var names: [JSONValue] = []
+            var cursor = ""
+            repeat {
+                let page = try await server.send(.GET, "search?q=found-&limit=3&cursor=\(cursor)").json
+                let found = try #require(page["items"]?.arrayValue)
+                names += found.compactMap { $0["name"] }
+                #expect(found.count <= 3)
+                cursor = page["next_cursor"]?.stringValue ?? ""
+                #expect(page["has_more"] == .bool(!cursor.isEmpty))
+            } while !cursor.isEmpty
+            #expect(names == (0..<7).map { .string("found-\($0)") })
+            let first = try await server.send(.GET, "search?q=fo&limit=1").json["next_cursor"]?.stringValue ?? ""
+            let list = try await server.send(.GET, "stacks?limit=1").json["next_cursor"]?.stringValue ?? ""
+            for query in [
+                "limit=0", "limit=201", "limit=x", "cursor=x", "cursor=\(first)", "cursor=\(list)", "kind=stack",
+            ] {
+                let refused = try await server.send(.GET, "search?q=found-&\(query)")
+                let name = String(query.prefix { $0 != "=" })
+                #expect(try refused.status == 400 && refused.json["fields"]?[name] != nil, "\(query): \(refused.text)")
+            }
+            #expect(try await server.send(.GET, "stacks?cursor=\(first)").status == 400)
+        }
+    }
+
+    /// A filter that is left out of account would show everything to someone who asked for less.
+    @Test func listsTakeNoParametersThatTheyDoNotKnow() async throws {
+        try await ServerFixture.run { server in
+            let samples = KindSamples(server)
+            let tenant = try await samples.one("tenant")
+            let region = try #require(samples.shared["region"])
+            let brand = try #require(samples.shared["brand"])
+            for path in [
+                "tenants?colour=red", "regions/\(region)/clusters?region_id=\(region)", "audit-logs?who=me",
+                "events?tenant=x", "logs?file=x", "tenants?brand_id=",
+            ] {
+                let refused = try await server.send(.GET, path)
+                let name = String(path.drop { $0 != "?" }.dropFirst().prefix { $0 != "=" })
+                #expect(try refused.status == 400 && refused.json["fields"]?[name] != nil, "\(path): \(refused.text)")
+            }
+            func ids(_ path: String) async throws -> [String?] {
+                let answer = try await server.send(.GET, path)
+                try #require(answer.status == 200, "\(answer.text)")
+                return try answer.json["items"]?.arrayValue?.map { $0["id"]?.stringValue } ?? []
+            }
+            let other = try await server.send(.POST, "brands", try await samples.body(try samples.kind("brand"))).json
+            #expect(try await ids("tenants?brand_id=\(brand)&region_id=\(region)") == [tenant])
+            #expect(try await ids("tenants?brand_id=\(other["id"]?.stringValue ?? "")").isEmpty)
+            #expect(try await ids("tenants?region_id=none").isEmpty)
+            #expect(try await ids("clusters?region_id=\(region)").count == 1)
+            #expect(try await ids("clusters?region_id=none").isEmpty)
+            // Of a brand that the caller may not see there is nothing.
+            let made = try await server.send(
+                .POST, "api-keys", ["name": "k", "scopes": ["*:*"], "brands": .array([try #require(other["id"])])])
+            let headers: HTTPHeaders = ["X-API-Key": try #require(try made.json["key"]?.stringValue)]
+            for filter in ["brand_id=\(brand)", "region_id=\(region)"] {
+                let answer = try await server.send(.GET, "tenants?\(filter)", headers: headers, anonymous: true)
+                #expect(try answer.status == 200 && answer.json["items"] == [], "\(answer.text)")
+            }
+        }
+    }
+
     @Test func repeatsAnswersUnderAnIdempotencyKey() async throws {
         try await ServerFixture.run { server in
             let headers: HTTPHeaders = ["Idempotency-Key": "once"]

@@ -94,7 +94,8 @@ import Testing
                 let verb = HTTPMethod(rawValue: method.uppercased())
                 guard verb != .GET else {
                     result.append(Attempt(method: verb, path: place, body: nil))
-                    result.append(Attempt(method: verb, path: place + "?search=sample&q=sample&limit=200", body: nil))
+                    let word = path.hasSuffix("/search") ? "q" : "search"
+                    result.append(Attempt(method: verb, path: place + "?\(word)=sample&limit=200", body: nil))
                     continue
                 }
                 var named: JSONValue = [:]

@@ -72,7 +72,7 @@ import Testing
                 try await problem { _ = try await hub.create(kind, parentId: shelf, body: body, as: .local) })
         }
         shown.append(try await hub.read(kind, id: id, as: .local))
-        shown += try await hub.list(kind, as: .local).items + hub.search("t", as: .local)
+        shown += try await hub.list(kind, as: .local).items + hub.search("t", as: .local).items
         shown += try await hub.auditLog(.init(limit: 200), as: .local).map(\.json)
         shown += try await hub.events(as: .local).map(\.json)
         for value in shown { #expect(!value.canonicalText.contains(Self.planted), "\(value.canonicalText)") }

@@ -43,7 +43,7 @@ import Testing
         return result
     }
 
-    @Test(arguments: Medium.allCases, ["created_at", "updated_at", "id", "name", "height", "weight"])
+    @Test(arguments: Medium.allCases, ["created_at", "updated_at", "id", "status", "name", "height", "weight"])
     func walksEveryRecordOnceInOrder(_ medium: Medium, _ sort: String) async throws {
         let store = try await filled(medium, 333)
         for descending in [false, true] {
@@ -65,6 +65,34 @@ import Testing
         #expect(try await walk(store, ListQuery(search: "\"; DROP TABLE resources; --")).isEmpty)
         #expect(try await walk(store, ListQuery(search: "%_*")).isEmpty)
         #expect(try await walk(store, ListQuery(search: "12", status: "failed")).count == 1)
+    }
+
+    /// What refers to one resource is found by that and not by a walk through the list.
+    @Test(arguments: Medium.allCases, ["created_at", "status", "name"])
+    func filtersByReference(_ medium: Medium, _ sort: String) async throws {
+        let store = try await filled(medium, 333)
+        try await store.write { transaction in
+            for var record in try transaction.all("shelf", parentId: nil).prefix(30) {
+                record.spec["brand_id"] = "umbrella"
+                _ = try transaction.put(record)
+            }
+        }
+        var query = ListQuery(limit: 7, sort: sort)
+        query.references = ["brand_id": "umbrella"]
+        #expect(try await walk(store, query).count == 30)
+        query.status = "failed"
+        #expect(try await walk(store, query).count == 3)
+        query.references = ["brand_id": "nobody"]
+        #expect(try await walk(store, query).isEmpty)
+        query.references = ["name": "n1"]
+        let asked = query
+        let refusal = try await problem { _ = try await store.read { try $0.page(TestKinds.shelf, asked) } }
+        #expect(refusal.fields["name"] != nil)
+        if let store = store as? SQLiteStore {
+            query.references = ["brand_id": "umbrella"]
+            let plan = try store.queryPlan(TestKinds.shelf, query).joined(separator: "; ")
+            #expect(plan.contains("USING INDEX sort_shelf_brand_id"), "\(plan)")
+        }
     }
 
     @Test(arguments: ["", "x", "!!!", "eyJ4IjoxfQ", "🦉", String(repeating: "A", count: 5000)])
@@ -97,10 +125,11 @@ import Testing
     }
 
     /// No list sorts rows or walks the table: each is answered from an index in the order of the list.
-    @Test(arguments: ["created_at", "updated_at", "id", "name", "height"])
+    @Test(arguments: ["created_at", "updated_at", "id", "status", "name", "height"])
     func usesAnIndex(_ sort: String) throws {
         let store = try SQLiteStore(inMemory: TestKinds.all, clock: clock, random: LiveRandom())
         var queries = [ListQuery(sort: sort), ListQuery(sort: sort, descending: true)]
+        if sort == "status" { queries.append(ListQuery(parentId: "x", sort: sort)) }
         if sort == "created_at" {
             queries += [
                 ListQuery(status: "failed"), ListQuery(brands: .only(["acme"])), ListQuery(parentId: "x"),

@@ -86,9 +86,9 @@ enum TimelineCommands {
     }
 
     private static func search(_ invocation: Invocation) async throws {
-        let answer = try await invocation.client().get("/search", query: [("q", try invocation.required("TEXT"))])
-        if invocation.wantsJSON { return invocation.terminal.line(answer.prettyText()) }
-        let items = answer["items"]?.arrayValue ?? answer["results"]?.arrayValue ?? []
+        let query = [("q", try invocation.required("TEXT"))]
+        let items = try await invocation.client().list("/search", query: query, limit: 1000)
+        if invocation.wantsJSON { return invocation.terminal.line(JSONValue.array(items).prettyText()) }
         guard !items.isEmpty else { return invocation.terminal.note("Nothing was found.") }
         var table = Table(["KIND", "NAME", "STATUS", "ID"], statusColumns: [2])
         for item in items {

@@ -47,6 +47,11 @@ struct Operation: Sendable {
     /// only tells what a caller need not be shown.
     var scope: Scope?
 
+    /// Names of the parameters that stand in the query.
+    var queryNames: Set<String> {
+        Set(parameters.filter { $0["in"] == "query" }.compactMap { $0["name"]?.stringValue })
+    }
+
     /// A scope, and whether only callers of all brands have any use for it.
     struct Scope: Sendable {
         var plural: String

@@ -50,9 +50,14 @@ extension HubAPI {
         operation.scope = .init("logs", "read")
         operation.answers = [(200, Schema.page(of: Schema.reference("log-line")))]
         operation.isStream = true
+        let known = operation.queryNames
         return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
+            var named = LogFilter(limit: 1)
+            named.tenantId = tenant(request)
+            try await hub.admitLogs(named, as: request.principal)
+            try request.query.expectOnly(known)
             var filter = try Self.filter(request.query)
-            filter.tenantId = tenant(request)
+            filter.tenantId = named.tenantId
             let page = try await hub.logLines(filter, as: request.principal)
             guard try request.query.flag("follow") else {
                 return Answers.json(Self.page(page.lines.map(\.json), page.hasMore ? page.end?.text : nil))

@@ -30,7 +30,7 @@ extension Schema {
                 ], "Only resources in this status."),
             parameter(
                 "sort", ["type": "string", "default": "created_at"],
-                "created_at, updated_at, id, or a field of one value."),
+                "created_at, updated_at, id, status, or a field of one value."),
             parameter(
                 "order", ["type": "string", "enum": ["asc", "desc"], "default": "asc"], "Direction of the order."),
         ]

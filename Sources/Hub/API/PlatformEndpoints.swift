@@ -22,14 +22,22 @@ extension HubAPI {
         var operation = Operation(
             id: "search", tag: "platform", summary: "Find resources of any kind by a part of their id, name or address."
         )
-        operation.parameters = [
-            Schema.parameter(
-                "q", ["type": "string", "minLength": 1, "maxLength": 255], "Text to find.", required: true)
-        ]
+        operation.parameters =
+            [
+                Schema.parameter(
+                    "q", ["type": "string", "minLength": 1, "maxLength": 255], "Text to find.", required: true)
+            ] + Schema.pageParameters
         operation.scope = .init("search", "read", isPlatformOnly: true)
-        operation.answers = [(200, Schema.items(Schema.reference("search-hit")))]
+        operation.answers = [(200, Schema.page(of: Schema.reference("search-hit")))]
+        let known = operation.queryNames
         return Endpoint(method: .get, path: "\(Self.base)/search", access: .key, operation: operation) { request in
-            Answers.json(["items": .array(try await hub.search(request.query["q"] ?? "", as: request.principal))])
+            try hub.admitSearch(as: request.principal)
+            let query = request.query
+            try query.expectOnly(known)
+            let (items, next) = try await hub.search(
+                query["q"] ?? "", limit: Int(try query.integer("limit", in: 1...200, default: 50)),
+                cursor: query["cursor"], as: request.principal)
+            return Answers.json(Self.page(items, next))
         }
     }
 
@@ -54,8 +62,11 @@ extension HubAPI {
             } + Schema.pageParameters
         operation.scope = .init("audit-logs", "read", isPlatformOnly: true)
         operation.answers = [(200, Schema.page(of: Schema.reference("audit-entry")))]
+        let known = operation.queryNames
         return Endpoint(method: .get, path: "\(Self.base)/audit-logs", access: .key, operation: operation) { request in
+            try hub.admitAudit(as: request.principal)
             let query = request.query
+            try query.expectOnly(known)
             let limit = Int(try query.integer("limit", in: 1...200, default: 50))
             let filter = AuditFilter(
                 actor: query["actor"], resource: query["resource"], action: query["action"],
@@ -86,8 +97,9 @@ extension HubAPI {
             } + Schema.eventParameters
         operation.answers = [(200, Schema.page(of: Schema.reference("event")))]
         operation.isStream = true
+        let known = operation.queryNames
         return Endpoint(method: .get, path: "\(Self.base)/events", access: .key, operation: operation) { request in
-            try await events(request, nodeId: request.query["node"])
+            try await events(request, known, nodeId: request.query["node"])
         }
     }
 
@@ -97,17 +109,22 @@ extension HubAPI {
         operation.parameters = [Schema.idParameter] + Schema.eventParameters
         operation.answers = [(200, Schema.page(of: Schema.reference("event")))]
         operation.isStream = true
+        let known = operation.queryNames
         return Endpoint(method: .get, path: "\(Self.base)/nodes/{id}/events", access: .key, operation: operation) {
-            try await events($0, nodeId: $0.id)
+            try await events($0, known, nodeId: $0.id)
         }
     }
 
-    private func events(_ request: APIRequest, nodeId: String?) async throws -> Response {
+    private func events(_ request: APIRequest, _ known: Set<String>, nodeId: String?) async throws -> Response {
         let query = request.query
-        let limit = Int(try query.integer("limit", in: 1...200, default: 50))
         var filter = EventFilter(
             nodeId: nodeId, stackId: query["stack"], serviceId: query["service"], deploymentId: query["deployment"],
-            kind: query["kind"], beforeId: try Self.numberCursor(query), limit: limit)
+            kind: query["kind"])
+        try await hub.admitEvents(filter, as: request.principal)
+        try query.expectOnly(known)
+        let limit = Int(try query.integer("limit", in: 1...200, default: 50))
+        filter.limit = limit
+        filter.beforeId = try Self.numberCursor(query)
         let found = try await hub.events(filter, as: request.principal)
         guard try query.flag("follow") else {
             let next = found.count == limit ? found.last.map { String($0.id) } : nil

@@ -23,6 +23,15 @@ struct QueryParameters: Sendable {
     /// Names of all that is given.
     var names: [String] { values.keys.sorted() }
 
+    /// A filter that nobody knows would answer everything, to someone who asked for less.
+    /// - Throws: `invalid` for a parameter that is not one of these.
+    func expectOnly(_ known: Set<String>) throws(Problem) {
+        for name in names where !known.contains(name) {
+            let list = known.sorted().joined(separator: ", ")
+            throw .invalid(String(name.prefix(80)), "is not a parameter of this list; it takes \(list)")
+        }
+    }
+
     /// - Throws: `invalid` unless the value is `true` or `false`.
     func flag(_ name: String) throws(Problem) -> Bool {
         switch values[name] {

@@ -50,12 +50,22 @@ extension HubAPI {
             id: "list-\(kind.plural)\(isNested ? "-below" : "")", tag: kind.plural,
             summary: "List \(kind.plural)\(isNested ? " of one \(kind.parent?.kind ?? "")" : "").")
         operation.scope = Self.scope(kind, "read")
-        operation.parameters = (isNested ? [Schema.idParameter] : []) + Schema.listParameters
+        // Below a parent, the path says already which one.
+        let references = ListQuery.references(of: kind).filter { !isNested || $0 != kind.parent?.field }
+        operation.parameters =
+            (isNested ? [Schema.idParameter] : []) + Schema.listParameters
+            + references.map { Schema.parameter($0, ["type": "string", "minLength": 1], "Only those of this id.") }
+        let known = operation.queryNames
         operation.answers = [(200, Schema.page(of: Schema.reference(kind.name)))]
         return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
             // Decided first, so that a wrong parameter does not tell anything about a resource.
             try await hub.admit(kind, "read", parentId: isNested ? request.id : nil, as: request.principal)
-            let query = try Self.listQuery(request, parentId: isNested ? request.id : nil)
+            try request.query.expectOnly(known)
+            var query = try Self.listQuery(request, parentId: isNested ? request.id : nil)
+            for name in references where request.query.names.contains(name) {
+                guard let id = request.query[name] else { throw Problem.invalid(name, "must be an id") }
+                query.references[name] = id
+            }
             let (items, next) = try await hub.list(kind, query, as: request.principal)
             return Answers.json(Self.page(items, next))
         }

@@ -31,10 +31,12 @@ extension HubAPI {
                     "Only runs in this status."),
             ]
         operation.answers = [(200, Schema.page(of: Schema.reference("workflow-run")))]
+        let known = operation.queryNames
         return Endpoint(method: .get, path: Self.collection, access: .key, operation: operation) { request in
             let query = request.query
             // Decided before the parameters are looked at.
             _ = try await hub.workflowRuns(RunFilter(limit: 1), as: request.principal)
+            try query.expectOnly(known)
             let limit = Int(try query.integer("limit", in: 1...200, default: 50))
             let status = try query.choice("status", RunState.allCases.map(\.rawValue))
             let filter = RunFilter(

@@ -3,6 +3,27 @@ public import Model
 public import ResourceKit
 
 extension Hub {
+    /// Decides whether a caller may see lines of what a filter names.
+    /// - Throws: `forbidden`; `not_found` for a named resource that there is not, or that the caller may not see.
+    public func admitLogs(_ filter: LogFilter, as principal: Principal) async throws {
+        try principal.require("read", "logs")
+        try await store.read { [self] in try requireVisible(filter, principal, $0) }
+    }
+
+    private func requireVisible(
+        _ filter: LogFilter, _ principal: Principal, _ transaction: any ResourceTransaction
+    ) throws {
+        let named = [
+            ("service", filter.serviceId), ("tenant", filter.tenantId), ("webroot", filter.webrootId),
+            ("cron-job", filter.cronJobId),
+        ]
+        for (name, id) in named {
+            // Of a kind that there is not, nothing was ever written.
+            guard let id, let kind = kindsByName[name] else { continue }
+            _ = try visible(kind, id, principal, transaction)
+        }
+    }
+
     /// Lines of the logs that a caller may see.
     /// - Throws: `forbidden`; `not_found` for a named resource that there is not, or that the caller may not see.
     public func logLines(_ filter: LogFilter, as principal: Principal) async throws -> LogPage {
@@ -11,15 +32,7 @@ extension Hub {
         filter.brands = principal.brands
         let asked = filter
         return try await store.read { [self] transaction in
-            let named = [
-                ("service", asked.serviceId), ("tenant", asked.tenantId), ("webroot", asked.webrootId),
-                ("cron-job", asked.cronJobId),
-            ]
-            for (name, id) in named {
-                // Of a kind that there is not, nothing was ever written.
-                guard let id, let kind = kindsByName[name] else { continue }
-                _ = try visible(kind, id, principal, transaction)
-            }
+            try requireVisible(asked, principal, transaction)
             return try transaction.logLines(asked)
         }
     }

@@ -78,11 +78,7 @@ final class RecordingTransaction: StoreTransaction {
     }
 
     func page(_ kind: ResourceKind, _ query: ListQuery) throws -> RecordPage { try inner.page(kind, query) }
-    func search(
-        _ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int
-    ) throws -> [ResourceRecord] {
-        try inner.search(text, kinds: kinds, brands: brands, limit: limit)
-    }
+    func search(_ query: SearchQuery) throws -> RecordPage { try inner.search(query) }
     func statuses(_ kind: String, _ ids: [String]) throws -> [String: ResourceStatus] {
         try inner.statuses(kind, ids)
     }

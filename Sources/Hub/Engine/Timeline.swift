@@ -3,6 +3,13 @@ public import Model
 public import ResourceKit
 
 extension Hub {
+    /// Decides whether a caller may see the events that a filter asks for.
+    /// - Throws: `forbidden`, `not_found`.
+    public func admitEvents(_ filter: EventFilter, as principal: Principal) async throws {
+        try principal.require("read", "events")
+        try await store.read { [self] in try requireVisible(filter, principal, $0) }
+    }
+
     /// The event timeline. Callers of single brands must name a resource of theirs.
     /// - Throws: `forbidden`, `not_found`.
     public func events(_ filter: EventFilter = .init(), as principal: Principal) async throws -> [HubEvent] {

@@ -13,9 +13,12 @@ extension SQLTransaction {
         var arguments: [(any SQLEncodable)?]
         var descending: Bool
 
+        /// What the order is by; resources of one status are in the order of their creation, as in its index.
+        var keys: [String] { [sort] + (sort == "status" ? ["created_at"] : []) + ["seq"] }
+
         func text(columns: String, limit: Int) -> String {
             let direction = descending ? "DESC" : "ASC"
-            let order = sort == "id" ? "id \(direction)" : "\(sort) \(direction), seq \(direction)"
+            let order = (sort == "id" ? [sort] : keys).map { "\($0) \(direction)" }.joined(separator: ", ")
             return """
                 SELECT \(columns), \(sort) FROM resources \(index.map { "INDEXED BY \($0)" } ?? "")
                 WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order) LIMIT \(limit)
@@ -32,9 +35,9 @@ extension SQLTransaction {
         guard found.count > limit, let last = found.dropLast().last else {
             return RecordPage(records: records, nextCursor: nil)
         }
+        let value: JSONValue = query.sort == "status" ? [last[13], .int(last[11])] : last[13]
         let cursor = PageCursor(
-            kind: kind.name, sort: query.sort, descending: query.descending,
-            value: last[13], seq: last[0])
+            kind: kind.name, sort: query.sort, descending: query.descending, value: value, seq: last[0])
         return RecordPage(records: records, nextCursor: cursor.text)
     }
 
@@ -53,6 +56,7 @@ extension SQLTransaction {
         case .only(let brands):
             sql.add("brand_id IN (\(brands.map { _ in "?" }.joined(separator: ", ")))", brands)
         }
+        try addReferences(query.references, kind, to: &sql)
         if let text = query.search?.lowercased(), !text.isEmpty { try addSearch(text, to: &sql) }
         if let cursor = query.cursor { try addCursor(cursor, kind, query, to: &sql) }
         return sql
@@ -65,9 +69,10 @@ extension SQLTransaction {
         case "created_at": index = Self.creationIndex(query)
         case "updated_at": index = query.parentId == nil ? "resources_updated" : nil
         case "id": index = query.parentId == nil ? "resources_id" : nil
+        case "status": index = query.parentId == nil ? "resources_status" : "resources_parent_status"
         default:
             guard let expression = SQLSorting.expression(kind, query.sort, database.dialect) else {
-                throw Problem.invalid("sort", "must be created_at, updated_at, id or a field of one value")
+                throw Problem.invalid("sort", "must be created_at, updated_at, id, status or a field of one value")
             }
             sort = expression
             if SQLSorting.indexedFields(of: kind).contains(query.sort), query.parentId == nil || kind.parent != nil {
@@ -88,6 +93,19 @@ extension SQLTransaction {
         case (nil, .some, _): "resources_status"
         case (nil, nil, .only(let brands)) where brands.count == 1: "resources_brand"
         default: "resources_created"
+        }
+    }
+
+    /// Few of a kind refer to one resource, so they are found by that and sorted then.
+    private func addReferences(
+        _ references: [String: String], _ kind: ResourceKind, to sql: inout PageSQL
+    ) throws {
+        for (field, id) in references.sorted(by: { $0.key < $1.key }) {
+            guard SQLSorting.referenceFields(of: kind).contains(field),
+                let expression = SQLSorting.expression(kind, field, database.dialect)
+            else { throw Problem.invalid(String(field.prefix(80)), "refers to nothing") }
+            sql.add("\(expression) = ?", [id])
+            if !isPostgres { sql.index = SQLSorting.indexName(kind, field, byParent: false) }
         }
     }
 
@@ -123,15 +141,21 @@ extension SQLTransaction {
 
     private func addCursor(_ text: String, _ kind: ResourceKind, _ query: ListQuery, to sql: inout PageSQL) throws {
         guard let cursor = PageCursor(text), cursor.kind == kind.name, cursor.sort == query.sort,
-            cursor.descending == query.descending, let value = Self.argument(cursor.value)
-        else { throw Problem.invalid("cursor", "does not belong to this list; start again without it") }
+            cursor.descending == query.descending
+        else { throw Self.foreignCursor }
+        let values = (cursor.value.arrayValue ?? [cursor.value]).compactMap(Self.argument)
+        guard values.count == sql.keys.count - 1 else { throw Self.foreignCursor }
         let comparison = query.descending ? "<" : ">"
         if query.sort == "id" {
-            sql.add("id \(comparison) ?", [value])
+            sql.add("id \(comparison) ?", values)
         } else {
-            sql.add("(\(sql.sort), seq) \(comparison) (?, ?)", [value, cursor.seq])
+            let marks = sql.keys.map { _ in "?" }.joined(separator: ", ")
+            sql.add("(\(sql.keys.joined(separator: ", "))) \(comparison) (\(marks))", values + [cursor.seq])
         }
     }
+
+    private static let foreignCursor = Problem.invalid(
+        "cursor", "does not belong to this list; start again without it")
 
     private static func argument(_ value: JSONValue) -> (any SQLEncodable)? {
         switch value {
@@ -142,15 +166,14 @@ extension SQLTransaction {
         }
     }
 
-    func search(
-        _ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int
-    ) throws -> [ResourceRecord] {
-        let text = text.lowercased()
-        guard !kinds.isEmpty, !text.isEmpty else { return [] }
-        var conditions = ["kind IN (\(kinds.map { "'\($0.name)'" }.joined(separator: ", ")))"]
+    func search(_ query: SearchQuery) throws -> RecordPage {
+        let text = query.text.lowercased()
+        let nothing = RecordPage(records: [], nextCursor: nil)
+        guard !query.kinds.isEmpty, !text.isEmpty else { return nothing }
+        var conditions = ["kind IN (\(query.kinds.map { "'\($0.name)'" }.joined(separator: ", ")))"]
         var arguments: [(any SQLEncodable)?] = []
-        if case .only(let ids) = brands {
-            guard !ids.isEmpty else { return [] }
+        if case .only(let ids) = query.brands {
+            guard !ids.isEmpty else { return nothing }
             conditions.append("brand_id IN (\(ids.map { _ in "?" }.joined(separator: ", ")))")
             arguments += ids
         }
@@ -164,12 +187,24 @@ extension SQLTransaction {
             conditions.append("instr(search_text, ?) > 0")
             arguments += [text]
         }
-        return try rows(
+        if let given = query.cursor {
+            // No kind has an empty name, so that no list has such a cursor.
+            guard let cursor = PageCursor(given), cursor.kind.isEmpty, cursor.sort == text else {
+                throw Self.foreignCursor
+            }
+            conditions.append("seq > ?")
+            arguments += [cursor.seq]
+        }
+        let limit = min(max(query.limit, 1), 200)
+        let found = try rows(
             """
             SELECT \(Self.columns) FROM resources WHERE \(conditions.joined(separator: " AND "))
-            ORDER BY seq LIMIT \(min(max(limit, 1), 200))
-            """, arguments
-        ).map(record)
+            ORDER BY seq LIMIT \(limit + 1)
+            """, arguments)
+        let last = found.count > limit ? found[limit - 1] : nil
+        return RecordPage(
+            records: try found.prefix(limit).map(record),
+            nextCursor: last.map { PageCursor(kind: "", sort: text, descending: false, value: 0, seq: $0[0]).text })
     }
 
     func counts() throws -> [String: [String: Int]] {

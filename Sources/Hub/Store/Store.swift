@@ -36,7 +36,7 @@ public protocol StoreTransaction: ResourceTransaction {
     /// One page of a kind, as the list endpoints answer it.
     func page(_ kind: ResourceKind, _ query: ListQuery) throws -> RecordPage
     /// Resources of any of these kinds whose id or searched fields contain the text, ignoring case.
-    func search(_ text: String, kinds: [ResourceKind], brands: BrandFilter, limit: Int) throws -> [ResourceRecord]
+    func search(_ query: SearchQuery) throws -> RecordPage
     /// The statuses of those of the resources that there are, by id.
     func statuses(_ kind: String, _ ids: [String]) throws -> [String: ResourceStatus]
     /// Kind → status → count.
@@ -103,7 +103,9 @@ public struct ListQuery: Sendable, Equatable {
     public var cursor: String?
     public var search: String?
     public var status: String?
-    /// `created_at` (default), `updated_at`, `id`, or a field of the kind.
+    /// Only those that refer to these resources: field → id.
+    public var references: [String: String] = [:]
+    /// `created_at` (default), `updated_at`, `id`, `status`, or a field of the kind.
     public var sort: String
     public var descending: Bool
     public var brands: BrandFilter
@@ -120,6 +122,34 @@ public struct ListQuery: Sendable, Equatable {
         self.sort = sort
         self.descending = descending
         self.brands = brands
+    }
+}
+
+extension ListQuery {
+    /// Fields whose ids a list of this kind can be asked for: the parent's, and those that refer to others.
+    public static func references(of kind: ResourceKind) -> [String] {
+        let declared = SQLSorting.referenceFields(of: kind)
+        let parent = kind.parent.map { [$0.field] } ?? []
+        return parent.filter { !declared.contains($0) } + declared
+    }
+}
+
+/// What is looked for across kinds.
+public struct SearchQuery: Sendable {
+    public var text: String
+    public var kinds: [ResourceKind]
+    public var brands: BrandFilter
+    public var limit: Int
+    public var cursor: String?
+
+    public init(
+        _ text: String, kinds: [ResourceKind], brands: BrandFilter = .all, limit: Int = 50, cursor: String? = nil
+    ) {
+        self.text = text
+        self.kinds = kinds
+        self.brands = brands
+        self.limit = limit
+        self.cursor = cursor
     }
 }
 

@@ -82,7 +82,7 @@ extension DashboardSite {
 
     func search(_ visit: Visit) async throws -> PageAnswer {
         let text = visit.asked("q") ?? ""
-        let found = text.isEmpty ? [] : try await hub.search(text, as: visit.principal)
+        let found = text.isEmpty ? [] : try await hub.search(text, as: visit.principal).items
         let results = found.compactMap { result -> JSONValue? in
             guard let kind = result.text("kind").flatMap({ hub.kind($0) }) else { return nil }
             return [
