@@ -26,6 +26,7 @@ public let previewKind = ResourceKind(
         Field("last_request_at", .line, "When somebody was last seen to use it."),
     ],
     claims: { ["preview/\($0.parentId ?? "")/\(Previews.label($0.spec))"] },
+    claimedFields: ["pull_request"],
     columns: ["name", "hostname", "commit"], searched: ["name", "hostname", "branch"],
     validate: { spec, flaws in
         let given = ["branch", "pull_request"].filter { spec[$0].map { !$0.isNull } == true }

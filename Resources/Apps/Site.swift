@@ -23,6 +23,7 @@ public let siteKind = ResourceKind(
                 ]), countMax: 10_000), "How it stands on each server."),
     ],
     claims: { record in Sites.names(record.spec).map { "host/\($0)" } },
+    claimedFields: ["www_redirect"],
     actions: [
         ResourceAction("retry", "Look its upstream up again and bring it to every server once more.")
     ],

@@ -28,7 +28,7 @@ public let certificateKind = ResourceKind(
         let text = record.spec["cert_pem"]?.stringValue ?? ""
         guard let print = Certificates.chain(text, nil)?.first?.fingerprint else { return [] }
         return ["certificate/\(record.parentId ?? "")/\(print)"]
-    },
+    }, claimedFields: ["cert_pem"],
     columns: ["issuer", "serial", "not_after", "is_current"], searched: ["serial", "fingerprint", "issuer"],
     validate: Certificates.validate, behaviour: CertificateBehaviour())
 

@@ -28,7 +28,7 @@ public let zoneRecordKind = ResourceKind(
         Field("managed_by", .choice(["user", "auto"]), "Who keeps it: a person, or the platform."),
         Field("source_fqdn_id", .reference("fqdn"), "The FQDN that it was made for."),
     ],
-    claims: ZoneRecords.claims, columns: ["name", "type", "content", "ttl", "managed_by"],
+    claims: ZoneRecords.claims, claimedFields: ["name"], columns: ["name", "type", "content", "ttl", "managed_by"],
     searched: ["name", "content"], validate: ZoneRecords.validate, behaviour: ZoneRecordBehaviour())
 
 /// Rules of records.

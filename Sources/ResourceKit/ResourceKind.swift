@@ -59,6 +59,8 @@ public struct ResourceKind: Sendable {
     public var reported: [Field]
     /// Names that are unique: the claim of a resource, e.g. `service/{stack}/{name}`. Released on deletion.
     public var claims: @Sendable (ResourceRecord) -> [String]
+    /// Fields that a conflict names where the last word of the claim is the value of none, such as a hash.
+    public var claimedFields: [String]
     public var actions: [ResourceAction]
     /// Fields shown in tables, besides id and status.
     public var columns: [String]
@@ -83,7 +85,7 @@ public struct ResourceKind: Sendable {
         name: String, plural: String, summary: String, identity: Identity = .uuid, parent: Parent? = nil,
         isAsynchronous: Bool, isPlatformOnly: Bool = false, verbs: Set<Verb> = Set(Verb.allCases), fields: [Field],
         reported: [Field] = [], claims: @escaping @Sendable (ResourceRecord) -> [String] = { _ in [] },
-        actions: [ResourceAction] = [], columns: [String] = [], searched: [String] = [],
+        claimedFields: [String] = [], actions: [ResourceAction] = [], columns: [String] = [], searched: [String] = [],
         singletonPath: String? = nil, naturalKey: [String] = [], links: [ResourceLink] = [],
         views: [ResourceView] = [],
         validate: @escaping @Sendable (_ spec: [String: JSONValue], _ flaws: inout FieldFlaws) -> Void = { _, _ in },
@@ -101,6 +103,7 @@ public struct ResourceKind: Sendable {
         self.fields = isLabelled ? fields + [.subscription] : fields
         self.reported = reported
         self.claims = claims
+        self.claimedFields = claimedFields
         self.actions = actions
         self.columns = columns
         self.searched = searched

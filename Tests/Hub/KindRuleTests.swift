@@ -154,7 +154,12 @@ import Testing
         _ kind: ResourceKind, _ path: String, _ item: String, _ body: JSONValue, _ server: ServerFixture
     ) async throws {
         if !kind.claims(sample(kind, body)).isEmpty {
-            #expect(try await server.send(.POST, path, body).status == 409, "\(kind.name) is there twice")
+            let twice = try await server.send(.POST, path, body)
+            #expect(twice.status == 409, "\(kind.name) is there twice")
+            // Whoever asked must see what to change.
+            let fields = try twice.json["fields"]?.objectValue?.keys.map { String($0) } ?? []
+            let known = kind.fields.map(\.name) + [kind.parent?.field ?? ""]
+            #expect(!fields.isEmpty && fields.allSatisfy(known.contains), "\(twice.text)")
         }
         let gone = try await server.send(.DELETE, item)
         #expect(gone.status == (kind.isAsynchronous ? 202 : 204), "\(gone.text)")
@@ -179,6 +184,43 @@ import Testing
         return ResourceRecord(
             kind: kind.name, id: "x", parentId: "p", brandId: "b", status: .active, spec: body.objectValue ?? [:],
             createdAt: time, updatedAt: time)
+    }
+
+    @Test func aConflictNamesTheField() async throws {
+        try await ServerFixture.run { server in
+            let samples = KindSamples(server)
+            func refused(_ path: String, _ body: JSONValue, _ field: String) async throws {
+                let answer = try await server.send(.POST, path, body)
+                #expect(answer.status == 409, "\(answer.text)")
+                #expect(try answer.json["fields"]?.objectValue?.keys.sorted() == [field], "\(answer.text)")
+            }
+            let tenant = try await samples.one("tenant")
+            let zone = try #require(try await server.send(.GET, "zones/\(try await samples.one("zone"))").json["name"])
+            let name = try #require(zone.stringValue)
+            var body = try await samples.body(try samples.kind("zone"))
+            body["name"] = .string("\(name.uppercased()).")
+            try await refused("zones", body, "name")
+            var nested = try await samples.body(try samples.kind("tenant"))
+            nested["zones"] = [["name": "other.example.org"], ["name": zone]]
+            try await refused("tenants", nested, "zones[1].name")
+            nested["zones"] = [["name": "other.example.org"], ["name": "other.example.org."]]
+            try await refused("tenants", nested, "zones[1].name")
+            var brand = try await samples.body(try samples.kind("brand"))
+            brand["name"] = "Acme"
+            _ = try await server.make("brands", brand)
+            brand["name"] = "acme"
+            try await refused("brands", brand, "name")
+            brand["name"] = "other"
+            brand["id"] = .string(try await samples.one("brand"))
+            try await refused("brands", brand, "id")
+            let certificate = try await samples.body(try samples.kind("certificate"))
+            let path = "fqdns/\(try await samples.one("fqdn"))/certificates"
+            _ = try await server.make(path, certificate)
+            let twice = try await server.send(.POST, path, certificate)
+            #expect(try twice.json["fields"]?.objectValue?.keys.sorted() == ["cert_pem"])
+            #expect(try twice.json["error"] == "There is a certificate with the same cert_pem already.")
+            #expect(!tenant.isEmpty)
+        }
     }
 
     @Test func onlyAsynchronousKindsTakeACallback() async throws {

@@ -139,10 +139,12 @@ extension Hub {
             try kind.behaviour.didCreate(try transaction.put(placed), transaction)
         } catch var problem as Problem where !draft.path.isEmpty {
             // The caller must know which of many was refused.
-            let reasons = problem.fields.isEmpty ? ["": problem.message] : problem.fields
-            problem.fields = Dictionary(
-                reasons.map { (draft.path + $0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
-            problem.message = "\(draft.path.dropLast()): \(problem.message)"
+            let place = String(draft.path.dropLast())
+            problem.fields =
+                problem.fields.isEmpty
+                ? [place: problem.message]
+                : Dictionary(uniqueKeysWithValues: problem.fields.map { (draft.path + $0.key, $0.value) })
+            problem.message = "\(place): \(problem.message)"
             throw problem
         }
         for below in draft.below {
@@ -207,6 +209,9 @@ extension Hub {
 
 extension Problem {
     static func taken(_ id: String, _ kind: ResourceKind) -> Problem {
-        Problem(.conflict, "\"\(id)\" is taken already by another \(kind.name).", fields: ["id": "is taken already"])
+        var field = "id"
+        if case .slug(let own) = kind.identity { field = own }
+        return Problem(
+            .conflict, "\"\(id)\" is taken already by another \(kind.name).", fields: [field: "is taken already"])
     }
 }

@@ -205,21 +205,40 @@ struct SQLTransaction: StoreTransaction {
         for claim in held.subtracting(wanted) { try execute("DELETE FROM claims WHERE claim = ?", [claim]) }
         for claim in wanted.subtracting(held).sorted() {
             if let holder = try row("SELECT kind, id FROM claims WHERE claim = ?", [claim]) {
-                throw Self.taken(claim, by: "\(holder[0] as String) \(holder[1] as String)", record)
+                throw Self.taken(claim, by: "\(holder[0] as String) \(holder[1] as String)", record, kind)
             }
             try execute("INSERT INTO claims (claim, kind, id) VALUES (?, ?, ?)", [claim, record.kind, record.id])
         }
     }
 
-    private static func taken(_ claim: String, by holder: String, _ record: ResourceRecord) -> Problem {
+    private static func taken(
+        _ claim: String, by holder: String, _ record: ResourceRecord, _ kind: ResourceKind
+    ) -> Problem {
         let name = claim.split(separator: "/").last.map(String.init) ?? claim
-        var fields: [String: String] = [:]
-        for (field, value) in record.spec where value.stringValue == name || value == Int64(name).map(JSONValue.int) {
-            fields[field] = "is taken already"
+        let context = "\(claim) is held by \(holder)"
+        if let parent = kind.parent, name == record.parentId {
+            return Problem(
+                .conflict, "The \(parent.kind) has a \(kind.name) already.",
+                hint: "Change that one, or delete it first.",
+                fields: [parent.field: "is taken already"], context: context)
         }
+        // Claims hold names in one spelling: small letters, and without the dot at the end of a DNS name.
+        func isNamed(_ value: JSONValue) -> Bool {
+            if let values = value.arrayValue { return values.contains(where: isNamed) }
+            guard let text = value.stringValue?.lowercased() else { return value == Int64(name).map(JSONValue.int) }
+            return text == name.lowercased() || text == name.lowercased() + "."
+        }
+        var fields = record.spec.filter { isNamed($0.value) }.map(\.key)
+        // An id that was made of the name is not what the caller chose.
+        if case .slug(let own) = kind.identity, fields.count > 1 { fields.removeAll { $0 == own } }
+        if fields.isEmpty { fields = kind.claimedFields.filter { record.spec[$0] != nil } }
+        let isHash = name.utf8.count == 64 && name.allSatisfy(\.isHexDigit)
         return Problem(
-            .conflict, "\"\(name)\" is taken already by another \(record.kind).", fields: fields,
-            context: "\(claim) is held by \(holder)")
+            .conflict,
+            isHash
+                ? "There is a \(kind.name) with the same \(fields.joined(separator: ", ")) already."
+                : "\"\(name)\" is taken already by another \(kind.name).",
+            fields: Dictionary(uniqueKeysWithValues: fields.map { ($0, "is taken already") }), context: context)
     }
 
     /// The values that lists sort by, without what PostgreSQL's JSON cannot hold.
