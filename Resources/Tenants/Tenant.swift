@@ -48,3 +48,11 @@ public let tenantKind = ResourceKind(
         ResourceView("resource-summary", "Count what it holds, per kind and status."),
         ResourceView("resource-usage", "Show what it uses, and of how much."),
     ], behaviour: TenantBehaviour())
+
+/// Rules of tenants.
+public enum Tenants {
+    /// Whether somebody can log in as the tenant: once it was active, also while a change of it is under way.
+    public static func mayLogIn(_ tenant: ResourceRecord) -> Bool {
+        tenant.status == .active || tenant.status == .provisioning
+    }
+}

@@ -22,6 +22,14 @@ struct TenantBehaviour: KindBehaviour {
         if let problem = flaws.problem { throw problem }
     }
 
+    func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        // What was never active is not made anew, but still to be made: nobody can log in as it yet.
+        guard old.status == .pending else { return }
+        var record = new
+        record.status = .pending
+        _ = try transaction.put(record)
+    }
+
     private func shardFlaw(
         _ id: String, _ clusterId: String, _ transaction: any ResourceTransaction
     ) throws -> String? {
@@ -69,8 +77,9 @@ struct TenantBehaviour: KindBehaviour {
             if record.status != .suspended { record.state["suspended_at"] = .string(transaction.now.rfc3339) }
             record.status = .suspended
             record.state["followers"] = nil
-            record.state["suspend_reason"] = arguments["reason"]
-            record.statusMessage = arguments["reason"]?.stringValue
+            // Whoever suspends it once more without a reason has nothing against the one that is there.
+            if let reason = arguments["reason"] { record.state["suspend_reason"] = reason }
+            record.statusMessage = record.state["suspend_reason"]?.stringValue
         case "unsuspend":
             guard record.status == .suspended else { return record }
             record.status = .provisioning

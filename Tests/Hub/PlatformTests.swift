@@ -139,6 +139,46 @@ import Testing
         _ = try await hub.delete(try fixture.kind("fqdn"), id: fqdn, as: .local)
     }
 
+    @Test func aTenantLogsInAsSoonAsItWasActive() async throws {
+        let fixture = try HubFixture(kinds: Catalog.kinds)
+        let hub = fixture.hub
+        let place = try await place(fixture)
+        let kind = try fixture.kind("tenant")
+        let id = try await fixture.make(
+            "tenant",
+            [
+                "brand_id": "acme", "region_id": .string(place.region), "cluster_id": .string(place.cluster),
+                "shard_id": .string(place.shard),
+            ])
+        func hint() async throws -> String {
+            let answer = try await hub.makeLoginSession(tenantId: id, options: .init(), as: .local)
+            return answer.body["login_hint"]?.stringValue ?? ""
+        }
+        func act(_ name: String, _ arguments: JSONValue = .null) async throws -> JSONValue {
+            let action = try #require(kind.allActions.first { $0.name == name })
+            return try await hub.perform(action, on: kind, id: id, body: arguments, as: .local).body
+        }
+        // A change of what was never active makes it nothing that could be used.
+        let early = try await hub.update(kind, id: id, body: ["customer_id": "c-1"], as: .local)
+        #expect(early.code == 202 && early.body["status"] == "pending")
+        #expect(try await problem { _ = try await hint() }.code == .conflict)
+        try await hub.settle()
+        _ = try await hub.update(kind, id: id, body: ["customer_id": "c-2"], as: .local)
+        #expect(try await hub.read(kind, id: id, as: .local)["status"] == "provisioning")
+        #expect(try await hub.takeLoginHint(try await hint())?.id == id)
+        try await hub.settle()
+        let late = try await hint()
+        #expect(try await act("suspend", ["reason": "Unpaid."])["suspend_reason"] == "Unpaid.")
+        #expect(try await problem { _ = try await hint() }.code == .conflict)
+        #expect(try await hub.takeLoginHint(late) == nil)
+        // Once more without a reason: the one that is there stays.
+        let again = try await act("suspend")
+        #expect(again["suspend_reason"] == "Unpaid." && again["status_message"] == "Unpaid.")
+        #expect(try await act("suspend", ["reason": "Abuse."])["status_message"] == "Abuse.")
+        #expect(try await act("unsuspend")["suspend_reason"] == .null)
+        #expect(try await act("suspend")["suspend_reason"] == .null)
+    }
+
     @Test func aTenantFitsItsPlaceAndIsSuspendedAndMoved() async throws {
         let fixture = try HubFixture(kinds: Catalog.kinds)
         let hub = fixture.hub

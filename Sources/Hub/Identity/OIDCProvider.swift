@@ -5,6 +5,7 @@ import Host
 import HubStore
 public import Model
 public import ResourceKit
+import TenantsResources
 
 /// A refusal of the OpenID provider by one of the words of RFC 6749 and OpenID Connect Core.
 public struct OIDCRefusal: Error, Sendable, Equatable {
@@ -98,7 +99,7 @@ extension Hub {
     }
 
     /// A hint that logs a tenant in once, within two minutes: `login_hint` of a request for a login.
-    /// - Throws: `forbidden`, `not_found`; `conflict` for a tenant that is not active.
+    /// - Throws: `forbidden`, `not_found`; `conflict` for a tenant that was never active or is suspended.
     public func makeLoginSession(
         tenantId: String, options: MutationOptions, as principal: Principal
     ) async throws -> MutationAnswer {
@@ -110,7 +111,7 @@ extension Hub {
         ) { [self] in try await admit(kind, "write", id: tenantId, as: principal) }
         return try await make(change, code: 201) { [self] transaction in
             let tenant = try visible(kind, tenantId, principal, transaction)
-            guard tenant.status == .active else {
+            guard Tenants.mayLogIn(tenant) else {
                 throw Problem(.conflict, "The tenant is \(tenant.status.rawValue), so it cannot log in.")
             }
             let end = transaction.now.advanced(by: Self.hintLifetime)
@@ -134,7 +135,7 @@ extension Hub {
             }
             try transaction.removeCell(Self.hintSpace, key)
             guard let end = cell["end"]?.stringValue.flatMap({ Timestamp(rfc3339: $0) }), end > transaction.now,
-                try transaction.get("tenant", id)?.status == .active
+                try transaction.get("tenant", id).map(Tenants.mayLogIn) == true
             else { return nil }
             return OIDCSubject(kind: "tenant", id: id)
         }
@@ -278,8 +279,8 @@ extension Hub {
         of grant: JSONValue, _ transaction: any StoreTransaction
     ) throws -> [String: JSONValue]? {
         guard let kind = grant["kind"]?.stringValue, let id = grant["id"]?.stringValue,
-            let record = try transaction.get(kind, id), record.status == .active,
-            record.spec["is_disabled"] != true,
+            let record = try transaction.get(kind, id),
+            kind == "tenant" ? Tenants.mayLogIn(record) : record.status == .active, record.spec["is_disabled"] != true,
             grant["epoch"]?.intValue ?? 0 == Self.epoch(of: record)
         else { return nil }
         let scopes = Set((grant["scope"]?.stringValue ?? "").split(separator: " "))
