@@ -45,10 +45,12 @@ public let apiKeyKind = ResourceKind(
 
 struct APIKeyBehaviour: KindBehaviour {
     func didCreate(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try APIKey.checkEnd(of: record, known: nil, transaction)
         try APIKey.checkBrands(of: record, known: nil, transaction)
     }
 
     func didUpdate(from old: ResourceRecord, to new: ResourceRecord, _ transaction: any ResourceTransaction) throws {
+        try APIKey.checkEnd(of: new, known: old, transaction)
         try APIKey.checkBrands(of: new, known: old, transaction)
     }
 
@@ -85,6 +87,16 @@ public enum APIKey {
     /// `zone_records:read` means `zone-records:read`: either spelling of a kind will do.
     public static func inHyphens(_ scope: String) -> String {
         String(scope.map { $0 == "_" ? "-" : $0 })
+    }
+
+    /// Checks that an end that is named anew is yet to come: a key that is over before it begins is a mistake.
+    static func checkEnd(
+        of record: ResourceRecord, known old: ResourceRecord?, _ transaction: any ResourceTransaction
+    ) throws {
+        guard let text = record.spec["expires_at"]?.stringValue, text != old?.spec["expires_at"]?.stringValue,
+            let end = Timestamp(rfc3339: text), end <= transaction.now
+        else { return }
+        throw Problem.invalid("expires_at", "must be in the future")
     }
 
     /// Checks that every brand that is named anew is there: a key for a brand to come would be one for whoever takes

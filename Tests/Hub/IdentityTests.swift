@@ -71,14 +71,49 @@ import Testing
             try await problem { _ = try await hub.authenticate(apiKey: old, address: "x") }.code == .unauthenticated)
     }
 
-    @Test func notesUseOncePerMinute() async throws {
+    /// Whoever read the key may change it, however often it was used meanwhile.
+    @Test func notesUseOncePerMinuteAndChangesNothing() async throws {
         let (id, text) = try await key()
-        func revision() async throws -> Int64? { try await fixture.store.read { try $0.get("api-key", id)?.version } }
-        for _ in 0..<5 { _ = try await hub.authenticate(apiKey: text, address: "x") }
-        #expect(try await revision() == 2)
-        fixture.clock.move(.seconds(61))
+        let kind = try fixture.kind("api-key")
+        let made = try await hub.read(kind, id: id, as: .local)
+        let start = fixture.clock.now().rfc3339
+        for _ in 0..<2 {
+            for _ in 0..<5 { _ = try await hub.authenticate(apiKey: text, address: "x") }
+            let used = try await hub.read(kind, id: id, as: .local)
+            #expect(used["last_used_at"]?.stringValue == start)
+            #expect(used["revision"] == made["revision"] && used["updated_at"] == made["updated_at"])
+            fixture.clock.move(.seconds(59))
+        }
+        fixture.clock.move(.seconds(2))
         _ = try await hub.authenticate(apiKey: text, address: "x")
-        #expect(try await revision() == 3)
+        #expect(try await hub.read(kind, id: id, as: .local)["last_used_at"]?.stringValue != start)
+        let revision = made["revision"]?.intValue
+        let answer = try await hub.update(
+            kind, id: id, body: ["name": "other"], options: .init(ifMatch: revision), as: .local)
+        #expect(answer.body["name"] == "other" && answer.body["last_used_at"]?.stringValue != nil)
+    }
+
+    @Test func keysAreForWhatIsThereAndForATimeToCome() async throws {
+        let past = fixture.clock.now().advanced(by: .seconds(-1)).rfc3339
+        let wrong: [(JSONValue, String)] = [
+            (["scopes": ["shelves:read", "nokind:read"]], "scopes[1]"), (["scopes": ["shelf:read"]], "scopes[0]"),
+            (["expires_at": .string(past)], "expires_at"),
+        ]
+        let (id, _) = try await key([
+            "scopes": ["*:read", "books:*", "audit-logs:read", "workflow_runs:write"],
+            "expires_at": .string(fixture.clock.now().advanced(by: .seconds(1)).rfc3339),
+        ])
+        let kind = try fixture.kind("api-key")
+        for (body, field) in wrong {
+            let refusals = [
+                try await problem { _ = try await key(body) },
+                try await problem { _ = try await hub.update(kind, id: id, body: body, as: .local) },
+            ]
+            #expect(refusals.allSatisfy { $0.code == .invalid && $0.fields.keys.sorted() == [field] }, "\(refusals)")
+        }
+        // A key that is over by now can still be changed.
+        fixture.clock.move(.seconds(2))
+        _ = try await hub.update(kind, id: id, body: ["name": "over"], as: .local)
     }
 
     @Test func usersLogIn() async throws {

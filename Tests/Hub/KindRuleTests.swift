@@ -94,7 +94,7 @@ import Testing
         let bad = Array("{".utf8)
         #expect(try await server.send(.POST, path, raw: bad, anonymous: true).status == 401)
         let other = try await server.send(
-            .POST, "api-keys", ["name": "other", "scopes": ["nothing:read"], "brands": ["*"]])
+            .POST, "api-keys", ["name": "other", "scopes": ["search:read"], "brands": ["*"]])
         let headers: HTTPHeaders = ["X-API-Key": try #require(try other.json["key"]?.stringValue)]
         for (method, place) in [(HTTPMethod.POST, path), (.PUT, item), (.DELETE, item), (.GET, item), (.GET, path)] {
             if method == .PUT, !kind.verbs.contains(.update) { continue }

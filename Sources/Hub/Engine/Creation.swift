@@ -105,6 +105,7 @@ extension Hub {
 
     private func checkGrants(_ draft: CreationDraft, _ principal: Principal) throws {
         try checkGrant(draft.kind, draft.record.spec, principal)
+        try checkScopes(draft.kind, draft.record.spec, known: [:])
         for below in draft.below { try checkGrants(below, principal) }
     }
 

@@ -66,6 +66,11 @@ final class RecordingTransaction: StoreTransaction {
         return stored
     }
 
+    func note(_ state: [String: JSONValue], of kind: String, _ id: String) throws {
+        try inner.note(state, of: kind, id)
+        note(HubChange(kind: kind, id: id))
+    }
+
     func remove(_ kind: String, _ id: String) throws {
         try noteImage(kind, id, after: nil) { try inner.get(kind, id) }
         try inner.remove(kind, id)

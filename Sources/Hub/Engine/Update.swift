@@ -28,6 +28,7 @@ extension Hub {
         let (body, destination) = try Self.splitPlace(mutation.body, of: old, kind)
         let spec = try changedSpec(body, of: old, kind)
         try checkGrant(kind, spec, principal)
+        try checkScopes(kind, spec, known: old.spec)
         try await kind.behaviour.prepareUpdate(spec, of: old, world)
         let sealedSpec = try await sealed(spec, kind, unless: old.spec)
         let names = Set(body.objectValue.map { Array($0.keys) } ?? [])

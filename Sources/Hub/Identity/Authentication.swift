@@ -94,7 +94,7 @@ extension Hub {
             try await write { transaction in
                 guard var record = try transaction.get("api-key", id) else { return }
                 record.state["last_used_at"] = .string(transaction.now.rfc3339)
-                _ = try transaction.put(record)
+                try transaction.note(record.state, of: record.kind, id)
             }
         } catch {
             // A hub that cannot write must still answer reads.

@@ -18,6 +18,23 @@ extension Hub {
         }
     }
 
+    /// What scopes name besides kinds.
+    public static let scopeWords: Set<String> = ["audit-logs", "dashboard", "events", "logs", "search", runsPlural]
+
+    /// Whether each scope that is named anew is one of something: a misspelt one would be found when the key is used.
+    /// - Parameter old: the spec before; what it holds may be of a kind that is gone.
+    func checkScopes(_ kind: ResourceKind, _ spec: [String: JSONValue], known old: [String: JSONValue]) throws {
+        guard kind.name == "api-key" else { return }
+        let words = Self.scopeWords.union(kinds.map(\.plural)).union(["*"])
+        let known = old["scopes"]?.arrayValue ?? []
+        var flaws = FieldFlaws()
+        for (index, scope) in (spec["scopes"]?.arrayValue ?? []).enumerated() where !known.contains(scope) {
+            let word = APIKey.inHyphens(scope.stringValue ?? "").prefix { $0 != ":" }
+            if !words.contains(String(word)) { flaws.add("scopes[\(index)]", "names no kind of resource") }
+        }
+        if let problem = flaws.problem { throw problem }
+    }
+
     /// Nobody may hand out more than they have.
     func checkGrant(_ kind: ResourceKind, _ spec: [String: JSONValue], _ principal: Principal) throws {
         let granted: Set<String>

@@ -156,6 +156,17 @@ struct SQLTransaction: StoreTransaction {
         }
     }
 
+    func note(_ state: [String: JSONValue], of kind: String, _ id: String) throws {
+        guard let declared = kinds[kind], var record = try get(kind, id) else { return }
+        record.state = state
+        let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: record, declared)] : []
+        try execute(
+            """
+            UPDATE resources SET state = ?\(isPostgres ? ", sort_keys = CAST(? AS jsonb)" : "")
+            WHERE kind = '\(declared.name)' AND id = ?
+            """, [JSONValue.object(state).canonicalText] + keys + [id])
+    }
+
     private func insert(_ stored: ResourceRecord, _ kind: ResourceKind, spec: String, _ text: String) throws {
         let keys: [(any SQLEncodable)?] = isPostgres ? [Self.sortKeys(of: stored, kind)] : []
         let added = try row(

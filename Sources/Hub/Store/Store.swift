@@ -44,6 +44,10 @@ public protocol StoreTransaction: ResourceTransaction {
     /// Id of the first resource of a kind whose field holds this id and that is not being deleted.
     func firstUser(_ kind: ResourceKind, field: String, id: String) throws -> String?
 
+    /// Replaces the state of a resource, and neither its revision nor its time: for what is only noted of it, and is in
+    /// no text that search looks into. Nothing happens when there is no such resource.
+    func note(_ state: [String: JSONValue], of kind: String, _ id: String) throws
+
     /// Starts a run of a workflow with this transaction, or not at all; nothing happens when there is one with its id.
     func startWorkflow(_ run: NewRun) throws
     /// Tells other hubs on the same store, once this is committed.
