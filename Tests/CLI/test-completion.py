@@ -20,6 +20,8 @@ CASES = [
     ("roost deployment rol", {"rollback"}),
     ("roost site pro", {"provision"}),
     ("roost service create --memory", {"--memory-max"}),
+    ("roost tenant resource-", {"resource-summary", "resource-usage"}),
+    ("roost brand set-", {"set-clusters"}),
 ]
 
 

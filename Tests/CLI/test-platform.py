@@ -122,6 +122,21 @@ def hostile_files():
     assert before == (roost("region", "list", "--json"), roost("brand", "list", "--json"))
 
 
+def views_and_links():
+    """what a kind declares to be shown or linked is a command"""
+    summary = roost("tenant", "resource-summary", "first")
+    assert "kinds.tenant" not in summary and "total" in summary and "tenant_id" in summary, summary
+    usage = json.loads(roost("tenant", "resource-usage", "first", "--json"))
+    assert usage["disk_quota_bytes"] == 0 and usage["counts"] == {}, usage
+    assert json.loads(roost("brand", "clusters", "acme", "--json"))["cluster_ids"] == []
+    roost("brand", "set-clusters", "acme", status=64)
+    assert "eu-1-a" in roost("brand", "set-clusters", "acme", "--cluster", "eu-1-a")
+    assert json.loads(roost("brand", "clusters", "acme", "--json"))["cluster_ids"] == ["eu-1-a"]
+    roost("brand", "set-clusters", "acme", "--none", "--plan")
+    assert "eu-1-a" in roost("brand", "clusters", "acme")
+    assert json.loads(roost("brand", "set-clusters", "acme", "--none", "--json"))["cluster_ids"] == []
+
+
 def audit_log():
     """the audit log is verified and exported, and a change in the past is found"""
     assert "whole" in roost("audit", "verify")
@@ -164,7 +179,7 @@ def main():
             except OSError:
                 time.sleep(0.1)
         ENVIRONMENT["ROOST_API_KEY"] = (FOLDER / "data/admin.key").read_text().strip()
-        for function in (cluster_file, seed_file, hostile_files, people, audit_log):
+        for function in (cluster_file, seed_file, hostile_files, views_and_links, people, audit_log):
             check(function)
     finally:
         hub.terminate()

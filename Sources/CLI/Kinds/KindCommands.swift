@@ -13,6 +13,7 @@ enum KindCommands {
         if kind.verbs.contains(.update) { subcommands.append(update(kind, kinds)) }
         if kind.verbs.contains(.delete) { subcommands.append(delete(kind, kinds)) }
         subcommands += actions(of: kind).map { action($0, of: kind, kinds) }
+        subcommands += views(of: kind, kinds) + links(of: kind, kinds)
         return CommandDeclaration(
             Directory.command(kind), aliases: kind.name == Directory.command(kind) ? [] : [kind.name], kind.summary,
             discussion: "Names may stand for ids wherever only one \(title) has the name.", subcommands: subcommands)
@@ -51,7 +52,7 @@ enum KindCommands {
     }
 
     /// What names one of a kind; nothing where there is exactly one.
-    private static func reference(_ kind: ResourceKind) -> [ParameterDeclaration] {
+    static func reference(_ kind: ResourceKind) -> [ParameterDeclaration] {
         guard kind.singletonPath == nil else { return [] }
         return [ParameterDeclaration(Directory.command(kind).uppercased(), "Name or id.")]
     }

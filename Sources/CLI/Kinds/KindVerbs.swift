@@ -6,7 +6,7 @@ struct KindVerbs {
     let kind: ResourceKind
     let invocation: Invocation
 
-    private var terminal: Terminal { invocation.terminal }
+    var terminal: Terminal { invocation.terminal }
     private var scope: [String: String] { KindCommands.scope(kind, invocation) }
     private var title: String { Directory.title(kind) }
 
@@ -178,7 +178,7 @@ struct KindVerbs {
         for (name, value) in values { terminal.line("\(name)  \(printable(value))") }
     }
 
-    private func target(_ directory: Directory) async throws -> Resource {
+    func target(_ directory: Directory) async throws -> Resource {
         guard kind.singletonPath == nil else { return try await directory.get(kind, kind.name) }
         return try await directory.resolve(
             kind, try invocation.required(Directory.command(kind).uppercased()), scope: scope)
