@@ -32,8 +32,8 @@ public let brandKind = ResourceKind(
             "DMARC policy of its customers: none, quarantine, reject, or a whole record.", example: "quarantine"),
         Field(
             "rate_limit", .integer(1...1_000_000),
-            "Requests a minute that all keys of the brand may make together; 60000 when absent. For callers of all brands.",
-            forPlatform: true),
+            "Requests a minute that all keys of the brand may make together; 60000 when absent. Set by callers of all "
+                + "brands.", forPlatform: true),
     ],
     reported: [Field("cluster_ids", .list(of: .reference("cluster"), countMax: 1000), "Clusters that it may use.")],
     claims: { ["brand/\(claimed($0))"] }, columns: ["name", "base_hostname"], searched: ["name", "base_hostname"],
