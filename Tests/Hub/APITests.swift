@@ -256,6 +256,13 @@ import Testing
             #expect(first.status == 201 && first.bytes == second.bytes && second.status == 201)
             let other = try await server.send(.POST, "api-keys", ["name": "x"], headers: headers)
             #expect(other.status == 409)
+            for key in ["", "a b", "é", String(repeating: "x", count: 256)] {
+                for query in ["", "?plan=true"] {
+                    let refused = try await server.send(
+                        .POST, "api-keys\(query)", body, headers: ["Idempotency-Key": key])
+                    #expect(refused.status == 400, "\(key)\(query): \(refused.text)")
+                }
+            }
         }
     }
 

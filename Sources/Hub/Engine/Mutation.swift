@@ -179,10 +179,11 @@ extension Hub {
 
 extension Hub {
     private static func cellKey(_ mutation: Mutation) throws -> String? {
-        guard let key = mutation.options.idempotencyKey, !mutation.options.isPlan else { return nil }
-        guard !key.isEmpty, key.utf8.count <= 255 else {
-            throw Problem(.invalid, "Idempotency-Key must have 1 to 255 bytes.")
+        guard let key = mutation.options.idempotencyKey else { return nil }
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw Problem(.invalid, "Idempotency-Key must be 1 to 255 printable characters of ASCII without spaces.")
         }
+        guard !mutation.options.isPlan else { return nil }
         return sha256Hex(Array("\(mutation.principal.identity)\n\(key)".utf8))
     }
 
