@@ -99,7 +99,8 @@ enum OpenAPIDocument {
         var result = shared
         for kind in kinds {
             let nested = nestable(kind)
-            let more = callback(kind).merging(Schema.nested(nested, suffix: "creation", isNullable: true)) { $1 }
+            let below = Schema.nested(nested, suffix: "nested", isNullable: true)
+            let more = callback(kind).merging(below) { $1 }
             result[kind.name] = Schema.resource(kind)
             result["\(kind.name)-created"] = Schema.resource(
                 kind, shownOnce: true, more: Schema.nested(nested, suffix: "created"))
@@ -112,6 +113,8 @@ enum OpenAPIDocument {
                 result["\(kind.name)-\(link.name)-list"] = Schema.linked(link)
             }
             if let parent = kind.parent {
+                // Whoever creates it with the one above is called back about that one.
+                result["\(kind.name)-nested"] = Schema.object(kind.fields, more: below)
                 let type: JSONValue = parent.isOptional ? ["string", "null"] : "string"
                 result["\(kind.name)-creation-flat"] = Schema.object(
                     kind.fields,
