@@ -256,6 +256,8 @@ import Testing
             #expect(first.status == 201 && first.bytes == second.bytes && second.status == 201)
             let other = try await server.send(.POST, "api-keys", ["name": "x"], headers: headers)
             #expect(other.status == 409)
+            let null = try await server.send(.POST, "oidc/rotate-key?plan=true", raw: Array("null".utf8))
+            #expect(null.status == 400, "\(null.text)")
             for key in ["", "a b", "é", String(repeating: "x", count: 256)] {
                 for query in ["", "?plan=true"] {
                     let refused = try await server.send(

@@ -40,16 +40,18 @@ struct APIRequest: Sendable {
         return bytes
     }
 
-    /// The body as JSON; `.null` for an empty one.
+    /// The body as JSON; `.null` for an empty one, which the word `null` is not.
     /// - Throws: `too_large`, `malformed_json`, `invalid` for another content type.
-    func json(limit: Int = bodyBytesMax) async throws -> JSONValue {
+    func json(limit: Int = bodyBytesMax, takesNull: Bool = false) async throws -> JSONValue {
         let type = request.headers[.contentType].map(Self.mediaType)
         let bytes = try await body(limit: limit)
         if bytes.isEmpty { return .null }
         guard type == nil || type == "application/json" else {
             throw Problem(.invalid, "The content type must be application/json.")
         }
-        return try JSONParser.parse(bytes)
+        let value = try JSONParser.parse(bytes)
+        guard takesNull || !value.isNull else { throw Problem(.invalid, "The body must be a JSON object, not null.") }
+        return value
     }
 
     /// Of what takes no fields: nothing and an empty object are alike.

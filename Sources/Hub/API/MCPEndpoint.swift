@@ -52,7 +52,7 @@ extension HubAPI {
     private static func mcpMessage(_ request: APIRequest) async throws -> MCPMessage {
         let json: JSONValue
         do {
-            json = try await request.json()
+            json = try await request.json(takesNull: true)
         } catch let problem as Problem where problem.code == .malformedJSON {
             throw MCPError(.parse, problem.message)
         }
