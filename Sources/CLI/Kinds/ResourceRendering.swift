@@ -32,7 +32,7 @@ struct ResourceRendering {
     /// One resource, a line per field.
     func lines(_ resource: Resource) -> [String] {
         var rows: [(String, String)] = []
-        let declared = (kind.fields + kind.reported).map(\.name)
+        let declared = (kind.fields.filter { !$0.isInputOnly } + kind.reported).map(\.name)
         let parent = kind.parent.map { [$0.field] } ?? []
         for name in parent + declared.filter({ !parent.contains($0) }) {
             guard let value = resource.value[name], !value.isNull else { continue }

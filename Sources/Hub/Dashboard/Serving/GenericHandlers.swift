@@ -54,7 +54,8 @@ extension DashboardSite {
             "actions": .array(actionModels(kind, resource, visit)),
             "facts": .array(
                 GenericPages.facts(
-                    resource, parentField(kind) + kind.fields + kind.reported + builtIn, names: names, now: visit.now)),
+                    resource, parentField(kind) + kind.fields.filter { !$0.isInputOnly } + kind.reported + builtIn,
+                    names: names, now: visit.now)),
             "children": .array(
                 children.map {
                     ["path": .string("/\($0.plural)"), "label": .string(GenericPages.pluralTitle($0))]
