@@ -23,6 +23,7 @@ public let tenantKind = ResourceKind(
     reported: [
         Field("suspend_reason", .line, "Why it is suspended."),
         Field("suspended_at", .line, "When it was suspended."),
+        Field("run_id", .line, "The workflow run that moves it, or did so last."),
     ],
     claims: { record in
         guard let name = record.spec["name"]?.stringValue else { return [] }
@@ -34,7 +35,7 @@ public let tenantKind = ResourceKind(
             fields: [Field("reason", .line, "Why, for people.", example: "Invoice 2031 is unpaid.")]),
         ResourceAction("unsuspend", "Put it back on the net."),
         ResourceAction(
-            "migrate", "Move it to another web shard of its cluster.",
+            "migrate", "Move it to another web shard of its cluster; cancelling the run brings it back.",
             fields: [
                 Field("target_shard_id", .reference("shard"), "The shard to move to.", required: true),
                 Field("migrate_zones", .boolean, "Whether its zones move as well.", default: false),
@@ -47,7 +48,7 @@ public let tenantKind = ResourceKind(
     views: [
         ResourceView("resource-summary", "Count what it holds, per kind and status."),
         ResourceView("resource-usage", "Show what it uses, and of how much."),
-    ], behaviour: TenantBehaviour())
+    ], workflows: [Migration.declaration], behaviour: TenantBehaviour())
 
 /// Rules of tenants.
 public enum Tenants {

@@ -40,31 +40,10 @@ struct TenantBehaviour: KindBehaviour {
         return shard.spec["role"] == "web" ? nil : "must be a shard of the role web"
     }
 
-    /// No server does anything for a tenant by itself, so there is nothing to wait for but what moves with it; what is
-    /// below it has a status of its own.
+    /// No server does anything for a tenant by itself, so there is nothing to wait for but the run that moves it; what
+    /// is below it has a status of its own.
     func settle(_ record: ResourceRecord, _ transaction: any ResourceTransaction) throws -> Settlement? {
-        for follower in record.state["followers"]?.arrayValue ?? [] {
-            guard let kind = follower["kind"]?.stringValue, let id = follower["id"]?.stringValue,
-                let other = try transaction.get(kind, id), [.pending, .provisioning].contains(other.status)
-            else { continue }
-            return .waiting("Its \(kind) \(id) is being looked at again after the move.")
-        }
-        return .active(nil)
-    }
-
-    /// Has what was in force made anew for the new place.
-    /// - Returns: what the tenant waits for.
-    private func follow(
-        _ kinds: [String], _ record: ResourceRecord, _ transaction: any ResourceTransaction
-    ) throws -> [JSONValue] {
-        guard !kinds.isEmpty else { return [] }
-        return try transaction.all(ofTenant: record.id, status: .active).filter { kinds.contains($0.kind) }.map {
-            var below = $0
-            below.status = .provisioning
-            below.statusMessage = nil
-            _ = try transaction.put(below)
-            return ["kind": .string(below.kind), "id": .string(below.id)]
-        }
+        Migration.isUnderWay(record) ? nil : .active(nil)
     }
 
     func perform(
@@ -76,7 +55,6 @@ struct TenantBehaviour: KindBehaviour {
         case "suspend":
             if record.status != .suspended { record.state["suspended_at"] = .string(transaction.now.rfc3339) }
             record.status = .suspended
-            record.state["followers"] = nil
             // Whoever suspends it once more without a reason has nothing against the one that is there.
             if let reason = arguments["reason"] { record.state["suspend_reason"] = reason }
             record.statusMessage = record.state["suspend_reason"]?.stringValue
@@ -90,14 +68,8 @@ struct TenantBehaviour: KindBehaviour {
             let target = arguments["target_shard_id"]?.stringValue ?? ""
             let flaw = try shardFlaw(target, record.spec["cluster_id"]?.stringValue ?? "", transaction)
             if let flaw { throw Problem.invalid("target_shard_id", flaw) }
-            guard record.status != .suspended else {
-                throw Problem(.conflict, "The tenant is suspended.", hint: "Unsuspend it first.")
-            }
-            record.spec["shard_id"] = .string(target)
             let kinds = [("migrate_zones", "zone"), ("migrate_fqdns", "fqdn")].filter { arguments[$0.0] == true }
-            record.state["followers"] = .array(try follow(kinds.map(\.1), record, transaction))
-            record.status = .provisioning
-            record.statusMessage = nil
+            return try Migration.begin(record, to: target, kinds: kinds.map(\.1), transaction)
         }
         return try transaction.put(record)
     }

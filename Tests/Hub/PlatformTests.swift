@@ -105,6 +105,16 @@ import Testing
         #expect(try await hub.read(try fixture.kind("node"), id: node, as: .local)["shard_ids"] == [])
     }
 
+    private func becomesActive(_ id: String, _ fixture: HubFixture) async throws -> Bool {
+        for _ in 0..<400 {
+            if try await fixture.hub.read(try fixture.kind("tenant"), id: id, as: .local)["status"] == "active" {
+                return true
+            }
+            try await Task.sleep(for: .milliseconds(25))
+        }
+        return false
+    }
+
     /// There and back again.
     private func theNamesOfATenantFollow(
         _ fixture: HubFixture, _ kind: ResourceKind, _ id: String, from: String, to: String
@@ -118,9 +128,17 @@ import Testing
                 return try transaction.put(record)
             }
         }
-        func status() async throws -> JSONValue? {
-            try await hub.settle()
-            return try await hub.read(kind, id: id, as: .local)["status"]
+        func status(_ name: String, _ id: String, becomes status: String) async throws -> Bool {
+            for _ in 0..<400 {
+                try await hub.settle()
+                if try await hub.read(try fixture.kind(name), id: id, as: .local)["status"] == .string(status) {
+                    return true
+                }
+                try await Task.sleep(for: .milliseconds(25))
+                // The run looks again after a while.
+                fixture.clock.move(.milliseconds(250))
+            }
+            return false
         }
         try await set(.active)
         let usage = try await hub.view("resource-usage", of: kind, id: id, as: .local)
@@ -128,14 +146,19 @@ import Testing
         let migrate = try #require(kind.actions.first { $0.name == "migrate" })
         _ = try await hub.perform(
             migrate, on: kind, id: id, body: ["target_shard_id": .string(to), "migrate_fqdns": true], as: .local)
-        #expect(try await hub.read(try fixture.kind("fqdn"), id: fqdn, as: .local)["status"] == "provisioning")
-        #expect(try await status() == "provisioning")
+        // It waits for its name.
+        #expect(try await status("fqdn", fqdn, becomes: "provisioning"))
+        #expect(try await status("tenant", id, becomes: "provisioning"))
+        let elsewhere = try await problem {
+            _ = try await hub.perform(migrate, on: kind, id: id, body: ["target_shard_id": .string(from)], as: .local)
+        }
+        #expect(elsewhere.code == .conflict)
         try await set(.active)
-        #expect(try await status() == "active")
+        #expect(try await status("tenant", id, becomes: "active"))
         // Without the wish it is left alone.
         _ = try await hub.perform(migrate, on: kind, id: id, body: ["target_shard_id": .string(from)], as: .local)
+        #expect(try await status("tenant", id, becomes: "active"))
         #expect(try await hub.read(try fixture.kind("fqdn"), id: fqdn, as: .local)["status"] == "active")
-        #expect(try await status() == "active")
         _ = try await hub.delete(try fixture.kind("fqdn"), id: fqdn, as: .local)
     }
 
@@ -223,7 +246,16 @@ import Testing
         try await hub.settle()
         let refused = try await problem { _ = try await act("migrate", ["target_shard_id": .string(database)]) }
         #expect(refused.fields["target_shard_id"] != nil)
-        #expect(try await act("migrate", ["target_shard_id": .string(second)])["shard_id"] == .string(second))
+        hub.openWorkflows(journal: fixture.store, name: "hub")
+        let workflows = Task { await hub.runWorkflows() }
+        defer { workflows.cancel() }
+        let plan = try await hub.perform(
+            try #require(kind.actions.first { $0.name == "migrate" }), on: kind, id: id,
+            body: ["target_shard_id": .string(second)], options: MutationOptions(isPlan: true), as: .local)
+        #expect(plan.body["plan"]?.arrayValue?.first?["fields"]?["shard_id"]?["to"] == .string(second))
+        let moving = try await act("migrate", ["target_shard_id": .string(second)])
+        #expect(moving["shard_id"] == .string(second) && moving["run_id"]?.stringValue != nil)
+        #expect(try await becomesActive(id, fixture))
         try await theNamesOfATenantFollow(fixture, kind, id, from: second, to: place.shard)
         // Now the first shard is free to go, and the second is not.
         #expect(try await hub.delete(try fixture.kind("shard"), id: place.shard, as: .local).code == 202)
