@@ -194,7 +194,7 @@ let package = Package(
                 "HubAPI", "Dashboard", "LinuxHost", "TestSupport", "CertificateReading", "CertificateEncoding", crypto,
                 logging,
                 hummingbird, httpClient,
-                nioCore, nioHTTP1,
+                nioCore, nioHTTP1, product("NIOEmbedded", "swift-nio"),
                 product("HTTPTypes", "swift-http-types"), product("GRDB", "GRDB.swift"),
             ],
             path: "Tests/Hub", exclude: ["schemathesis.sh"], swiftSettings: strict),

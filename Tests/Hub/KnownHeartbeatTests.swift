@@ -17,7 +17,7 @@ import Testing
 @Suite struct KnownHeartbeatTests {
     private static let path = "agent/heartbeat"
 
-    private func body(_ sequence: Int64, memory: Int64 = 1, state: String = "running") throws -> [UInt8] {
+    func body(_ sequence: Int64, memory: Int64 = 1, state: String = "running") throws -> [UInt8] {
         let service = ServiceReport(
             serviceId: "s1", name: "web", state: state, servingDeploymentId: nil, commit: nil, release: nil,
             ports: [80],
@@ -85,6 +85,29 @@ import Testing
             let metrics = try await server.send(.GET, "/metrics", anonymous: true).text
             // Not any more after two requests at once.
             #expect(metrics.contains("roost_known_heartbeats_total 3\n"), "\(metrics)")
+        }
+    }
+
+    @Test(arguments: [
+        "CONNECT a:1 HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nConnection: x, Upgrade\r\nUpgrade: x\r\n",
+        "GET /healthz HTTP/1.0\r\n", "GET /healthz HTTP/1.1\r\nConnection: Close\r\n",
+    ])
+    func `are not taken behind the last request of a connection`(last: String) async throws {
+        try await ServerFixture.run { server in
+            let agent = try await JoinedAgent(server, stack: try await server.make("stacks", ["name": "a"]))
+            #expect(try await agent.send(.POST, Self.path, try body(1)).status == 204)
+            let beat = try request(agent, try body(2))
+            let port = server.port
+            let (answer, rest) = try await RawConnection.apart {
+                let connection = try RawConnection(port)
+                connection.send(last + "Host: hub\r\n\r\n")
+                let answer = connection.answer()
+                connection.send(beat)
+                return (answer, connection.rest())
+            }
+            #expect(answer.lowercased().contains("connection: close\r\n") && rest == "", "\(answer)\(rest)")
+            let shown = try await server.send(.GET, "nodes/\(agent.nodeId)").json
+            #expect(shown["facts"] == ["load1": 1])
         }
     }
 
@@ -233,7 +256,7 @@ import Testing
         try await store.close()
     }
 
-    private func until(_ isSo: () async throws -> Bool) async throws {
+    func until(_ isSo: () async throws -> Bool) async throws {
         for _ in 0..<3000 where try await !isSo() { try await Task.sleep(for: .milliseconds(10)) }
         try #require(try await isSo())
     }

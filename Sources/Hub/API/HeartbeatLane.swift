@@ -87,6 +87,7 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
     }
 
     private func pass(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        guard !passed.isOver else { return }
         passed.begin(bytes)
         context.fireChannelRead(wrapInboundOut(bytes))
     }
