@@ -36,6 +36,45 @@ extension KnownHeartbeatTests {
         #expect(front.passed.byteCount == head.utf8.count + 2 + body.utf8.count)
         try await store.close()
     }
+
+    @Test func `that wait for their answer get it before the server stops`() async throws {
+        let folder = TemporaryFolder()
+        let store = try SQLiteStore(
+            path: "\(folder.path)/hub.sqlite", kinds: Catalog.kinds, clock: LiveClock(), random: LiveRandom())
+        let hub = HubFixture.hub(store, Catalog.kinds, LiveClock())
+        let agent = SigningAgent()
+        try await agent.join(store)
+        _ = try await hub.nodeKey(agent.nodeId)
+        let first = try body(1)
+        let beat = try WireCoding.decode(Heartbeat.self, from: try JSONParser.parse(first))
+        try await hub.heartbeat(beat, HeartbeatParts(first), nodeId: agent.nodeId)
+        let front = try await FrontFixture(hub)
+        let (begun, hasBegun) = AsyncStream.makeStream(of: Void.self)
+        let held = DispatchSemaphore(value: 0)
+        let holding = Task {
+            try await store.write { _ in
+                hasBegun.yield()
+                held.wait()
+            }
+        }
+        _ = await begun.first { true }
+        let (second, third) = (try agent.request(try body(2)), try agent.request(try body(3)))
+        try await front.channel.writeInbound(ByteBuffer(string: second + third))
+        try await front.stop()
+        let early = front.passed
+        held.signal()
+        try await holding.value
+        try await until { front.passed.hasStopped }
+        #expect(early.byteCount == 0 && !early.hasStopped)
+        var answer = ""
+        if case .byteBuffer(let bytes) = try await front.channel.readOutbound(as: IOData.self) {
+            answer = String(buffer: bytes)
+        }
+        #expect(answer.hasPrefix("HTTP/1.1 204 "), "\(answer)")
+        // The ordinary way knows what else is to be answered.
+        #expect(front.passed.byteCount == third.utf8.count)
+        try await store.close()
+    }
 }
 
 /// What stands in front of the hub's HTTP server, on a channel without a socket.
@@ -77,4 +116,25 @@ private struct FrontFixture {
     }
 
     var passed: Passed { recorder.passed.withLock { $0 } }
+
+    /// As a server does that stops while it knows of no request.
+    func stop() async throws {
+        let channel = channel
+        try await channel.testingEventLoop.executeInContext {
+            channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+            channel.close(promise: nil)
+        }
+    }
+}
+
+extension SigningAgent {
+    /// A heartbeat as it is sent.
+    fileprivate func request(_ body: [UInt8]) throws -> String {
+        let signature = try RequestSignature.sign(
+            method: "POST", path: HeartbeatHead.path, body: body, nodeId: nodeId, time: LiveClock().now(),
+            nonce: LiveRandom().hex(16), key: key)
+        let fields = signature.headers.map { "\($0.name): \($0.value)\r\n" }.joined()
+        return "POST \(HeartbeatHead.path) HTTP/1.1\r\nHost: hub\r\nContent-Length: \(body.count)\r\n\(fields)\r\n"
+            + String(decoding: body, as: UTF8.self)
+    }
 }

@@ -29,7 +29,10 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
     private var phase = Phase.open
     private var held = ByteBuffer()
     private var isReadWaiting = false
-    private var hasInputEnded = false
+    /// What waits for the answer that is owed: that the client or the server goes, and the end of the connection, which
+    /// a server that stops asks for as soon as no request has come to it.
+    private var heldEvents: [Any] = []
+    private var heldCloses: [(mode: CloseMode, promise: EventLoopPromise<Void>?)] = []
     private var isRemoved = false
 
     /// - Parameters:
@@ -41,7 +44,11 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
         self.timeouts = timeouts
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { isRemoved = true }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        isRemoved = true
+        for close in heldCloses { close.promise?.succeed() }
+        heldCloses = []
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
@@ -62,11 +69,16 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event as? ChannelEvent == .inputClosed {
-            if phase == .answering { return hasInputEnded = true }
+        if event as? ChannelEvent == .inputClosed || event is ChannelShouldQuiesceEvent {
+            if phase == .answering { return heldEvents.append(event) }
             passHeld(context)
         }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if phase == .answering { return heldCloses.append((mode, promise)) }
+        context.close(mode: mode, promise: promise)
     }
 
     /// Looks at bytes that nobody has seen.
@@ -155,9 +167,14 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
     /// What waited for the answer has its turn.
     private func goOn(_ context: ChannelHandlerContext) {
         phase = .open
+        let (events, closes) = (heldEvents, heldCloses)
+        (heldEvents, heldCloses) = ([], [])
         let bytes = held
         held = ByteBuffer()
-        if bytes.readableBytes > 0 { take(bytes, context) }
+        if bytes.readableBytes > 0 {
+            // No further answer may be owed at the end.
+            if events.isEmpty, closes.isEmpty { take(bytes, context) } else { pass(bytes, context) }
+        }
         // The next handler looks at what it got when it hears that this was all.
         context.fireChannelReadComplete()
         // What is answered again, waits on.
@@ -166,11 +183,8 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
             isReadWaiting = false
             context.read()
         }
-        if hasInputEnded {
-            hasInputEnded = false
-            passHeld(context)
-            context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
-        }
+        for event in events { context.fireUserInboundEventTriggered(event) }
+        for close in closes { context.close(mode: close.mode, promise: close.promise) }
     }
 }
 
