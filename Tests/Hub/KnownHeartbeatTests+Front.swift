@@ -37,6 +37,21 @@ extension KnownHeartbeatTests {
         try await store.close()
     }
 
+    @Test func `are gathered for known servers only`() async throws {
+        let store = try SQLiteStore(inMemory: Catalog.kinds, clock: LiveClock(), random: LiveRandom())
+        let hub = HubFixture.hub(store, Catalog.kinds, LiveClock())
+        for isKnown in [false, true] {
+            let agent = SigningAgent()
+            try await agent.join(store, name: "known-\(isKnown)")
+            if isKnown { _ = try await hub.nodeKey(agent.nodeId) }
+            let front = try await FrontFixture(hub)
+            let begun = String(try agent.request(try body(1)).dropLast(10))
+            try await front.channel.writeInbound(ByteBuffer(string: begun))
+            #expect(front.passed.byteCount == (isKnown ? 0 : begun.utf8.count))
+        }
+        try await store.close()
+    }
+
     @Test func `that wait for their answer get it before the server stops`() async throws {
         let folder = TemporaryFolder()
         let store = try SQLiteStore(

@@ -1,3 +1,4 @@
+import AgentProtocol
 import HTTPTypes
 import Host
 import HubCore
@@ -89,7 +90,9 @@ final class HeartbeatLane: ChannelInboundHandler, ChannelOutboundHandler, Remova
         case .incomplete: gather(bytes)
         case .complete(let head):
             let isWhole = bytes.readableBytes >= head.byteCount + head.bodyBytes
-            if isWhole { offer(head, bytes, context) } else { gather(bytes) }
+            if isWhole { return offer(head, bytes, context) }
+            // A stranger gets no memory.
+            if api.hub.hearsHeartbeats(of: head.signature.nodeId) { gather(bytes) } else { pass(bytes, context) }
         }
     }
 

@@ -17,6 +17,9 @@ extension Hub {
         case failed(Problem)
     }
 
+    /// Whether a heartbeat of this server may be one that says what the one before said.
+    public func hearsHeartbeats(of nodeId: String) -> Bool { nodeKeys[nodeId] != nil }
+
     /// Takes a heartbeat that says what the one before said, if it is one and was made by its server.
     ///
     /// - Parameters:
@@ -29,9 +32,10 @@ extension Hub {
         hear: @escaping @Sendable (KnownHeartbeat) -> Void
     ) -> Bool {
         let nodeId = signature.nodeId
-        guard let known = nodeKeys[nodeId], let parts = HeartbeatParts(body),
-            contacts.isKnown(parts.lasting, nodeId: nodeId),
-            isProven(signature, with: known, method: method, path: path, body: body)
+        // The proof first: whoever is not that server has nothing read.
+        guard let known = nodeKeys[nodeId],
+            isProven(signature, with: known, method: method, path: path, body: body),
+            let parts = HeartbeatParts(body), contacts.isKnown(parts.lasting, nodeId: nodeId)
         else { return false }
         heartbeatGate.admit(.init(signature), store: store, clock: world.clock, at: place) { [self] verdict in
             guard case .success(.fresh) = verdict, spend(signature) == .fresh else { return { hear(.passed) } }
