@@ -207,6 +207,23 @@ struct ProxyTests {
         }
     }
 
+    /// A server on NIO, for one, reads nothing behind a request that asked for another protocol.
+    @Test func anUpgradeThatIsNotTakenHarmsNoOther() async throws {
+        let upstream = try RawUpstream { connection, upstream in
+            while let request = try upstream.read(connection) {
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                if !request.fields("upgrade").isEmpty { _ = try connection.receiveAll() }
+            }
+        }
+        try await EdgeFixture.with(.single(upstream.port)) { (edge: EdgeFixture) async throws in
+            for _ in 0..<3 {
+                let fields = "Connection: Upgrade\r\nUpgrade: chat\r\n"
+                #expect(try await edge.get("/", fields: fields).text == "ok")
+                #expect(try await edge.get("/").text == "ok")
+            }
+        }
+    }
+
     @Test func eventsAreNotBuffered() async throws {
         let upstream = try RawUpstream { connection, upstream in
             _ = try upstream.read(connection)

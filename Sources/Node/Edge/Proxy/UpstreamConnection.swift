@@ -337,7 +337,9 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         self.client = nil
         clientWritesPending = false
         served += 1
-        if keepsAlive, isClean, client.isRequestSent, !failed, idleTimeout > 0 {
+        // An upstream that was offered another protocol and did not take it may still have stopped reading requests.
+        let isReusable = keepsAlive && isClean && !failed && !client.wantsUpgrade
+        if isReusable, client.isRequestSent, idleTimeout > 0 {
             phase = .idle
             idleSince = loop.coarseNow
             idleUntil = idleSince &+ idleTimeout
