@@ -80,6 +80,37 @@ struct KeepAliveTests {
         }
     }
 
+    /// The end of a connection that came together with an answer is known when the next request is read.
+    @Test func aRequestBehindTheLastAnswerGetsAFreshConnection() async throws {
+        let upstream = try RawUpstream { connection, upstream in
+            while let request = try upstream.read(connection) {
+                let isLast = request.line.contains("/last")
+                // Answer and end in one packet.
+                var cork: Int32 = isLast ? 1 : 0
+                setsockopt(connection.descriptor, Int32(IPPROTO_TCP), TCP_CORK, &cork, 4)
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                if isLast { connection.closeOutput() }
+            }
+        }
+        try await EdgeFixture.with(.single(upstream.port)) { edge in
+            let port = edge.port
+            try await blocking {
+                let client = try RawSocket(port: port)
+                let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+                for _ in 0..<20 {
+                    for request in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", post] {
+                        try client.send(request)
+                        #expect(try client.response()?.status == 200)
+                    }
+                    try client.send("GET /last HTTP/1.1\r\nHost: a\r\n\r\n" + post)
+                    #expect(try client.response()?.status == 200)
+                    #expect(try client.response()?.status == 200)
+                }
+            }
+            #expect(upstream.requests.count == 80)
+        }
+    }
+
     /// Closes each connection after a while of silence, at every distance from the next request.
     @Test(.timeLimit(.minutes(1)))
     func anUpstreamThatClosesWhenIdleLosesNothing() async throws {

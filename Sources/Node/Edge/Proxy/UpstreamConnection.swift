@@ -28,6 +28,8 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     /// It is in the loop's ``TurnQueue``.
     @exclusivity(unchecked) private(set) var isQueued = false
     private var failed = false
+    /// The upstream said that it sends nothing more, or broke: what it sent before may still be read.
+    private var hasEnded = false
     private var keepsAlive = false
     @exclusivity(unchecked) private var framing = BodyFraming.none
     private var scanner = ChunkScanner()
@@ -162,11 +164,13 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+        hasEnded = true
         serveQueued()
         ended(context: context)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        hasEnded = true
         serveQueued()
         failed = true
         forgetSocket()
@@ -174,6 +178,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        hasEnded = true
         serveQueued()
         forgetSocket()
         if phase == .tunnel { client?.upstreamTunnelClosed() }
@@ -338,7 +343,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         clientWritesPending = false
         served += 1
         // An upstream that was offered another protocol and did not take it may still have stopped reading requests.
-        let isReusable = keepsAlive && isClean && !failed && !client.wantsUpgrade
+        let isReusable = keepsAlive && isClean && !hasEnded && !client.wantsUpgrade
         if isReusable, client.isRequestSent, idleTimeout > 0 {
             phase = .idle
             idleSince = loop.coarseNow
