@@ -70,6 +70,9 @@ extension ClientConnection {
     /// A body that cannot be read, is too slow or too large. The upstream must not see a whole request in what it got
     /// so far.
     private func giveUpBody(_ status: UInt16) {
+        // An answer that was read in the same turn goes first, and may be all of it.
+        connection?.serveQueued()
+        guard phase == .exchange, status != 408 || request.status == 0 else { return }
         if let connection {
             self.connection = nil
             connection.abandon()

@@ -207,6 +207,8 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? ChannelEvent, event == .inputClosed else { return }
         serveQueued()
+        // An answer that came before is not lost for the end having been read in the same turn.
+        connection?.serveQueued()
         switch phase {
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
