@@ -52,6 +52,8 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
     private var streamCount = 0
     private var streamsMax = UpstreamSessions.streamsMax
     private var isLeaving = false
+    /// The last stream that the upstream may do something with, once it wants no more of them.
+    private var lastTaken: HTTP2StreamID?
     /// When its last stream ended; never while there is one.
     private(set) var idleSince: UInt64
 
@@ -126,7 +128,8 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
             let opened = loop.eventLoop.makePromise(of: (any Channel).self)
             multiplexer.createStreamChannel(promise: opened) { stream in
                 stream.eventLoop.makeCompletedFuture {
-                    try stream.pipeline.syncOperations.addHandlers(UpstreamStreamAdapter(loop: loop), connection)
+                    try stream.pipeline.syncOperations.addHandlers(
+                        UpstreamStreamAdapter(self, loop: loop), connection)
                 }
             }
             return opened.futureResult
@@ -137,6 +140,13 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
             case .failure: self.released()
             }
         }.nonisolated().map { _ in }
+    }
+
+    /// Whether the upstream did nothing with a request, and never will (RFC 9113 section 6.8).
+    /// - Parameter stream: nil for one that was not sent.
+    func hasRefused(_ stream: HTTP2StreamID?) -> Bool {
+        guard let lastTaken else { return false }
+        return stream.map { $0 > lastTaken } ?? true
     }
 
     private func released() {
@@ -164,7 +174,9 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data).payload {
-        case .goAway: retire()
+        case .goAway(let last, _, _):
+            lastTaken = last
+            retire()
         case .settings(.settings(let settings)):
             for setting in settings where setting.parameter == .maxConcurrentStreams {
                 streamsMax = min(setting.value, UpstreamSessions.streamsMax)

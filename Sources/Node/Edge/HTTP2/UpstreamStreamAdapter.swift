@@ -2,6 +2,9 @@ import NIOCore
 import NIOHPACK
 import NIOHTTP2
 
+/// The upstream did nothing with a request: it may be sent again, whatever it asks for (RFC 9113 section 8.7).
+struct RefusedRequest: Error {}
+
 /// One stream to an upstream that speaks HTTP/2 in clear text, as the HTTP/1.1 connection that ``UpstreamConnection``
 /// knows; it serves one request and is done.
 ///
@@ -12,11 +15,15 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
     typealias OutboundIn = IOData
     typealias OutboundOut = HTTP2Frame.FramePayload
 
+    private let session: UpstreamSession
     private var request: RequestBytes
     /// Nil until its head is there.
     private var response: BodyBytes?
 
-    init(loop: EdgeLoop) { request = RequestBytes(secure: loop.secure) }
+    init(_ session: UpstreamSession, loop: EdgeLoop) {
+        self.session = session
+        request = RequestBytes(secure: loop.secure)
+    }
 
     private var isResponseDone: Bool { response?.isDone ?? false }
 
@@ -43,6 +50,23 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
         } else {
             context.close(mode: .all, promise: promise)
         }
+    }
+
+    // MARK: the end of a stream
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        let isRefused = (error as? NIOHTTP2Errors.StreamClosed)?.errorCode == .refusedStream
+        context.fireErrorCaught(isRefused || wasRefused(context) ? RefusedRequest() : error)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if wasRefused(context) { context.fireErrorCaught(RefusedRequest()) }
+        context.fireChannelInactive()
+    }
+
+    private func wasRefused(_ context: ChannelHandlerContext) -> Bool {
+        // A stream has no number, and says so by an error, until its head is sent.
+        session.hasRefused(try? context.channel.syncOptions?.getOption(HTTP2StreamChannelOptions.streamID))
     }
 
     // MARK: the response

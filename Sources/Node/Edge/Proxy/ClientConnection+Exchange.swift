@@ -138,8 +138,9 @@ extension ClientConnection {
         connection.writeOut(memory.upstreamHead)
         if let replay = request.replay, replay.readableBytes > 0 { connection.writeOut(replay) }
         if !request.isSent {
-            if !isReused { request.replay = nil }
-            if isReused, request.replay == nil, request.method.isIdempotent { request.replay = ByteBuffer() }
+            // Streams of any request may be refused, and nothing is sent a third time.
+            let mayFail = upstream?.speaksHTTP2 ?? false || isReused && request.method.isIdempotent
+            request.replay = mayFail && !request.isRetried ? request.replay ?? ByteBuffer() : nil
             let body = inbound
             inbound = ByteBuffer()
             if body.readableBytes > 0 {
@@ -231,9 +232,8 @@ extension ClientConnection {
             return closeNow()
         }
         let canRepeat = request.isSent && request.framing != .chunked && isWhole || request.replay != nil
-        if failed.isReused, !failed.hasAnswered, !request.isRetried, request.method.isIdempotent, canRepeat,
-            let endpoint
-        {
+        let mayRepeat = failed.isRefused || failed.isReused && request.method.isIdempotent
+        if mayRepeat, canRepeat, !failed.hasAnswered, !request.isRetried, let endpoint {
             request.isRetried = true
             series.add(.retries)
             return connect(endpoint)

@@ -40,6 +40,8 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     private(set) var isReused = false
     /// The request under way got at least one byte of an answer.
     private(set) var hasAnswered = false
+    /// The upstream did nothing with the request under way, and said so.
+    private(set) var isRefused = false
     private(set) var idleSince: UInt64 = 0
     private(set) var idleUntil: UInt64 = 0
     private var idleTimeout: UInt64
@@ -62,6 +64,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         self.client = client
         self.isReused = isReused
         hasAnswered = false
+        isRefused = false
         phase = .head
     }
 
@@ -171,6 +174,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         hasEnded = true
+        isRefused = isRefused || error is RefusedRequest
         serveQueued()
         failed = true
         forgetSocket()
