@@ -12,10 +12,11 @@ import Testing
         return (cluster, try await fixture.make("shard", below: cluster, ["name": "web-1", "role": "web"]))
     }
 
-    @Test(arguments: [
-        ("hostname", "bad host"), ("hostname", "192.0.2.1"), ("hostname", ""), ("roles", []), ("roles", ["nope"]),
-        ("roles", .null),
-    ] as [(String, JSONValue)])
+    @Test(
+        arguments: [
+            ("hostname", "bad host"), ("hostname", "192.0.2.1"), ("hostname", ""), ("roles", []), ("roles", ["nope"]),
+            ("roles", .null),
+        ] as [(String, JSONValue)])
     func aServerHasAHostNameAndRoles(field: String, value: JSONValue) async throws {
         let fixture = try HubFixture(kinds: Catalog.kinds)
         let cluster = try await place(fixture).cluster
