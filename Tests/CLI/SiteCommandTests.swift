@@ -32,7 +32,7 @@ struct SiteCommandTests {
         "what cannot be is refused before anything is sent",
         arguments: [
             ["a.example.org"], ["a.example.org", "--upstream", "10.0.0.1"], ["a b", "--upstream", "web"],
-            ["*.example.org", "--upstream", "web", "--tls", "acme"],
+            ["localhost", "--upstream", "web", "--tls", "acme"],
             ["a.example.org", "--upstream", "web", "--user", "ada", "--auth", "token"],
             ["a.example.org", "--upstream", "web", "--tls", "upload"],
         ])
