@@ -1,7 +1,6 @@
 import Edge
 import Glibc
 import Model
-import Synchronization
 import Testing
 
 @Suite(.serialized, .exclusive)
@@ -222,39 +221,6 @@ struct ProxyTests {
                 #expect(try await edge.get("/", fields: fields).text == "ok")
                 #expect(try await edge.get("/").text == "ok")
             }
-        }
-    }
-
-    /// What a client does right behind an answer is read together with it; with nothing to send, it ends.
-    @Test(arguments: [
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "no chunk\r\n"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na", "b"),
-    ])
-    func anAnswerThatIsThereIsNotLost(request: String, then: String) async throws {
-        let client = Mutex<RawSocket?>(nil)
-        let upstream = try RawUpstream { connection, _ in
-            while try connection.receive(until: "\r\n\r\n").hasSuffix("\r\n\r\n") {
-                // The edge sleeps by then, and a body that is not whole is late.
-                usleep(then == "b" ? 1_200_000 : 20_000)
-                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                _ = try client.withLock { then.isEmpty ? $0?.closeOutput() : try $0?.send(then) }
-            }
-        }
-        var limits = EdgeLimits()
-        limits.bodyIdleTimeout = .seconds(1)
-        try await EdgeFixture.with(.single(upstream.port), limits: limits) { edge in
-            let port = edge.port
-            let count = then == "b" ? 2 : 50
-            let answers = try await blocking {
-                try (0..<count).map { _ in
-                    let socket = try RawSocket(port: port)
-                    client.withLock { $0 = socket }
-                    try socket.send(request)
-                    return try socket.response()?.text
-                }
-            }
-            #expect(answers == [String?](repeating: "ok", count: count))
         }
     }
 

@@ -47,6 +47,13 @@ class Edge:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=limit)
         self.wait(lambda: self.status().get("generation") == generation)
 
+    def thread_states(self):
+        """A letter for each thread: T for one that is stopped."""
+        tasks = f"/proc/{self.process.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/stat") as file:
+                yield file.read().rpartition(")")[2].split()[0]
+
     def wait(self, condition, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:

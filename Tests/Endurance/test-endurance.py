@@ -7,6 +7,8 @@ import argparse
 import os
 import re
 import resource
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -266,6 +268,49 @@ def handover(options):
             edge.stop()
 
 
+def one_turn(options):
+    """An answer and what its client does beside it, read in one turn of the loop in either order: it is not lost."""
+    arrived, released = threading.Semaphore(0), threading.Semaphore(0)
+
+    def script(client):
+        while True:
+            client.until(b"\r\n\r\n")
+            arrived.release()
+            released.acquire()
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            arrived.release()
+
+    posts = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    upstream, edge = Upstream(script), None
+    try:
+        edge = Edge(upstream.port)
+        for number in range(40):
+            ends, answers_first = number % 2 == 0, number % 4 < 2
+            client = edge.connect()
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n" if ends else posts)
+            arrived.acquire()
+            edge.process.send_signal(signal.SIGSTOP)
+            edge.wait(lambda: set(edge.thread_states()) == {"T"})
+
+            def answer():
+                released.release()
+                arrived.acquire()
+
+            def act():
+                client.socket.shutdown(socket.SHUT_WR) if ends else client.send("no chunk\r\n")
+
+            for step in (answer, act) if answers_first else (act, answer):
+                step()
+            time.sleep(0.01)
+            edge.process.send_signal(signal.SIGCONT)
+            status, body = client.response()[0::2]
+            expect((status, body) == (200, b"ok"), f"{number}: {'an end' if ends else 'no chunk'}: {status} {body[:80]}")
+        return "40 answers beside an end or a broken body"
+    finally:
+        upstream.stop()
+        edge and edge.stop()
+
+
 def steady_memory(options):
     """Memory and descriptors stay where they are, however many requests are served."""
     upstream, edge = Nginx(), None
@@ -297,7 +342,7 @@ def steady_memory(options):
         edge and edge.stop()
 
 
-CASES = [out_of_descriptors, room_for_new_ones, idle_connections, volume, server_sent_events, handover, steady_memory]
+CASES = [out_of_descriptors, room_for_new_ones, idle_connections, volume, server_sent_events, handover, one_turn, steady_memory]
 
 
 def size(text):

@@ -70,9 +70,17 @@ extension ClientConnection {
     /// A body that cannot be read, is too slow or too large. The upstream must not see a whole request in what it got
     /// so far.
     private func giveUpBody(_ status: UInt16) {
-        // An answer that was read in the same turn goes first, and may be all of it.
-        connection?.serveQueued()
-        guard phase == .exchange, status != 408 || request.status == 0 else { return }
+        let id = request.id
+        // An answer that is read in the same turn goes first, and may be all of it.
+        loop.eventLoop.assumeIsolated().execute {
+            guard self.phase == .exchange, self.request.id == id else { return }
+            self.connection?.serveQueued()
+            guard self.phase == .exchange, status != 408 || self.request.status == 0 else { return }
+            self.refuseBody(status)
+        }
+    }
+
+    private func refuseBody(_ status: UInt16) {
         if let connection {
             self.connection = nil
             connection.abandon()

@@ -207,8 +207,15 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? ChannelEvent, event == .inputClosed else { return }
         serveQueued()
-        // An answer that came before is not lost for the end having been read in the same turn.
-        connection?.serveQueued()
+        guard phase == .exchange else { return inputEnded() }
+        // An answer that is there is not lost for the end having been read in the same turn, before or after it.
+        loop.eventLoop.assumeIsolated().execute {
+            self.connection?.serveQueued()
+            self.inputEnded()
+        }
+    }
+
+    private func inputEnded() {
         switch phase {
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
