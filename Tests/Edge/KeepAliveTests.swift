@@ -112,7 +112,7 @@ struct KeepAliveTests {
     }
 
     /// Closes each connection after a while of silence, at every distance from the next request.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func anUpstreamThatClosesWhenIdleLosesNothing() async throws {
         let upstream = try RawUpstream { connection, upstream in
             var patienceMs: Int32 = 5000

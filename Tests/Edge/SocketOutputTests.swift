@@ -41,7 +41,7 @@ struct SocketOutputTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aSlowClientGetsEveryByteInOrder() async throws {
         let upstream = try RawUpstream(script: Self.source)
         try await EdgeFixture.with(.single(upstream.port)) { edge in
@@ -58,7 +58,7 @@ struct SocketOutputTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aSlowUpstreamGetsEveryByteInOrder() async throws {
         let upstream = try RawUpstream(script: Self.sink)
         try await EdgeFixture.with(.single(upstream.port)) { edge in

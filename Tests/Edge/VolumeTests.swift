@@ -99,7 +99,7 @@ struct VolumeTests {
         unlink(folder + "/hole")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func manyConnectionsLeaveNothingBehind() async throws {
         let upstream = try RawUpstream(script: RawUpstream.answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
         try await EdgeFixture.with(.single(upstream.port)) { edge in
