@@ -1,9 +1,11 @@
 import Glibc
-import NIOPosix
 
-/// Runs blocking code off the cooperative threads, which the edge under test needs for itself.
+/// Runs blocking code on a thread of its own: the cooperative ones are needed by the edge under test, and of a pool one
+/// test that takes long would keep all others waiting.
 func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-    try await NIOThreadPool.singleton.runIfActive(body)
+    try await withCheckedThrowingContinuation { continuation in
+        RawUpstream.thread { continuation.resume(with: Result(catching: body)) }
+    }
 }
 
 struct SocketFailure: Error, CustomStringConvertible {

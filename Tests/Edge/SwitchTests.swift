@@ -39,6 +39,8 @@ struct SwitchTests {
         try await EdgeFixture.with(.single(upstreams[0].port)) { edge in
             let load = Load(port: edge.port)
             try await withThrowingTaskGroup(of: Void.self) { group in
+                // Whatever happens: the group waits for the load.
+                defer { load.isStopped.store(true, ordering: .relaxed) }
                 for _ in 0..<3 { group.addTask { try await load.run("GET /a HTTP/1.1\r\nHost: a\r\n\r\n") } }
                 group.addTask {
                     try await load.run("POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")

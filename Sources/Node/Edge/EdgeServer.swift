@@ -10,8 +10,6 @@ import NameResponder
 ///
 /// It serves from the table that it was given last, also when the agent that gave it is gone.
 public struct EdgeServer: Sendable {
-    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 64 * 1024, high: 256 * 1024)
-
     private let listeners: EdgeListeners
     private let limits: EdgeLimits
     private let names: NameLookup
@@ -35,19 +33,24 @@ public struct EdgeServer: Sendable {
     /// Serves until the task is cancelled; then finishes what is under way for up to ``EdgeLimits/drainTimeout``.
     /// - Throws: `conflict` when an address is in use, `invalid` or `forbidden` when one cannot be bound.
     public func run() async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        let writer = AccessLogWriter(folder: listeners.logFolder, logger: logger)
+        // For names and for what the agent says; requests have loops of their own.
+        let services = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var loops: [SocketLoop] = []
+        let result: Result<Void, any Error>
         do {
-            try await run(on: group, writer: writer)
+            for index in 0..<System.coreCount { loops.append(try SocketLoop(name: "edge-\(index)")) }
+            try await run(on: loops, services: services.next())
+            result = .success(())
         } catch {
-            try await group.shutdownGracefully()
-            throw error
+            result = .failure(error)
         }
-        try await group.shutdownGracefully()
+        for loop in loops { await loop.stop() }
+        try await services.shutdownGracefully()
+        try result.get()
     }
 
-    private func run(on group: MultiThreadedEventLoopGroup, writer: AccessLogWriter) async throws {
-        let eventLoops = Array(group.makeIterator())
+    private func run(on eventLoops: [SocketLoop], services: any EventLoop) async throws {
+        let writer = AccessLogWriter(folder: listeners.logFolder, logger: logger)
         let former = try await waiting { [listeners] in
             try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
         }
@@ -81,10 +84,10 @@ public struct EdgeServer: Sendable {
         await takeOver(from: former)
         core.start()
         for loop in loops { loop.start() }
-        let channels = try await listen(sockets, loops, certificates)
-        let responder = try await startResponder(sockets, zone, loops[0])
+        let acceptors = try await listen(sockets, loops, certificates)
+        let responder = try await startResponder(sockets, zone, services)
         let control = try await EdgeControlServer.start(
-            path: listeners.controlSocket, replacing: former != nil, core: core, eventLoop: eventLoops[0],
+            path: listeners.controlSocket, replacing: former != nil, core: core, eventLoop: services,
             logger: logger)
         // Most of the program is not the edge, and most of what was needed so far was needed to start.
         croost_forget_code()
@@ -92,10 +95,7 @@ public struct EdgeServer: Sendable {
         // Ends when the task is cancelled, too.
         for await _ in core.serving {}
         core.closeSockets()
-        for channel in channels {
-            // Closing fails only when it is closed already.
-            try? await channel.close()
-        }
+        for (acceptor, loop) in acceptors { try await loop.eventLoop.submit { acceptor.stop() }.get() }
         await responder?.stop()
         core.stoppedAccepting()
         await drain(loops, isHandedOver: core.hasHandedOver)
@@ -134,17 +134,19 @@ public struct EdgeServer: Sendable {
     /// ever.
     private func listen(
         _ sockets: ListenerSet, _ loops: [EdgeLoop], _ certificates: CertificateStore?
-    ) async throws -> [any Channel] {
-        var channels: [any Channel] = []
+    ) async throws -> [(Acceptor, EdgeLoop)] {
+        var acceptors: [(Acceptor, EdgeLoop)] = []
         for role in [ListenerRole.publicProxy, .publicTLS, .internalProxy] {
             for (index, descriptor) in try sockets.duplicates(role).enumerated() {
-                channels.append(
-                    try await listen(
-                        descriptor, loops[index % loops.count], isInternal: role == .internalProxy,
-                        certificates: role == .publicTLS ? certificates : nil))
+                let loop = loops[index % loops.count]
+                let acceptor = acceptor(
+                    descriptor, loop, isInternal: role == .internalProxy,
+                    certificates: role == .publicTLS ? certificates : nil)
+                try await loop.eventLoop.submit { try acceptor.start() }.get()
+                acceptors.append((acceptor, loop))
             }
         }
-        return channels
+        return acceptors
     }
 
     /// The last table, or an empty one: a table that cannot be read must not keep the edge from starting, since only a
@@ -170,29 +172,21 @@ public struct EdgeServer: Sendable {
         return CertificateStore(fallback: try FallbackCertificate.load(folder: folder, now: now))
     }
 
-    private func listen(
-        _ descriptor: Int32, _ loop: EdgeLoop, isInternal: Bool, certificates: CertificateStore? = nil
-    ) async throws -> any Channel {
-        try await ServerBootstrap(group: loop.eventLoop, childGroup: loop.eventLoop)
-            .serverChannelOption(.backlog, value: ListeningSocket.backlog)
-            .serverChannelOption(.maxMessagesPerRead, value: 64)
-            .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptGate(loop: loop))
+    private func acceptor(
+        _ descriptor: Int32, _ loop: EdgeLoop, isInternal: Bool, certificates: CertificateStore?
+    ) -> Acceptor {
+        Acceptor(descriptor, loop) { socket, remote in
+            do {
+                guard let certificates else {
+                    return try ClientConnection(loop: loop, isInternal: isInternal, remote: remote).open(socket)
                 }
+                try SocketChannel.open(
+                    socket, on: loop.eventLoop, remoteAddress: remote, allowsHalfClosure: true
+                ) { channel in try TLSHandshake.begin(channel, loop: loop, certificates: certificates) }
+            } catch {
+                // One handshake too many, or more sockets than the system watches: it was closed, and said nothing yet.
             }
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.writeBufferWaterMark, value: Self.waterMark)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    if let certificates {
-                        return try TLSHandshake.begin(channel, loop: loop, certificates: certificates)
-                    }
-                    let client = ClientConnection(loop: loop, isInternal: isInternal, remote: channel.remoteAddress)
-                    try channel.pipeline.syncOperations.addHandler(client)
-                }
-            }
-            .withBoundSocket(descriptor).get()
+        }
     }
 
     private func makeZone() throws -> NameZone? {
@@ -211,7 +205,7 @@ public struct EdgeServer: Sendable {
     }
 
     private func startResponder(
-        _ sockets: ListenerSet, _ zone: NameZone?, _ loop: EdgeLoop
+        _ sockets: ListenerSet, _ zone: NameZone?, _ eventLoop: any EventLoop
     ) async throws -> NameResponder? {
         let resolvers = try (listeners.dnsResolvers ?? []).map { try ListeningSocket.parse($0) }
         if let own = try listeners.dnsAddress.map({ try ListeningSocket.parse($0) }), resolvers.contains(own) {
@@ -222,7 +216,7 @@ public struct EdgeServer: Sendable {
         else { return nil }
         return try await NameResponder.start(
             datagramSocket: datagrams, streamSocket: streams, zone: zone, resolvers: resolvers,
-            eventLoop: loop.eventLoop)
+            eventLoop: eventLoop)
     }
 
     private func cancelled() async {

@@ -27,11 +27,11 @@ final class ActiveHealth: @unchecked Sendable {
         var endpoint: ObjectIdentifier
     }
 
-    private let eventLoop: any EventLoop
+    private let eventLoop: SocketLoop
     private var probes: [Key: Probe] = [:]
     private var isStopped = false
 
-    init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+    init(eventLoop: SocketLoop) { self.eventLoop = eventLoop }
 
     /// Checks what this table asks for, and no more.
     func follow(_ table: RoutingTable) {

@@ -54,15 +54,8 @@ enum ListeningSocket {
         let status = withUnsafeMutablePointer(to: &storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
         }
-        guard status == 0 else { throw failure(name, errno) }
-        return withUnsafePointer(to: storage) { pointer in
-            if Int32(pointer.pointee.ss_family) == AF_INET6 {
-                return pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
-                    SocketAddress($0.pointee, host: "")
-                }
-            }
-            return pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { SocketAddress($0.pointee, host: "") }
-        }
+        guard status == 0, let address = SocketAddress(storage) else { throw failure(name, errno) }
+        return address
     }
 
     /// A UDP socket. No address reuse: a second responder on the same port would silently take half of the queries.

@@ -50,7 +50,7 @@ final class HTTP2Session: ChannelInboundHandler, NIOHTTP2StreamDelegate, @unchec
             stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandlers(
                     ServerStreamAdapter(loop: loop),
-                    ClientConnection(loop: loop, transport: .http2, remote: stream.remoteAddress))
+                    StreamHandler(ClientConnection(loop: loop, transport: .http2, remote: stream.remoteAddress)))
             }
         }
         try channel.pipeline.syncOperations.addHandlers(GatheredFlush(), handler, session)

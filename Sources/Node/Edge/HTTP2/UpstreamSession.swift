@@ -1,6 +1,5 @@
 import NIOCore
 import NIOHTTP2
-import NIOPosix
 
 /// The HTTP/2 connections of one event loop to one endpoint; requests share them.
 ///
@@ -72,34 +71,26 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
             sessions.remove(self)
             return connected.fail(ChannelError.connectTimeout(.zero))
         }
-        ClientBootstrap(group: loop.eventLoop)
-            .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
-            .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers(
-                        GatheredFlush(), self.handler(channel), self)
+        Connecting.connect(to: address, on: loop.eventLoop, timeout: loop.times.connectTimeout) { result in
+            do {
+                let handler = self.handler()
+                try SocketChannel.open(result.get(), on: self.loop.eventLoop, remoteAddress: address) { channel in
+                    try channel.pipeline.syncOperations.addHandlers(GatheredFlush(), handler, self)
                 }
+                endpoint.connected(to: address)
+                self.connected.succeed(try handler.syncMultiplexer())
+            } catch let error
+                where !DescriptorQueue.isReason(of: error) && endpoint.address(attempt: attempt + 1) != nil
+            {
+                self.connect(to: endpoint, attempt: attempt + 1)
+            } catch {
+                self.sessions.remove(self)
+                self.connected.fail(error)
             }
-            .connect(to: address)
-            .assumeIsolated()
-            .whenComplete { result in
-                do {
-                    let handler = try result.get().pipeline.syncOperations.handler(type: NIOHTTP2Handler.self)
-                    endpoint.connected(to: address)
-                    self.connected.succeed(try handler.syncMultiplexer())
-                } catch let error
-                    where !DescriptorQueue.isReason(of: error) && endpoint.address(attempt: attempt + 1) != nil
-                {
-                    self.connect(to: endpoint, attempt: attempt + 1)
-                } catch {
-                    self.sessions.remove(self)
-                    self.connected.fail(error)
-                }
-            }
+        }
     }
 
-    private func handler(_ channel: any Channel) -> NIOHTTP2Handler {
+    private func handler() -> NIOHTTP2Handler {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
             HTTP2Setting(parameter: .enablePush, value: 0),
@@ -115,7 +106,7 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
         stream.outboundBufferSizeLowWatermark = 16 * 1024
         stream.streamResetFrameRateLimit.maximumCount = 100_000
         return NIOHTTP2Handler(
-            mode: .client, eventLoop: channel.eventLoop, connectionConfiguration: connection,
+            mode: .client, eventLoop: loop.eventLoop, connectionConfiguration: connection,
             streamConfiguration: stream
         ) { pushed in pushed.close() }
     }
@@ -129,7 +120,7 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
             multiplexer.createStreamChannel(promise: opened) { stream in
                 stream.eventLoop.makeCompletedFuture {
                     try stream.pipeline.syncOperations.addHandlers(
-                        UpstreamStreamAdapter(self, loop: loop), connection)
+                        UpstreamStreamAdapter(self, loop: loop), StreamHandler(connection))
                 }
             }
             return opened.futureResult

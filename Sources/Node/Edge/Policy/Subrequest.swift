@@ -1,13 +1,9 @@
 import NIOCore
-import NIOPosix
 
 /// A small question of the edge's own to an endpoint: one request without body, and a bounded answer.
 ///
-/// `@unchecked Sendable`: confined to one event loop.
-final class Subrequest: ChannelInboundHandler, @unchecked Sendable {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+/// `@unchecked Sendable`: confined to its loop.
+final class Subrequest: ByteStream, @unchecked Sendable {
     struct Answer {
         var status: UInt16
         /// Names and values as they came, but for those that belong to the connection.
@@ -17,11 +13,9 @@ final class Subrequest: ChannelInboundHandler, @unchecked Sendable {
 
     typealias Completion = (Answer?) -> Void
 
-    private let eventLoop: any EventLoop
     private let request: ByteBuffer
     private let bodyBytesMax: Int
     private var completion: Completion?
-    private var channel: (any Channel)?
     private var inbound = ByteBuffer()
     private var answer: Answer?
     private var framing = BodyFraming.none
@@ -30,41 +24,39 @@ final class Subrequest: ChannelInboundHandler, @unchecked Sendable {
     private var head = ResponseHead()
 
     private init(
-        _ request: ByteBuffer, on eventLoop: any EventLoop, bodyBytesMax: Int, completion: @escaping Completion
+        _ request: ByteBuffer, on eventLoop: SocketLoop, bodyBytesMax: Int, completion: @escaping Completion
     ) {
         self.request = request
-        self.eventLoop = eventLoop
         self.bodyBytesMax = bodyBytesMax
         self.completion = completion
+        super.init(eventLoop)
     }
 
-    /// Asks; `completion` is called once, on the event loop, with nil for no whole answer in time.
+    /// Asks; `completion` is called once, later on the loop, with nil for no whole answer in time.
     static func ask(
-        _ endpoint: EndpointState, _ request: ByteBuffer, on eventLoop: any EventLoop, timeout: UInt64,
+        _ endpoint: EndpointState, _ request: ByteBuffer, on eventLoop: SocketLoop, timeout: UInt64,
         bodyBytesMax: Int, completion: @escaping Completion
     ) -> Subrequest {
         let question = Subrequest(request, on: eventLoop, bodyBytesMax: bodyBytesMax, completion: completion)
         let limit = TimeAmount.nanoseconds(Int64(timeout))
         question.timeout = eventLoop.assumeIsolated().scheduleTask(in: limit) { question.finish(nil) }
-        question.connect(endpoint, attempt: 0, limit)
+        eventLoop.assumeIsolated().execute { question.connect(endpoint, attempt: 0, timeout) }
         return question
     }
 
-    private func connect(_ endpoint: EndpointState, attempt: Int, _ limit: TimeAmount) {
+    private func connect(_ endpoint: EndpointState, attempt: Int, _ timeout: UInt64) {
         guard completion != nil, let address = endpoint.address(attempt: attempt) else { return finish(nil) }
-        ClientBootstrap(group: eventLoop)
-            .connectTimeout(limit)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(self) }
+        Connecting.connect(to: address, on: socketLoop, timeout: timeout) { result in
+            do {
+                try self.open(result.get())
+            } catch {
+                return self.connect(endpoint, attempt: attempt + 1, timeout)
             }
-            .connect(to: address)
-            .assumeIsolated()
-            .whenComplete { result in
-                switch result {
-                case .success: endpoint.connected(to: address)
-                case .failure: self.connect(endpoint, attempt: attempt + 1, limit)
-                }
-            }
+            endpoint.connected(to: address)
+            guard self.completion != nil else { return self.closeStream() }
+            self.writeOut(self.request)
+            self.flush()
+        }
     }
 
     /// Nobody wants the answer any more.
@@ -76,33 +68,25 @@ final class Subrequest: ChannelInboundHandler, @unchecked Sendable {
     private func finish(_ answer: Answer?) {
         timeout?.cancel()
         timeout = nil
-        // Before the channel is closed, which tells of its end at once.
+        // Before it is closed, which tells of its end at once.
         let completion = completion
         self.completion = nil
-        channel?.close(mode: .all, promise: nil)
-        channel = nil
+        closeStream()
         completion?(answer)
     }
 
-    func channelActive(context: ChannelHandlerContext) {
-        guard completion != nil else { return context.close(promise: nil) }
-        channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(request), promise: nil)
-    }
+    override func inputEnded() { closeStream() }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    override func closed() {
         guard completion != nil else { return }
         finish(framing == .untilClose ? answer : nil)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        finish(nil)
-        context.close(promise: nil)
-    }
+    override func failed(_ error: any Error) { finish(nil) }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    override func received(_ buffer: ByteBuffer) {
         guard completion != nil else { return }
-        var buffer = unwrapInboundIn(data)
+        var buffer = buffer
         inbound.writeBuffer(&buffer)
         while answer == nil {
             let outcome = inbound.withUnsafeReadableBytes { raw in

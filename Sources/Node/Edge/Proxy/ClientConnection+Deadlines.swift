@@ -11,20 +11,12 @@ struct UnsentOutput {
 extension ClientConnection {
     /// Between requests, and all of the answers is out. A stream that is done is ended by its session, which knows
     /// whether its last frame is out.
-    var isIdle: Bool { isBetweenRequests && transport != .http2 && unsentBytes == 0 }
+    var isIdle: Bool { isBetweenRequests && transport != .http2 && waitingBytes == 0 }
 
     private var isBetweenRequests: Bool { phase == .head && inbound.readableBytes == 0 }
 
-    /// What the channel still has to send. The kernel sends on what it has, whatever becomes of the connection.
-    private var unsentBytes: Int {
-        guard transport != .http2, mayHaveUnsent, let options = context?.channel.syncOptions else { return 0 }
-        do {
-            return try options.getOption(.bufferedWritableBytes)
-        } catch {
-            // It is closed.
-            return 0
-        }
-    }
+    /// What still has to be sent. The kernel sends on what it has, whatever becomes of the connection.
+    private var waitingBytes: Int { transport == .http2 ? 0 : unsentBytes }
 
     /// When it began to send the head that is not there yet, or the connection on which none has begun; nil when that
     /// is not what it does.
@@ -38,7 +30,7 @@ extension ClientConnection {
     /// Ends it unless a request is under way; the last answer goes out.
     func closeIfIdle() {
         guard isBetweenRequests, transport != .http2 else { return }
-        if unsentBytes == 0 { closeNow() } else { lingerAndClose() }
+        if waitingBytes == 0 { closeNow() } else { lingerAndClose() }
     }
 
     func expireIfIdle(at time: UInt64) {
@@ -62,7 +54,7 @@ extension ClientConnection {
     /// idle from when the last byte was sent.
     private func isOutputMoving() -> Bool {
         let former = unsent
-        unsent = UnsentOutput(bytes: unsentBytes, request: requestsServed)
+        unsent = UnsentOutput(bytes: waitingBytes, request: requestsServed)
         let isFirst = former.request != unsent.request
         guard unsent.bytes > 0 else {
             guard !isFirst, former.bytes > 0, phase == .head else { return false }

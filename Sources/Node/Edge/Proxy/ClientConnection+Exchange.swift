@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Synchronization
 
 extension ClientConnection {
@@ -35,12 +34,9 @@ extension ClientConnection {
         let loop = loop
         let pool = loop.pool(endpoint)
         let speaksHTTP2 = upstream?.speaksHTTP2 ?? false
-        let fresh = UpstreamConnection(loop: loop, pool: pool, isPlain: !speaksHTTP2)
+        let fresh = UpstreamConnection(loop: loop, pool: pool)
         let startedAt = loop.takeTime()
-        let opened =
-            speaksHTTP2
-            ? pool.sessions.open(fresh, endpoint.state, loop: loop) : open(fresh, address)
-        opened.assumeIsolated().whenComplete { result in
+        let decide = { (result: Result<Void, any Error>) in
             switch result {
             case .success where self.phase == .waiting && self.endpoint?.state === endpoint.state:
                 if !speaksHTTP2 { endpoint.state.connected(to: address) }
@@ -59,6 +55,13 @@ extension ClientConnection {
                 }
             }
         }
+        if speaksHTTP2 {
+            pool.sessions.open(fresh, endpoint.state, loop: loop).assumeIsolated().whenComplete(decide)
+        } else {
+            Connecting.connect(to: address, on: loop.eventLoop, timeout: loop.times.connectTimeout) { result in
+                decide(Result { try fresh.open(result.get()) })
+            }
+        }
     }
 
     /// A request that waits in vain is answered.
@@ -73,18 +76,6 @@ extension ClientConnection {
 
     func connectAgain() {
         if phase == .waiting, let endpoint { connect(endpoint) }
-    }
-
-    private func open(_ connection: UpstreamConnection, _ address: SocketAddress) -> EventLoopFuture<Void> {
-        ClientBootstrap(group: loop.eventLoop)
-            .connectTimeout(.nanoseconds(Int64(loop.times.connectTimeout)))
-            .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelOption(.writeBufferWaterMark, value: EdgeServer.waterMark)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(connection) }
-            }
-            .connect(to: address)
-            .map { _ in }
     }
 
     private func connectFailed(_ endpoint: RoutingTable.Endpoint) {
@@ -289,9 +280,7 @@ extension ClientConnection {
     /// The upstream sends nothing more; what it sent goes out first.
     func upstreamClosedOutput() {
         deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
-        flush()
-        forgetSocket()
-        context?.close(mode: .output, promise: nil)
+        endOutput()
     }
 
     func upstreamTunnelClosed() {

@@ -8,7 +8,7 @@ extension ClientConnection {
     /// Sends a stretch of a file through memory, for clients whose bytes are encrypted on the way; takes the
     /// descriptor. Disks are waited for on threads of their own.
     func sendRead(_ descriptor: Int32, _ range: Range<Int>) {
-        guard phase == .sending, let context, !range.isEmpty else {
+        guard phase == .sending, !range.isEmpty else {
             Glibc.close(descriptor)
             guard phase == .sending else { return }
             settle()
@@ -17,23 +17,21 @@ extension ClientConnection {
         touch()
         let count = min(range.count, Self.readChunkBytes)
         let start = range.lowerBound
-        NIOThreadPool.singleton.runIfActive(eventLoop: context.eventLoop) {
+        NIOThreadPool.singleton.runIfActive(eventLoop: loop.eventLoop) {
             FileBytes.read(descriptor, at: start, count: count)
         }.assumeIsolated().whenComplete { result in
-            guard case .success(let buffer?) = result, let context = self.context, self.phase == .sending else {
+            guard case .success(let buffer?) = result, self.phase == .sending else {
                 // A file that got shorter: what was promised cannot be kept, and the client must see that.
                 self.closeNow()
                 return self.sendRead(descriptor, start..<start)
             }
-            let sent = context.eventLoop.makePromise(of: Void.self)
-            sent.futureResult.assumeIsolated().whenComplete { result in
-                if case .failure = result { self.closeNow() }
-                self.sendRead(descriptor, (start + count)..<range.upperBound)
-            }
             self.touch()
             self.request.bytesOut &+= UInt64(count)
-            self.useChannel()
-            context.writeAndFlush(self.wrapOutboundOut(.byteBuffer(buffer)), promise: sent)
+            self.writeOut(buffer) { isSent in
+                if !isSent { self.closeNow() }
+                self.sendRead(descriptor, (start + count)..<range.upperBound)
+            }
+            self.flush()
         }
     }
 }

@@ -135,30 +135,25 @@ extension ClientConnection {
         }
         phase = .sending
         guard transport.sendsFiles else { return sendRead(file.descriptor, answer.range) }
-        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.descriptor)
-        sendNext(handle, answer.range)
+        sendNext(file.descriptor, answer.range)
     }
 
     /// One stretch after the other, so that a slow client is told from a dead one.
-    private func sendNext(_ handle: NIOFileHandle, _ range: Range<Int>) {
-        guard phase == .sending, let context, !range.isEmpty else {
-            do { try handle.close() } catch { closeNow() }
+    private func sendNext(_ descriptor: Int32, _ range: Range<Int>) {
+        guard phase == .sending, !range.isEmpty else {
+            Glibc.close(descriptor)
             guard phase == .sending else { return }
             settle()
             return finishRequest()
         }
         touch()
         let end = min(range.upperBound, range.lowerBound + Self.sendChunkBytes)
-        let region = FileRegion(fileHandle: handle, readerIndex: range.lowerBound, endIndex: end)
-        let promise = context.eventLoop.makePromise(of: Void.self)
-        promise.futureResult.assumeIsolated().whenComplete { result in
-            if case .failure = result { self.closeNow() }
-            self.sendNext(handle, end..<range.upperBound)
-        }
         request.bytesOut &+= UInt64(end - range.lowerBound)
-        useChannel()
-        context.write(wrapOutboundOut(.fileRegion(region)), promise: promise)
-        context.flush()
+        writeOut(file: descriptor, range.lowerBound..<end) { isSent in
+            if !isSent { self.closeNow() }
+            self.sendNext(descriptor, end..<range.upperBound)
+        }
+        flush()
     }
 
     /// A whole answer was written in one go, within the loop over what is buffered.

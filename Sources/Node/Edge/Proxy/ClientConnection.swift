@@ -4,12 +4,8 @@ import Synchronization
 /// One connection of a client: reads request heads, finds who answers them, and passes bytes both ways. Requests are
 /// served one at a time, in order.
 ///
-/// `@unchecked Sendable`: confined to the event loop of its channel.
-final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sendable {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundIn = IOData
-    typealias OutboundOut = IOData
-
+/// `@unchecked Sendable`: confined to its loop.
+final class ClientConnection: ByteStream, @unchecked Sendable {
     enum Phase {
         /// Between requests, or in the middle of a head.
         case head
@@ -38,9 +34,6 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     @exclusivity(unchecked) var phase = Phase.head
     @exclusivity(unchecked) var inbound: ByteBuffer
     @exclusivity(unchecked) var deadline: UInt64 = 0
-    @exclusivity(unchecked) var readPending = false
-    /// What the channel says, kept here: it is asked several times for each request.
-    @exclusivity(unchecked) private(set) var isWritable = true
     private var linger = 0
     /// All output was written and the end of it told.
     private(set) var isOutputClosed = false
@@ -91,6 +84,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         memory = RequestMemory(upstreamHead: loop.nothing)
         let address = remote?.ipAddress ?? "127.0.0.1"
         forwardedLines = ForwardedLines.make(chain: Array(address.utf8), hops: [address], transport.scheme)
+        super.init(loop.eventLoop)
     }
 
     var wantsUpgrade: Bool { request.wantsUpgrade }
@@ -98,26 +92,14 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
     var isHeadRequest: Bool { request.method == .head }
     var isRequestSent: Bool { request.isSent }
 
-    // MARK: channel events
+    // MARK: what the client does
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        if transport == .plain { useSocket(of: context) }
-        isWritable = context.channel.isWritable
+    override func attached() {
         loop.add(self)
         deadline = loop.coarseNow &+ loop.times.requestHeadTimeout
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
-        forgetSocket()
-        self.context = nil
-    }
-
-    func read(context: ChannelHandlerContext) {
-        if mayRead { context.read() } else { readPending = true }
-    }
-
-    private var mayRead: Bool {
+    override var wantsBytes: Bool {
         switch phase {
         case .head: isWritable
         case .waiting: request.isSent && inbound.readableBytes < Self.pipelinedBytesMax
@@ -131,15 +113,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         }
     }
 
-    /// Reads on if a read was put off and nothing speaks against it any more.
-    func resumeRead() {
-        guard readPending, mayRead, let context else { return }
-        readPending = false
-        context.read()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let buffer = unwrapInboundIn(data)
+    override func received(_ buffer: ByteBuffer) {
         switch phase {
         case .head:
             let isContinued = inbound.readableBytes > 0
@@ -187,7 +161,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         if buffer.readableBytes > 0 { keep(buffer) }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { flushUpstream() }
+    override func receivedAll() { flushUpstream() }
 
     private func flushUpstream() {
         guard upstreamWritesPending else { return }
@@ -195,8 +169,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         connection?.flush()
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        isWritable = context.channel.isWritable
+    override func writabilityChanged() {
         guard isWritable else { return }
         if phase == .exchange { touch() }
         connection?.resumeRead()
@@ -204,23 +177,21 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         resumeRead()
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+    override func inputEnded() {
         serveQueued()
-        guard phase == .exchange else { return inputEnded() }
+        guard phase == .exchange else { return endInput() }
         // An answer that is there is not lost for the end having been read in the same turn, before or after it.
         loop.eventLoop.assumeIsolated().execute {
             self.connection?.serveQueued()
-            self.inputEnded()
+            self.endInput()
         }
     }
 
-    private func inputEnded() {
+    private func endInput() {
         switch phase {
         case .tunnel:
             deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
-            connection?.flush()
-            connection?.closeOutput()
+            connection?.endOutput()
         case .sending:
             isInputClosed = true
             request.keepAlive = false
@@ -229,10 +200,9 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { closeNow() }
+    override func failed(_ error: any Error) { closeNow() }
 
-    func channelInactive(context: ChannelHandlerContext) {
-        forgetSocket()
+    override func closed() {
         closeNow()
         loop.remove(self)
     }
@@ -334,16 +304,11 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         linger = inbound.readableBytes
         inbound = ByteBuffer()
         deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
-        guard let context else { return }
-        flush()
-        forgetSocket()
-        let promise = context.eventLoop.makePromise(of: Void.self)
-        promise.futureResult.assumeIsolated().whenComplete { _ in self.outputClosed() }
-        context.close(mode: .output, promise: promise)
+        endOutput()
         resumeRead()
     }
 
-    private func outputClosed() {
+    override func outputEnded() {
         isOutputClosed = true
         if isInputClosed { closeNow() } else { deadline = loop.coarseNow &+ 2_000_000_000 }
     }
@@ -360,8 +325,7 @@ final class ClientConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sen
         settle()
         inbound = ByteBuffer()
         deadline = .max
-        forgetSocket()
-        context?.close(mode: .all, promise: nil)
+        closeStream()
     }
 
     /// The body made progress.

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// `@unchecked Sendable`: it is handed to its event loop once and used only there.
 final class EdgeLoop: @unchecked Sendable {
-    let eventLoop: any EventLoop
+    let eventLoop: SocketLoop
     let limits: EdgeLimits
     let times: LimitTimes
     let log: AccessLogBuffer
@@ -46,7 +46,7 @@ final class EdgeLoop: @unchecked Sendable {
     let descriptorQueue = DescriptorQueue()
 
     init(
-        eventLoop: any EventLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer, connectionsMax: Int,
+        eventLoop: SocketLoop, table: RoutingTable, limits: EdgeLimits, log: AccessLogBuffer, connectionsMax: Int,
         challenges: ChallengeFolder? = nil
     ) {
         self.challenges = challenges

@@ -3,12 +3,8 @@ import Synchronization
 
 /// One connection to an endpoint: reads response heads, follows bodies, and tells its client connection.
 ///
-/// `@unchecked Sendable`: confined to the event loop of its channel.
-final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked Sendable {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundIn = IOData
-    typealias OutboundOut = IOData
-
+/// `@unchecked Sendable`: confined to its loop.
+final class UpstreamConnection: ByteStream, @unchecked Sendable {
     private enum Phase {
         case idle, head, body, tunnel, closed
     }
@@ -17,17 +13,12 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     let pool: UpstreamPool
     /// Of its endpoint, when it was opened.
     let generation: Int
-    /// The channel is a TCP socket, not a stream of another.
-    private let isPlain: Bool
     @exclusivity(unchecked) private var client: ClientConnection?
     @exclusivity(unchecked) private var phase = Phase.idle
     @exclusivity(unchecked) private var inbound: ByteBuffer
-    @exclusivity(unchecked) private var readPending = false
-    /// What the channel says, kept here: it is asked for each read of a body.
-    @exclusivity(unchecked) private(set) var isWritable = false
     /// It is in the loop's ``TurnQueue``.
     @exclusivity(unchecked) private(set) var isQueued = false
-    private var failed = false
+    private var isBroken = false
     /// The upstream said that it sends nothing more, or broke: what it sent before may still be read.
     private var hasEnded = false
     private var keepsAlive = false
@@ -47,13 +38,13 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     private var idleTimeout: UInt64
     var poolIndex = -1
 
-    init(loop: EdgeLoop, pool: UpstreamPool, isPlain: Bool) {
+    init(loop: EdgeLoop, pool: UpstreamPool) {
         self.loop = loop
-        self.isPlain = isPlain
         inbound = loop.nothing
         self.pool = pool
         generation = pool.endpoint.generation.load(ordering: .relaxed)
         idleTimeout = loop.times.upstreamIdleTimeout
+        super.init(loop.eventLoop)
     }
 
     var isOpen: Bool { phase != .closed }
@@ -77,14 +68,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
     func close() {
         guard phase != .closed else { return }
         phase = .closed
-        forgetSocket()
-        context?.close(mode: .all, promise: nil)
-    }
-
-    func closeOutput() {
-        flush()
-        forgetSocket()
-        context?.close(mode: .output, promise: nil)
+        closeStream()
     }
 
     func beginTunnel() {
@@ -92,38 +76,16 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         inbound = ByteBuffer()
     }
 
-    /// The client takes bytes again.
-    func resumeRead() {
-        guard readPending, let context else { return }
-        readPending = false
-        context.read()
-    }
+    // MARK: what the upstream does
 
-    // MARK: channel events
+    override var wantsBytes: Bool { client?.isWritable ?? true }
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        if isPlain { useSocket(of: context) }
-        isWritable = context.channel.isWritable
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        forgetSocket()
-        self.context = nil
-        isWritable = false
-    }
-
-    func read(context: ChannelHandlerContext) {
-        if let client, !client.isWritable { readPending = true } else { context.read() }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        isWritable = context.channel.isWritable
+    override func writabilityChanged() {
         if isWritable { client?.upstreamBecameWritable() }
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = unwrapInboundIn(data)
+    override func received(_ buffer: ByteBuffer) {
+        var buffer = buffer
         guard let client else {
             // An upstream that speaks unasked cannot be trusted with the next request.
             pool.remove(self)
@@ -157,7 +119,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         flushClient()
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { flushClient() }
+    override func receivedAll() { flushClient() }
 
     private func flushClient() {
         guard clientWritesPending else { return }
@@ -165,34 +127,30 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
         client?.flush()
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard let event = event as? ChannelEvent, event == .inputClosed else { return }
+    override func inputEnded() {
         hasEnded = true
         serveQueued()
-        ended(context: context)
+        end()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    override func failed(_ error: any Error) {
         hasEnded = true
         isRefused = isRefused || error is RefusedRequest
         serveQueued()
-        failed = true
-        forgetSocket()
-        context.close(mode: .all, promise: nil)
+        isBroken = true
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    override func closed() {
         hasEnded = true
         serveQueued()
-        forgetSocket()
         if phase == .tunnel { client?.upstreamTunnelClosed() }
-        failed = failed || phase == .tunnel
-        ended(context: context)
+        isBroken = isBroken || phase == .tunnel
+        end()
         phase = .closed
     }
 
     /// The upstream sends nothing more.
-    private func ended(context: ChannelHandlerContext) {
+    private func end() {
         let former = phase
         guard former != .closed else { return }
         guard let client else {
@@ -201,9 +159,9 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
             return
         }
         switch former {
-        case .tunnel where !failed:
+        case .tunnel where !isBroken:
             client.upstreamClosedOutput()
-        case .body where framing == .untilClose && !failed:
+        case .body where framing == .untilClose && !isBroken:
             keepsAlive = false
             finish(client, isClean: true)
         default:
@@ -357,7 +315,7 @@ final class UpstreamConnection: SocketOutput, ChannelDuplexHandler, @unchecked S
             close()
         }
         client.responseFinished()
-        if readPending { resumeRead() }
+        resumeRead()
     }
 
     /// The upstream broke the protocol.

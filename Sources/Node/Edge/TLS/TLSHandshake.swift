@@ -69,7 +69,7 @@ final class TLSHandshake: ChannelInboundHandler, RemovableChannelHandler, @unche
             try HTTP2Session.begin(channel, loop: loop)
         } else {
             try channel.pipeline.syncOperations.addHandler(
-                ClientConnection(loop: loop, transport: .tls, remote: channel.remoteAddress))
+                StreamHandler(ClientConnection(loop: loop, transport: .tls, remote: channel.remoteAddress)))
         }
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
