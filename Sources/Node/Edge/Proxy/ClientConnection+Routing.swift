@@ -133,7 +133,7 @@ extension ClientConnection {
 
     func consumeHead() {
         inbound.moveReaderIndex(forwardBy: loop.requestHead.end)
-        if inbound.readableBytes == 0 { inbound = loop.nothing }
+        if inbound.readableBytes == 0 { loop.giveBack(&inbound) }
     }
 
     // MARK: answers of our own

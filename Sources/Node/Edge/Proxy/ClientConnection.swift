@@ -227,7 +227,7 @@ final class ClientConnection: ByteStream, @unchecked Sendable {
             case .complete: startRequest()
             }
         }
-        if phase == .head, inbound.readableBytes == 0 { inbound = loop.nothing }
+        if phase == .head, inbound.readableBytes == 0 { loop.giveBack(&inbound) }
     }
 
     /// Answers a request that cannot be read, and closes.

@@ -219,6 +219,14 @@ final class EdgeLoop: @unchecked Sendable {
         return scratch
     }
 
+    /// Leaves an empty buffer, and lends the memory of the former to the next who reads.
+    @inline(__always)
+    func giveBack(_ buffer: inout ByteBuffer) {
+        let former = buffer
+        buffer = nothing
+        eventLoop.giveBack(former)
+    }
+
     static func now() -> UInt64 { NIODeadline.now().uptimeNanoseconds }
 
     /// The time, which is the coarse one from now on.

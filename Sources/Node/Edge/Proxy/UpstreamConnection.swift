@@ -240,6 +240,7 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
         if case .length(let length) = framing, rest.readableBytes <= 4096, UInt64(rest.readableBytes) == length {
             let count = rest.readableBytes
             head.writeBuffer(&rest)
+            loop.giveBack(&rest)
             client.beginResponse(head, status: status, bodyBytes: count)
             return finish(client, isClean: true)
         }
