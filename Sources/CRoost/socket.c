@@ -44,7 +44,7 @@ int croost_wait(int epoll, struct croost_event *events, int count_max, int timeo
         events[index].source = found[index].data.ptr;
         events[index].what = (bits & EPOLLIN ? CROOST_READABLE : 0) | (bits & EPOLLOUT ? CROOST_WRITABLE : 0) |
                              (bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? CROOST_ENDED : 0) |
-                             (bits & EPOLLERR ? CROOST_BROKEN : 0);
+                             (bits & EPOLLERR ? CROOST_BROKEN : 0) | (bits & EPOLLPRI ? CROOST_URGENT : 0);
     }
     return count;
 }
@@ -55,7 +55,7 @@ static int watch(int epoll, int descriptor, void *source, uint32_t events) {
 }
 
 int croost_watch_changes(int epoll, int descriptor, void *source) {
-    return watch(epoll, descriptor, source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return watch(epoll, descriptor, source, EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
 }
 
 int croost_watch_input(int epoll, int descriptor, void *source) { return watch(epoll, descriptor, source, EPOLLIN); }

@@ -86,6 +86,49 @@ struct ByteStreamTests {
         }
     }
 
+    /// The end is told behind what is written while the last of the former goes out.
+    @Test func theEndWaitsForWhatIsWrittenInTheLastMoment() async throws {
+        try await SocketLoopTests.with { loop in
+            let pair = try SocketPair(bytesMax: 2_000_000)
+            let stream = RecordingStream(loop) { stream in
+                stream.writeOut(ByteBuffer(repeating: 2, count: 8_000_000))
+                stream.flush()
+                stream.endOutput()
+            }
+            try await loop.submit {
+                try stream.open(pair.takeFirst())
+                stream.writeOut(ByteBuffer(repeating: 1, count: 8_000_000))
+                stream.flush()
+            }.get()
+            var count = 0
+            let isWhole = try await eventually {
+                while let more = pair.receive(), !more.isEmpty { count += more.count }
+                return count == 16_000_000
+            }
+            #expect(isWhole, "\(count)")
+            let hasEnded = try await eventually { pair.receive() == nil }
+            #expect(hasEnded)
+        }
+    }
+
+    /// Each is a system call of its own, more than one turn of the loop has.
+    @Test func manyFilesGoOutInSeveralTurns() async throws {
+        let folder = try EdgeFixture.temporaryFolder()
+        try writeFile(folder + "/a", (0..<100).map { String($0 % 10) }.joined())
+        let file = open(folder + "/a", O_RDONLY | O_CLOEXEC)
+        defer { close(file) }
+        try await Self.with { loop, stream, pair in
+            let sent = Notes<Int>()
+            try await loop.submit {
+                for index in 0..<100 { stream.writeOut(file: file, index..<index + 1) { if $0 { sent.add(index) } } }
+                stream.flush()
+            }.get()
+            let isSent = try await eventually { sent.all == Array(0..<100) }
+            #expect(isSent)
+            #expect(pair.receive() == (0..<100).map { UInt8(48 + $0 % 10) })
+        }
+    }
+
     @Test func whatWasNotSentIsSaidToHaveFailed() async throws {
         try await Self.with(bytesMax: 10_000) { loop, stream, pair in
             let completed = Notes<Bool>()
@@ -139,8 +182,77 @@ struct ByteStreamTests {
                 stream.writeOut(ByteBuffer(string: "question"))
                 stream.flush()
             }.get()
+            let isClosed = try await eventually { stream.events.last == "closed" }
+            #expect(isClosed)
             #expect(stream.bytes == Array("answer".utf8))
-            #expect(stream.events == ["attached", "input ended", "closed"])
+            #expect(stream.events == ["attached", "failed", "closed"])
+        }
+    }
+
+    /// More than one turn reads, and not wanted at first.
+    @Test(arguments: [true, false])
+    func allThatCameBeforeTheBreakIsRead(breaksByWriting: Bool) async throws {
+        try await SocketLoopTests.with { loop in
+            let stream = RecordingStream(loop)
+            var pair: SocketPair? = try SocketPair(bytesMax: 1_000_000)
+            try await loop.submit { [pair] in
+                stream.want(false)
+                try stream.open(pair?.takeFirst() ?? -1)
+                // Left unread, it makes a reset of the end.
+                stream.writeOut(ByteBuffer(string: "unread"))
+                stream.flush()
+            }.get()
+            pair?.send(Self.pattern(400_000))
+            pair = nil
+            try await Task.sleep(for: .milliseconds(50))
+            if breaksByWriting {
+                try await loop.submit {
+                    stream.writeOut(ByteBuffer(string: "late"))
+                    stream.flush()
+                }.get()
+            }
+            #expect(stream.events == ["attached"])
+            try await loop.submit { stream.want(true) }.get()
+            let isClosed = try await eventually { stream.events == ["attached", "failed", "closed"] }
+            #expect(isClosed, "\(stream.events)")
+            #expect(stream.bytes == Self.pattern(400_000), "\(stream.bytes.count)")
+        }
+    }
+
+    @Test func aBreakAfterTheEndClosesIt() async throws {
+        try await SocketLoopTests.with { loop in
+            let stream = RecordingStream(loop)
+            var pair: SocketPair? = try SocketPair()
+            try await loop.submit { [pair] in try stream.open(pair?.takeFirst() ?? -1) }.get()
+            pair?.endOutput()
+            let hasEnded = try await eventually { stream.events == ["attached", "input ended"] }
+            #expect(hasEnded)
+            try await loop.submit {
+                stream.writeOut(ByteBuffer(string: "unread"))
+                stream.flush()
+            }.get()
+            pair = nil
+            let isClosed = try await eventually { stream.events.last == "closed" }
+            #expect(isClosed)
+        }
+    }
+
+    /// A read stops before an urgent byte, and what is behind is there already.
+    @Test func whatIsBehindAnUrgentByteIsRead() async throws {
+        let listener = try ListeningSocket.open("127.0.0.1:0", count: 1, loopbackOnly: true)[0]
+        defer { close(listener) }
+        let port = try ListeningSocket.localAddress(of: listener, "").port ?? 0
+        try await SocketLoopTests.with { loop in
+            let client = try RawSocket(port: port)
+            let accepted = accept(listener, nil, nil)
+            try client.send("before")
+            #expect(send(client.descriptor, "!", 1, Int32(MSG_OOB)) == 1)
+            try client.send("behind")
+            try await Task.sleep(for: .milliseconds(50))
+            let stream = RecordingStream(loop)
+            try await loop.submit { try stream.open(accepted) }.get()
+            let isRead = try await eventually(.seconds(5)) { stream.bytes == Array("beforebehind".utf8) }
+            #expect(isRead, "\(stream.bytes.count)")
         }
     }
 

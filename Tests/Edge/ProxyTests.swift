@@ -207,6 +207,31 @@ struct ProxyTests {
         }
     }
 
+    /// One direction of a tunnel goes on after the other has ended, however long the pauses.
+    @Test func aTunnelHalfClosedByItsUpstreamGoesOn() async throws {
+        let upstream = try RawUpstream { connection, upstream in
+            _ = try connection.receive(until: "\r\n\r\n")
+            try connection.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\nhi")
+            connection.closeOutput()
+            connection.setTimeout(seconds: 30)
+            upstream.note(try connection.receiveAll())
+        }
+        try await EdgeFixture.with(.single(upstream.port)) { edge in
+            let port = edge.port
+            try await blocking {
+                let client = try RawSocket(port: port)
+                try client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+                #expect(try client.response()?.status == 101)
+                #expect(try client.receiveAll() == Array("hi".utf8))
+                usleep(2_700_000)
+                try client.send("late")
+                client.closeOutput()
+            }
+            #expect(try await eventually { upstream.leftovers == [Array("late".utf8)] })
+            #expect(try await eventually { try await edge.control.status().requestsInFlight.isEmpty })
+        }
+    }
+
     /// A server on NIO, for one, reads nothing behind a request that asked for another protocol.
     @Test func anUpgradeThatIsNotTakenHarmsNoOther() async throws {
         let upstream = try RawUpstream { connection, upstream in

@@ -71,6 +71,9 @@ final class RawUpstream: Sendable {
     var connections: Int { state.withLock { $0.connections } }
     /// Bytes that were no complete request when their connection ended.
     var leftovers: [[UInt8]] { state.withLock { $0.leftovers } }
+
+    /// Keeps what came beside any request.
+    func note(_ bytes: [UInt8]) { state.withLock { $0.leftovers.append(bytes) } }
     func forget() { state.withLock { $0 = State(connections: $0.connections) } }
 
     /// Answers each request with 200 and what it saw, for as long as the connection lasts.

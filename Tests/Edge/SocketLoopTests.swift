@@ -53,6 +53,31 @@ struct SocketLoopTests {
         #expect(ran == [1])
     }
 
+    @Test func whoKeepsATimerDoesNotKeepWhatItNeeds() {
+        final class Thing: Sendable {}
+        var heap = TimerHeap()
+        for isCancelled in [true, false] {
+            var thing: Thing? = Thing()
+            weak let former = thing
+            let timer = LoopTimer(deadline: 1) { [thing] in _ = thing }
+            thing = nil
+            #expect(former != nil)
+            heap.insert(timer)
+            if isCancelled { heap.cancel(timer) } else { for due in heap.takeDue() { due.run() } }
+            #expect(former == nil)
+            withExtendedLifetime(timer) {}
+        }
+    }
+
+    @Test func whatIsPlannedForLaterFailsWhenTheLoopEnds() async throws {
+        let loop = try SocketLoop(name: "test")
+        let errors = Notes<String>()
+        let late = loop.scheduleTask(in: .hours(1)) { 1 }
+        late.futureResult.whenFailure { errors.add("\($0)") }
+        await loop.stop()
+        #expect(errors.all == ["\(EventLoopError.shutdown)"])
+    }
+
     @Test func tasksOfOtherThreadsAreDoneInTheirOrder() async throws {
         try await Self.with { loop in
             let done = Notes<Int>()
@@ -135,11 +160,18 @@ final class Notes<Note: Sendable>: Sendable {
 /// Writes down what happens to it.
 final class RecordingStream: ByteStream, @unchecked Sendable {
     private let state = Mutex((events: [String](), bytes: [UInt8](), wants: true))
+    private let whenWritable: (@Sendable (RecordingStream) -> Void)?
+
+    init(_ loop: SocketLoop, whenWritable: (@Sendable (RecordingStream) -> Void)? = nil) {
+        self.whenWritable = whenWritable
+        super.init(loop)
+    }
 
     var events: [String] { state.withLock { $0.events } }
     var bytes: [UInt8] { state.withLock { $0.bytes } }
 
     override var wantsBytes: Bool { state.withLock { $0.wants } }
+    override var wantsBytesOfBroken: Bool { true }
 
     func want(_ wants: Bool) {
         state.withLock { $0.wants = wants }
@@ -152,7 +184,10 @@ final class RecordingStream: ByteStream, @unchecked Sendable {
     override func received(_ buffer: ByteBuffer) { state.withLock { $0.bytes += buffer.readableBytesView } }
     override func inputEnded() { note("input ended") }
     override func outputEnded() { note("output ended") }
-    override func writabilityChanged() { note(isWritable ? "writable" : "full") }
+    override func writabilityChanged() {
+        note(isWritable ? "writable" : "full")
+        if isWritable { whenWritable?(self) }
+    }
     override func failed(_ error: any Error) { note("failed") }
     override func closed() { note("closed") }
 }

@@ -41,6 +41,32 @@ struct SocketOutputTests {
         }
     }
 
+    /// The end of the connection does not overtake what waits for a slow client.
+    @Test(.timeLimit(.minutes(5)))
+    func aSlowClientGetsAllOfTheLastAnswer() async throws {
+        let upstream = try RawUpstream(script: Self.source)
+        try await EdgeFixture.with(.single(upstream.port)) { edge in
+            let port = edge.port
+            for size in [300_000, 700_000, 900_000, 1_500_000, 5_000_000] {
+                try await blocking {
+                    let client = try RawSocket(port: port, timeoutSeconds: 60)
+                    try client.send("GET /\(size) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    usleep(100_000)
+                    let head = try client.receive(until: "\r\n\r\n")
+                    #expect(head.hasPrefix("HTTP/1.1 200"))
+                    var body: [UInt8] = []
+                    while true {
+                        let more = try client.receive(max: 60_000)
+                        if more.isEmpty { break }
+                        body += more
+                        usleep(2_000)
+                    }
+                    #expect(body == Self.pattern(size), "\(body.count) of \(size)")
+                }
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(5)))
     func aSlowClientGetsEveryByteInOrder() async throws {
         let upstream = try RawUpstream(script: Self.source)

@@ -34,6 +34,8 @@ enum croost_ready {
     CROOST_ENDED = 4,
     /// It is broken.
     CROOST_BROKEN = 8,
+    /// There is urgent data (RFC 6093), before which a read stops.
+    CROOST_URGENT = 16,
 };
 
 /// A set of watched descriptors; -1 with errno.

@@ -241,7 +241,7 @@ public struct EdgeServer: Sendable {
                     try await Task.sleep(for: .milliseconds(20))
                 }
             } catch {
-                // Only a group that was shut down refuses work, and then there is nothing to wait for.
+                // Nothing here fails: the loops go on until all is over, and the task is never cancelled.
             }
         }.value
     }

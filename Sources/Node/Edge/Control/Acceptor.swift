@@ -24,12 +24,17 @@ final class Acceptor: LoopSource, @unchecked Sendable {
         self.take = take
     }
 
-    /// - Throws: `IOError` when the system cannot watch one more.
+    /// - Throws: `IOError` when the system cannot watch one more; the socket is closed then.
     func start() throws {
         var one: Int32 = 1
         // What is accepted has it, too.
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        try loop.eventLoop.watch(descriptor, for: self, onlyChanges: false)
+        do {
+            try loop.eventLoop.watch(descriptor, for: self, onlyChanges: false)
+        } catch {
+            stop()
+            throw error
+        }
     }
 
     func stop() {

@@ -154,7 +154,7 @@ final class EdgeCore: Sendable {
         do {
             try await loops[0].eventLoop.submit { health.stop() }.get()
         } catch {
-            // Only a group that was shut down refuses work, and then nothing is checked any more.
+            // It does not fail: the loops go on until all is over.
         }
         await registry.metrics.stop()
         await registry.verifier.stop()

@@ -304,12 +304,18 @@ final class ClientConnection: ByteStream, @unchecked Sendable {
         linger = inbound.readableBytes
         inbound = ByteBuffer()
         deadline = loop.coarseNow &+ loop.times.bodyIdleTimeout
-        endOutput()
+        if isOutputClosed { awaitEnd() } else { endOutput() }
         resumeRead()
     }
 
     override func outputEnded() {
         isOutputClosed = true
+        // The client of a tunnel goes on.
+        if phase == .lingering { awaitEnd() }
+    }
+
+    /// For the client to have read all, and to say so.
+    private func awaitEnd() {
         if isInputClosed { closeNow() } else { deadline = loop.coarseNow &+ 2_000_000_000 }
     }
 

@@ -16,7 +16,7 @@ final class DescriptorQueue {
     /// Whether the machine or this process, not the other side, is what kept a connection from being made.
     static func isReason(of error: any Error) -> Bool {
         guard let error = error as? IOError else { return false }
-        return [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode)
+        return [EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC].contains(error.errnoCode)
     }
 
     func add(_ connection: ClientConnection, _ loop: EdgeLoop) {

@@ -80,6 +80,8 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
 
     override var wantsBytes: Bool { client?.isWritable ?? true }
 
+    override var wantsBytesOfBroken: Bool { client != nil }
+
     override func writabilityChanged() {
         if isWritable { client?.upstreamBecameWritable() }
     }

@@ -14,11 +14,11 @@ class ByteStream: LoopSource, @unchecked Sendable {
         let rawValue: UInt16
         /// There may be something in the socket.
         static let readable = Flags(rawValue: 1)
-        /// The end may be behind what is in the socket: a read that brings less than it could is not the last one.
-        static let ending = Flags(rawValue: 2)
+        /// The end, or an urgent byte, may be behind what is read: one that brings less than it could is not the last.
+        static let holdsMore = Flags(rawValue: 2)
         static let reading = Flags(rawValue: 4)
-        /// The loop reads on in its next turn.
-        static let readLater = Flags(rawValue: 8)
+        /// The loop calls ``goOn()``.
+        static let planned = Flags(rawValue: 8)
         static let inputEnded = Flags(rawValue: 16)
         /// In a pipeline: asked to read when it did not want to.
         static let readAsked = Flags(rawValue: 32)
@@ -27,9 +27,11 @@ class ByteStream: LoopSource, @unchecked Sendable {
         static let full = Flags(rawValue: 128)
         static let outputEnding = Flags(rawValue: 256)
         static let outputEnded = Flags(rawValue: 512)
+        /// Nothing can be sent any more; what came before is still read.
+        static let outputBroken = Flags(rawValue: 1024)
     }
 
-    /// Reads of one socket in one turn of the loop.
+    /// Reads of one socket before others have their turn.
     private static let readsMax = 4
     static let lowWaterBytes = 64 * 1024
     static let highWaterBytes = 256 * 1024
@@ -46,6 +48,8 @@ class ByteStream: LoopSource, @unchecked Sendable {
     /// What the socket has not taken; nil when that is nothing.
     @exclusivity(unchecked) private final var output: PendingOutput?
     @exclusivity(unchecked) private final var context: ChannelHandlerContext?
+    /// What broke the output.
+    private final var brokenBy: Int32 = 0
 
     init(_ loop: SocketLoop) { socketLoop = loop }
 
@@ -53,6 +57,8 @@ class ByteStream: LoopSource, @unchecked Sendable {
 
     /// Whether what comes is taken.
     var wantsBytes: Bool { true }
+    /// Whether what came before it broke will be wanted, when it is not at the moment.
+    var wantsBytesOfBroken: Bool { false }
     func attached() {}
     func received(_ buffer: ByteBuffer) {}
     /// All that is there, or as much as goes in one turn, was read.
@@ -109,17 +115,22 @@ class ByteStream: LoopSource, @unchecked Sendable {
         }
         if events & (CROOST_READABLE.rawValue | CROOST_ENDED.rawValue) == 0 { return }
         flags.insert(.readable)
-        if events & CROOST_ENDED.rawValue != 0 {
-            flags.insert(.ending)
-            if events & CROOST_BROKEN.rawValue != 0, descriptor >= 0, !wantsBytes { return fail(socketError()) }
+        if events & (CROOST_ENDED.rawValue | CROOST_URGENT.rawValue) != 0 {
+            flags.insert(.holdsMore)
+            if events & CROOST_BROKEN.rawValue != 0, descriptor >= 0, hasNothingToRead { return fail(socketError()) }
         }
         readAll()
     }
 
-    /// Reads on if it wants to now, and did not.
+    /// It is broken, and nobody waits for what came before.
+    private final var hasNothingToRead: Bool {
+        flags.contains(.inputEnded) || !wantsBytes && !wantsBytesOfBroken
+    }
+
+    /// Reads on if it wants to now, and did not. Not before what the loop is doing now is done.
     final func resumeRead() {
         if descriptor >= 0 {
-            if flags.contains(.readable) { readAll() }
+            if flags.contains(.readable), wantsBytes { goOnLater() }
         } else if flags.contains(.readAsked), wantsBytes, let context {
             flags.remove(.readAsked)
             context.read()
@@ -131,35 +142,55 @@ class ByteStream: LoopSource, @unchecked Sendable {
         if wantsBytes { context?.read() } else { flags.insert(.readAsked) }
     }
 
-    final func readAgain() {
-        flags.remove(.readLater)
+    private final func goOnLater() {
+        guard !flags.contains(.planned) else { return }
+        flags.insert(.planned)
+        socketLoop.goOnLater(self)
+    }
+
+    final func goOn() {
+        flags.remove(.planned)
+        if output != nil, !flags.contains(.full) { sendOn() }
         if flags.contains(.readable) { readAll() }
     }
 
     private final func readAll() {
-        guard flags.isDisjoint(with: [.reading, .inputEnded]) else { return }
+        guard descriptor >= 0, flags.isDisjoint(with: [.reading, .inputEnded]) else { return }
         flags.insert(.reading)
         var reads = 0
-        var end: Int?
+        var end: InputEnd?
         while flags.contains(.readable), descriptor >= 0, wantsBytes, end == nil, reads < Self.readsMax {
             let (buffer, count) = read()
             if count > 0 {
                 reads += 1
                 received(buffer)
-            } else if count == 0 || errno != EINTR && errno != EAGAIN {
-                end = count == 0 ? 0 : Int(errno)
-            } else if errno == EAGAIN {
-                flags.remove(.readable)
+            } else {
+                end = inputEnd(count, errno)
+                socketLoop.giveBack(buffer)
             }
         }
         if reads > 0, descriptor >= 0 { receivedAll() }
         flags.remove(.reading)
         guard descriptor >= 0 else { return }
-        if let end { return inputIsOver(end) }
-        if flags.contains(.readable), !flags.contains(.readLater), wantsBytes {
-            flags.insert(.readLater)
-            socketLoop.readLater(self)
+        switch end {
+        case .end: inputIsOver()
+        case .broken(let code): fail(IOError(errnoCode: code, reason: "recv"))
+        case nil: if flags.contains(.readable), wantsBytes { goOnLater() }
         }
+    }
+
+    private enum InputEnd {
+        case end
+        case broken(Int32)
+    }
+
+    private final func inputEnd(_ count: Int, _ code: Int32) -> InputEnd? {
+        if count < 0, code == EINTR { return nil }
+        if flags.contains(.outputBroken) { return .broken(brokenBy) }
+        if count == 0 { return .end }
+        guard code == EAGAIN else { return .broken(code) }
+        flags.remove(.readable)
+        return nil
     }
 
     @inline(__always)
@@ -173,17 +204,15 @@ class ByteStream: LoopSource, @unchecked Sendable {
         }
         if count > 0 {
             // The socket is empty, and what comes from here on is told of.
-            if count < size, !flags.contains(.ending) { flags.remove(.readable) }
+            if count < size, !flags.contains(.holdsMore) { flags.remove(.readable) }
             readSize.note(count)
         }
         return (buffer, count)
     }
 
-    /// - Parameter code: 0 at the end of the stream, or what broke it.
-    private final func inputIsOver(_ code: Int) {
+    private final func inputIsOver() {
         flags.remove(.readable)
         flags.insert(.inputEnded)
-        if code != 0 { return fail(IOError(errnoCode: Int32(code), reason: "recv")) }
         inputEnded()
         if flags.contains(.outputEnded) { closeStream() }
     }
@@ -253,7 +282,8 @@ class ByteStream: LoopSource, @unchecked Sendable {
         let count = buffer.readableBytes
         let sent = buffer.withUnsafeReadableBytes { croost_send(descriptor, $0.baseAddress, count) }
         if sent == count { return }
-        if sent < 0, errno != EAGAIN, errno != EINTR { return outputBroke() }
+        let code = errno
+        if sent < 0, code != EAGAIN, code != EINTR { return outputBroke(code) }
         var rest = buffer
         rest.moveReaderIndex(forwardBy: max(0, sent))
         let output = PendingOutput()
@@ -277,7 +307,10 @@ class ByteStream: LoopSource, @unchecked Sendable {
         case .full:
             flags.insert(.full)
             updateWritability()
-        case .broken: outputBroke()
+        case .unfinished:
+            updateWritability()
+            goOnLater()
+        case .broken(let code): outputBroke(code)
         }
     }
 
@@ -288,11 +321,16 @@ class ByteStream: LoopSource, @unchecked Sendable {
         writabilityChanged()
     }
 
-    /// Whatever the other side sent before is still read.
-    private final func outputBroke() {
-        flags.insert([.readable, .ending])
-        readAll()
-        closeStream()
+    /// What the other side sent before, an answer for instance, is still read, and then it is closed.
+    private final func outputBroke(_ code: Int32) {
+        brokenBy = code
+        flags.insert([.outputBroken, .outputEnding, .readable, .holdsMore])
+        held = nil
+        let unsent = output
+        output = nil
+        unsent?.fail()
+        guard descriptor >= 0 else { return }
+        if hasNothingToRead { fail(IOError(errnoCode: code, reason: "send")) } else { goOnLater() }
     }
 
     /// What was written and did not go into the socket yet. The kernel sends on what it has.
@@ -323,7 +361,7 @@ class ByteStream: LoopSource, @unchecked Sendable {
     }
 
     private final func tellEnd() {
-        guard descriptor >= 0, !flags.contains(.outputEnded) else { return }
+        guard descriptor >= 0, output == nil, flags.isDisjoint(with: [.outputEnded, .outputBroken]) else { return }
         flags.insert(.outputEnded)
         // It fails when the other side is gone, of which epoll tells.
         shutdown(descriptor, Int32(SHUT_WR))

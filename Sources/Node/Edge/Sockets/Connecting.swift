@@ -89,9 +89,6 @@ final class Connecting: LoopSource, @unchecked Sendable {
     }
 
     override func loopEnded() {
-        guard descriptor >= 0 else { return }
-        close(descriptor)
-        descriptor = -1
-        timeout?.cancel()
+        finish(ChannelError.ioOnClosedChannel)
     }
 }

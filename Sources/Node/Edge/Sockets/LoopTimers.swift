@@ -6,23 +6,37 @@ import NIOCore
 final class LoopTimer: @unchecked Sendable {
     /// Nanoseconds of the monotonic clock.
     let deadline: UInt64
-    private let task: () -> Void
-    private var isCancelled = false
+    /// Nil once it is done, given up or cancelled, so that who keeps the timer does not keep what the task needs.
+    private var task: (() -> Void)?
+    private var abandoned: (() -> Void)?
     /// Its place in the heap; -1 when it is not in it.
     fileprivate var index = -1
     /// Of equal deadlines the first to be set is the first to be done.
     fileprivate var serial: UInt64 = 0
 
-    init(deadline: UInt64, task: @escaping () -> Void) {
+    /// - Parameter abandoned: called in place of `task` when the loop ends before.
+    init(deadline: UInt64, abandoned: @escaping () -> Void = {}, task: @escaping () -> Void) {
         self.deadline = deadline
+        self.abandoned = abandoned
         self.task = task
     }
 
     func run() {
-        if !isCancelled { task() }
+        let task = task
+        cancel()
+        task?()
     }
 
-    fileprivate func cancel() { isCancelled = true }
+    fileprivate func abandon() {
+        let abandoned = abandoned
+        cancel()
+        abandoned?()
+    }
+
+    fileprivate func cancel() {
+        task = nil
+        abandoned = nil
+    }
 }
 
 /// The timers of a loop, the next one on top. A binary heap in which each timer knows its place, so that those which
@@ -53,6 +67,16 @@ struct TimerHeap {
         place(last, index)
         rise(index)
         sink(last.index)
+    }
+
+    /// The loop ends: nothing of it will be done.
+    mutating func abandonAll() {
+        let former = timers
+        timers = []
+        for timer in former {
+            timer.index = -1
+            timer.abandon()
+        }
     }
 
     /// How long epoll may wait: for ever, or until the next timer is due, rounded up.

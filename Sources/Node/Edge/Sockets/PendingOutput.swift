@@ -10,6 +10,8 @@ final class PendingOutput: @unchecked Sendable {
         case done
         /// The socket is full.
         case full
+        /// There is more, and others have to have their turn.
+        case unfinished
         case broken(Int32)
     }
 
@@ -28,6 +30,8 @@ final class PendingOutput: @unchecked Sendable {
     /// Of one system call.
     private static let partsMax = 16
     private static let fileBytesMax = 1024 * 1024
+    /// Of one turn of the loop: a file may come from a disk that is slower than who reads it.
+    private static let callsMax = 16
 
     private var parts: CircularBuffer<Part> = []
     private(set) var bytes = 0
@@ -50,9 +54,10 @@ final class PendingOutput: @unchecked Sendable {
         while let part = parts.popFirst() { part.completion?(false) }
     }
 
-    /// Writes until the socket is full.
+    /// Writes until the socket is full, or for as long as one may.
     func send(to descriptor: Int32) -> Outcome {
-        while let first = parts.first {
+        for _ in 0..<Self.callsMax {
+            guard let first = parts.first else { return .done }
             let sent =
                 switch first.content {
                 case .bytes: sendBytes(descriptor)
@@ -66,7 +71,7 @@ final class PendingOutput: @unchecked Sendable {
             default: return .broken(code)
             }
         }
-        return .done
+        return parts.isEmpty ? .done : .unfinished
     }
 
     private func sendBytes(_ descriptor: Int32) -> Int {

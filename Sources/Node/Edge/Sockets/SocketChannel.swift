@@ -15,6 +15,7 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
     // Set once, since a pipeline is made with its channel.
     private var madePipeline: ChannelPipeline!
     private var outputEndPromise: EventLoopPromise<Void>?
+    private var hasEndedOutput = false
 
     private init(_ loop: SocketLoop, remoteAddress: SocketAddress?, allowsHalfClosure: Bool) {
         socketLoop = loop
@@ -75,6 +76,7 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
     fileprivate func outputEnded() {
         let promise = outputEndPromise
         outputEndPromise = nil
+        hasEndedOutput = true
         promise?.succeed(())
         pipeline.fireUserInboundEventTriggered(ChannelEvent.outputClosed)
     }
@@ -119,7 +121,8 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
     }
 
     func getOption<Option: ChannelOption>(_ option: Option) -> EventLoopFuture<Option.Value> {
-        socketLoop.submit { try self.read(option) }
+        guard socketLoop.inEventLoop else { return socketLoop.submit { try self.read(option) } }
+        return socketLoop.makeCompletedFuture { try read(option) }
     }
 
     fileprivate func read<Option: ChannelOption>(_ option: Option) throws -> Option.Value {
@@ -180,12 +183,14 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
             stream.closeStream()
             promise?.succeed(())
         case .output:
-            guard outputEndPromise == nil else {
+            if let pending = outputEndPromise {
+                if let promise { pending.futureResult.cascade(to: promise) }
+            } else if hasEndedOutput {
                 promise?.fail(ChannelError.outputClosed)
-                return
+            } else {
+                outputEndPromise = promise ?? socketLoop.makePromise()
+                stream.endOutput()
             }
-            outputEndPromise = promise ?? socketLoop.makePromise()
-            stream.endOutput()
         case .input: promise?.fail(ChannelError.operationUnsupported)
         }
     }

@@ -49,8 +49,8 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     private var sources: [LoopSource] = []
     /// Let go of in this turn: what epoll has told already may still be of them.
     @exclusivity(unchecked) private var gone: [LoopSource] = []
-    /// Sockets with more to read than they may at once.
-    @exclusivity(unchecked) private var unread: [ByteStream] = []
+    /// Sockets with more to read or to send than they may at once.
+    @exclusivity(unchecked) private var unfinished: [ByteStream] = []
     private let events = UnsafeMutablePointer<croost_event>.allocate(capacity: SocketLoop.eventsMax)
     @exclusivity(unchecked) private var buffers: [ByteBuffer] = []
     private var isEnding = false
@@ -102,7 +102,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     }
 
     private func turn() {
-        let isBusy = !tasks.isEmpty || !unread.isEmpty
+        let isBusy = !tasks.isEmpty || !unfinished.isEmpty
         let count = Int(croost_wait(epoll, events, Int32(Self.eventsMax), isBusy ? 0 : timers.waitMilliseconds()))
         for index in 0..<max(0, count) {
             if index + Self.prefetchDistance < count {
@@ -117,17 +117,17 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
             // It is held by `sources` or by `gone`.
             Unmanaged<LoopSource>.fromOpaque(source)._withUnsafeGuaranteedRef { $0.ready(what) }
         }
-        if !unread.isEmpty { readOn() }
+        if !unfinished.isEmpty { goOn() }
         takeArrivals()
         for timer in timers.takeDue() { timer.run() }
         runTasks()
         if !gone.isEmpty { gone.removeAll(keepingCapacity: true) }
     }
 
-    private func readOn() {
-        let due = unread
-        unread.removeAll(keepingCapacity: true)
-        for stream in due { stream.readAgain() }
+    private func goOn() {
+        let due = unfinished
+        unfinished.removeAll(keepingCapacity: true)
+        for stream in due { stream.goOn() }
     }
 
     private func runTasks() {
@@ -154,17 +154,22 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     }
 
     private func end() {
-        for source in sources { source.loopEnded() }
+        while let source = sources.last {
+            source.loopEnded()
+            if sources.last === source { sources.removeLast() }
+        }
+        timers.abandonAll()
         arrivals.withLock { $0.isEnded = true }
         takeArrivals()
         while !tasks.isEmpty { runTasks() }
-        sources = []
         gone = []
-        unread = []
+        unfinished = []
+        // Another thread may have the number of this one some day.
+        thread.store(0, ordering: .releasing)
         ended?.signal()
     }
 
-    /// Closes what is open, and ends the thread. Tasks that come later are not done.
+    /// Closes what is open, and ends the thread. What it is asked to do later is not done, and not refused either.
     func stop() async {
         await withCheckedContinuation { continuation in
             execute {
@@ -177,8 +182,9 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     // MARK: sources
 
     /// - Parameter onlyChanges: whether each change is told once, and not as long as there is something to read.
-    /// - Throws: `IOError` when the system cannot watch one more.
+    /// - Throws: `IOError` when the system cannot watch one more, or the loop ends.
     func watch(_ descriptor: Int32, for source: LoopSource, onlyChanges: Bool) throws {
+        guard !isEnding else { throw IOError(errnoCode: ESHUTDOWN, reason: "event loop") }
         let pointer = Unmanaged.passUnretained(source).toOpaque()
         let status =
             onlyChanges
@@ -196,7 +202,6 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         _ = croost_unwatch(epoll, descriptor)
         source.sourceIndex = -1
         gone.append(source)
-        guard !isEnding else { return }
         let last = sources.removeLast()
         if last !== source {
             sources[index] = last
@@ -204,7 +209,8 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         }
     }
 
-    func readLater(_ stream: ByteStream) { unread.append(stream) }
+    /// Plans a call of ``ByteStream/goOn()``, after what epoll tells of next if not of now.
+    func goOnLater(_ stream: ByteStream) { unfinished.append(stream) }
 
     // MARK: memory
 
@@ -256,7 +262,9 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
 
     func scheduleTask<T>(deadline: NIODeadline, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
-        let timer = LoopTimer(deadline: deadline.uptimeNanoseconds) {
+        let timer = LoopTimer(
+            deadline: deadline.uptimeNanoseconds, abandoned: { promise.fail(EventLoopError.shutdown) }
+        ) {
             promise.assumeIsolated().completeWith(Result(catching: task))
         }
         let scheduled = Scheduled(promise: promise) { self.now { self.timers.cancel(timer) } }
