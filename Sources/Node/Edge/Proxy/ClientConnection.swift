@@ -21,6 +21,8 @@ final class ClientConnection: ByteStream, @unchecked Sendable {
     }
 
     static let pipelinedBytesMax = 64 * 1024
+    /// What is read before a head in front of it is served; it would be copied to what comes.
+    static let queuedBytesMax = 16 * 1024
     static let replayBytesMax = 64 * 1024
     static let lingerBytesMax = 4 * 1024 * 1024
 
@@ -101,7 +103,7 @@ final class ClientConnection: ByteStream, @unchecked Sendable {
 
     override var wantsBytes: Bool {
         switch phase {
-        case .head: isWritable
+        case .head: isWritable && !(isQueued && inbound.readableBytes >= Self.queuedBytesMax)
         case .waiting: request.isSent && inbound.readableBytes < Self.pipelinedBytesMax
         case .exchange:
             request.isSent
@@ -148,6 +150,7 @@ final class ClientConnection: ByteStream, @unchecked Sendable {
         isQueued = false
         processInbound()
         flushUpstream()
+        resumeRead()
     }
 
     private func holdsLineEnd(_ buffer: ByteBuffer) -> Bool { buffer.readableBytesView.contains(ByteClass.lf) }

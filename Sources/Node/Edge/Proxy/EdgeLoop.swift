@@ -254,5 +254,6 @@ final class EdgeLoop: @unchecked Sendable {
         for pool in pools { pool.closeExpired(now: now) }
         secure.closeExpired(now: now)
         log.handOver()
+        eventLoop.trimMemory()
     }
 }

@@ -78,7 +78,10 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
 
     // MARK: what the upstream does
 
-    override var wantsBytes: Bool { client?.isWritable ?? true }
+    override var wantsBytes: Bool {
+        guard let client else { return true }
+        return client.isWritable && !(isQueued && inbound.readableBytes >= ClientConnection.queuedBytesMax)
+    }
 
     override var wantsBytesOfBroken: Bool { client != nil }
 
@@ -119,6 +122,7 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
         isQueued = false
         if let client { readHeads(client) }
         flushClient()
+        resumeRead()
     }
 
     override func receivedAll() { flushClient() }
@@ -258,7 +262,7 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
         case .length(let remaining):
             let count = UInt64(buffer.readableBytes)
             guard count < remaining else {
-                client.passBody(buffer.readSlice(length: Int(remaining))!)
+                client.passBody(count == remaining ? buffer : buffer.readSlice(length: Int(remaining))!)
                 return finish(client, isClean: count == remaining)
             }
             framing = .length(remaining - count)

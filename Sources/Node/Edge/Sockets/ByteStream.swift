@@ -281,7 +281,11 @@ class ByteStream: LoopSource, @unchecked Sendable {
     private final func send(_ buffer: ByteBuffer) {
         let count = buffer.readableBytes
         let sent = buffer.withUnsafeReadableBytes { croost_send(descriptor, $0.baseAddress, count) }
-        if sent == count { return }
+        if sent == count {
+            // Small ones are given back by who has read them.
+            if buffer.capacity == ReadSize.most { socketLoop.giveBack(buffer) }
+            return
+        }
         let code = errno
         if sent < 0, code != EAGAIN, code != EINTR { return outputBroke(code) }
         var rest = buffer
@@ -295,7 +299,7 @@ class ByteStream: LoopSource, @unchecked Sendable {
     private final func sendOn() {
         guard let output, descriptor >= 0, !flags.contains(.sending) else { return }
         flags.insert(.sending)
-        let outcome = output.send(to: descriptor)
+        let outcome = output.send(to: descriptor, socketLoop)
         flags.remove(.sending)
         // What was sent may have been the last that its writer wanted of it.
         guard descriptor >= 0 else { return }

@@ -54,13 +54,13 @@ final class PendingOutput: @unchecked Sendable {
         while let part = parts.popFirst() { part.completion?(false) }
     }
 
-    /// Writes until the socket is full, or for as long as one may.
-    func send(to descriptor: Int32) -> Outcome {
+    /// Writes until the socket is full, or for as long as one may. Memory of what is sent goes back to the loop.
+    func send(to descriptor: Int32, _ loop: SocketLoop) -> Outcome {
         for _ in 0..<Self.callsMax {
             guard let first = parts.first else { return .done }
             let sent =
                 switch first.content {
-                case .bytes: sendBytes(descriptor)
+                case .bytes: sendBytes(descriptor, loop)
                 case .file(let file, let range): sendFile(descriptor, file, range)
                 }
             if sent >= 0 { continue }
@@ -74,7 +74,7 @@ final class PendingOutput: @unchecked Sendable {
         return parts.isEmpty ? .done : .unfinished
     }
 
-    private func sendBytes(_ descriptor: Int32) -> Int {
+    private func sendBytes(_ descriptor: Int32, _ loop: SocketLoop) -> Int {
         var vectors: [iovec] = []
         vectors.reserveCapacity(min(parts.count, Self.partsMax))
         for part in parts.prefix(Self.partsMax) {
@@ -85,12 +85,12 @@ final class PendingOutput: @unchecked Sendable {
             }
         }
         let sent = vectors.withUnsafeMutableBufferPointer { croost_send_all(descriptor, $0.baseAddress, $0.count) }
-        if sent >= 0 { leave(sent) }
+        if sent >= 0 { leave(sent, loop) }
         return sent
     }
 
     /// - Parameter count: of bytes that went into the socket; parts without any go with those before them.
-    private func leave(_ count: Int) {
+    private func leave(_ count: Int, _ loop: SocketLoop) {
         var left = count
         bytes -= count
         while let first = parts.first, case .bytes(var buffer) = first.content {
@@ -101,6 +101,7 @@ final class PendingOutput: @unchecked Sendable {
             }
             left -= buffer.readableBytes
             parts.removeFirst()
+            loop.giveBack(buffer)
             first.completion?(true)
             if left == 0 { return }
         }
@@ -123,27 +124,5 @@ final class PendingOutput: @unchecked Sendable {
             parts[parts.startIndex].content = .file(file, rest)
         }
         return sent
-    }
-}
-
-/// How much one read of a socket may bring. It grows with what comes, and shrinks again.
-struct ReadSize {
-    static let least = 2048
-    static let most = 65536
-
-    private(set) var bytes = ReadSize.least
-    private var smallCount: UInt8 = 0
-
-    @inline(__always)
-    mutating func note(_ count: Int) {
-        if count == bytes {
-            bytes = min(Self.most, bytes * 4)
-            smallCount = 0
-        } else if bytes > Self.least, count < bytes / 4 {
-            smallCount += 1
-            guard smallCount >= 4 else { return }
-            bytes = max(Self.least, bytes / 4)
-            smallCount = 0
-        }
     }
 }

@@ -52,7 +52,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     /// Sockets with more to read or to send than they may at once.
     @exclusivity(unchecked) private var unfinished: [ByteStream] = []
     private let events = UnsafeMutablePointer<croost_event>.allocate(capacity: SocketLoop.eventsMax)
-    @exclusivity(unchecked) private var buffers: [ByteBuffer] = []
+    @exclusivity(unchecked) private var spares = SpareBuffers()
     private var isEnding = false
     private var ended: EndSignal?
 
@@ -214,23 +214,16 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
 
     // MARK: memory
 
-    /// An empty buffer, of those that were given back if it is a small one.
+    /// An empty buffer of one of the sizes that reads have.
     @inline(__always)
-    func takeBuffer(_ bytes: Int) -> ByteBuffer {
-        guard bytes == ReadSize.least, var buffer = buffers.popLast() else {
-            return ByteBufferAllocator().buffer(capacity: bytes)
-        }
-        // Another one comes of it when somebody still uses this one.
-        buffer.clear()
-        return buffer
-    }
+    func takeBuffer(_ bytes: Int) -> ByteBuffer { spares.take(bytes) }
 
     /// Takes back what is not used any more, for the next who reads.
     @inline(__always)
-    func giveBack(_ buffer: consuming ByteBuffer) {
-        guard buffer.capacity == ReadSize.least, buffers.count < Self.eventsMax else { return }
-        buffers.append(buffer)
-    }
+    func giveBack(_ buffer: consuming ByteBuffer) { spares.give(buffer) }
+
+    /// Frees most of the memory that nobody has needed of late.
+    func trimMemory() { spares.trim() }
 
     // MARK: event loop
 
