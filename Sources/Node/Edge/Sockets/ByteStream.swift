@@ -10,27 +10,6 @@ import NIOCore
 ///
 /// `@unchecked Sendable`: confined to its loop.
 class ByteStream: LoopSource, @unchecked Sendable {
-    private struct Flags: OptionSet {
-        let rawValue: UInt16
-        /// There may be something in the socket.
-        static let readable = Flags(rawValue: 1)
-        /// The end, or an urgent byte, may be behind what is read: one that brings less than it could is not the last.
-        static let holdsMore = Flags(rawValue: 2)
-        static let reading = Flags(rawValue: 4)
-        /// The loop calls ``goOn()``.
-        static let planned = Flags(rawValue: 8)
-        static let inputEnded = Flags(rawValue: 16)
-        /// In a pipeline: asked to read when it did not want to.
-        static let readAsked = Flags(rawValue: 32)
-        static let sending = Flags(rawValue: 64)
-        /// The socket took no more, and epoll tells when it does.
-        static let full = Flags(rawValue: 128)
-        static let outputEnding = Flags(rawValue: 256)
-        static let outputEnded = Flags(rawValue: 512)
-        /// Nothing can be sent any more; what came before is still read.
-        static let outputBroken = Flags(rawValue: 1024)
-    }
-
     /// Reads of one socket before others have their turn.
     private static let readsMax = 4
     static let lowWaterBytes = 64 * 1024
@@ -39,7 +18,7 @@ class ByteStream: LoopSource, @unchecked Sendable {
     final let socketLoop: SocketLoop
     /// -1 when it is in a pipeline, is not open yet, or was closed.
     @exclusivity(unchecked) private final var descriptor: Int32 = -1
-    @exclusivity(unchecked) private final var flags: Flags = []
+    @exclusivity(unchecked) private final var flags: StreamFlags = []
     @exclusivity(unchecked) private final var readSize = ReadSize()
     /// Not so much waits to be sent that more should not be written.
     @exclusivity(unchecked) private(set) final var isWritable = true
@@ -117,7 +96,9 @@ class ByteStream: LoopSource, @unchecked Sendable {
         flags.insert(.readable)
         if events & (CROOST_ENDED.rawValue | CROOST_URGENT.rawValue) != 0 {
             flags.insert(.holdsMore)
-            if events & CROOST_BROKEN.rawValue != 0, descriptor >= 0, hasNothingToRead { return fail(socketError()) }
+            if events & CROOST_BROKEN.rawValue != 0, descriptor >= 0, hasNothingToRead {
+                return fail(IOError(errnoCode: SocketError.take(descriptor) ?? ECONNRESET, reason: "socket"))
+            }
         }
         readAll()
     }
@@ -394,12 +375,5 @@ class ByteStream: LoopSource, @unchecked Sendable {
     private final func fail(_ error: any Error) {
         failed(error)
         closeStream()
-    }
-
-    private final func socketError() -> IOError {
-        var code: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
-        return IOError(errnoCode: code == 0 ? ECONNRESET : code, reason: "socket")
     }
 }

@@ -57,10 +57,7 @@ final class Connecting: LoopSource, @unchecked Sendable {
 
     override func ready(_ events: UInt32) {
         guard descriptor >= 0 else { return }
-        var code: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
-        if code != 0 { return finish(IOError(errnoCode: code, reason: "connect")) }
+        if let code = SocketError.take(descriptor) { return finish(IOError(errnoCode: code, reason: "connect")) }
         // Told at the beginning, when nothing is decided yet, that it is neither connected nor broken.
         if isConnected { finish(nil) }
     }

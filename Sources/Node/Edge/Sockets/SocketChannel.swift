@@ -12,8 +12,7 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
     fileprivate let allowsHalfClosure: Bool
     let remoteAddress: SocketAddress?
     private(set) var isActive = false
-    // Set once, since a pipeline is made with its channel.
-    private var madePipeline: ChannelPipeline!
+    private lazy var madePipeline = ChannelPipeline(channel: self)
     private var outputEndPromise: EventLoopPromise<Void>?
     private var hasEndedOutput = false
 
@@ -23,7 +22,6 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
         closePromise = loop.makePromise()
         self.remoteAddress = remoteAddress
         self.allowsHalfClosure = allowsHalfClosure
-        madePipeline = ChannelPipeline(channel: self)
     }
 
     /// Makes a channel of a connected socket, which it takes.

@@ -236,6 +236,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
             tasks.append(task)
             return
         }
+        // Handed over whole: who gave it does not use it any more.
         nonisolated(unsafe) let task = task
         let isFirst = arrivals.withLock { arrivals in
             guard !arrivals.isEnded else { return false }
