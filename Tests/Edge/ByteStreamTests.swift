@@ -4,6 +4,7 @@ import Testing
 
 @testable import Edge
 
+@Suite(.serialized, .exclusive)
 struct ByteStreamTests {
     private static func with(
         bytesMax: Int32? = nil, _ body: (SocketLoop, RecordingStream, SocketPair) async throws -> Void
@@ -89,21 +90,21 @@ struct ByteStreamTests {
     /// The end is told behind what is written while the last of the former goes out.
     @Test func theEndWaitsForWhatIsWrittenInTheLastMoment() async throws {
         try await SocketLoopTests.with { loop in
-            let pair = try SocketPair(bytesMax: 2_000_000)
+            let pair = try SocketPair(bytesMax: 500_000)
             let stream = RecordingStream(loop) { stream in
-                stream.writeOut(ByteBuffer(repeating: 2, count: 8_000_000))
+                stream.writeOut(ByteBuffer(repeating: 2, count: 2_000_000))
                 stream.flush()
                 stream.endOutput()
             }
             try await loop.submit {
                 try stream.open(pair.takeFirst())
-                stream.writeOut(ByteBuffer(repeating: 1, count: 8_000_000))
+                stream.writeOut(ByteBuffer(repeating: 1, count: 2_000_000))
                 stream.flush()
             }.get()
             var count = 0
             let isWhole = try await eventually {
                 while let more = pair.receive(), !more.isEmpty { count += more.count }
-                return count == 16_000_000
+                return count == 4_000_000
             }
             #expect(isWhole, "\(count)")
             let hasEnded = try await eventually { pair.receive() == nil }
@@ -185,7 +186,7 @@ struct ByteStreamTests {
             let isClosed = try await eventually { stream.events.last == "closed" }
             #expect(isClosed)
             #expect(stream.bytes == Array("answer".utf8))
-            #expect(stream.events == ["attached", "failed", "closed"])
+            #expect(stream.events == ["attached", "input ended", "closed"])
         }
     }
 
@@ -216,6 +217,26 @@ struct ByteStreamTests {
             let isClosed = try await eventually { stream.events == ["attached", "failed", "closed"] }
             #expect(isClosed, "\(stream.events)")
             #expect(stream.bytes == Self.pattern(400_000), "\(stream.bytes.count)")
+        }
+    }
+
+    /// Nobody waits for what came: it closes at once, whether the break or the end of the interest came first.
+    @Test(arguments: [true, false])
+    func aBreakThatNobodyReadsToClosesIt(wantsSome: Bool) async throws {
+        try await SocketLoopTests.with { loop in
+            let stream = RecordingStream(loop, wantsOfBroken: false, wantsOnce: wantsSome)
+            var pair: SocketPair? = try SocketPair(bytesMax: 1_000_000)
+            pair?.send(Self.pattern(100_000))
+            let descriptor = pair?.takeFirst() ?? -1
+            send(descriptor, "unread", 6, Int32(MSG_NOSIGNAL))
+            pair = nil
+            try await loop.submit {
+                stream.want(wantsSome)
+                try stream.open(descriptor)
+            }.get()
+            let isClosed = try await eventually { stream.events == ["attached", "failed", "closed"] }
+            #expect(isClosed, "\(stream.events)")
+            #expect(stream.bytes.count == (wantsSome ? 2_048 : 0))
         }
     }
 

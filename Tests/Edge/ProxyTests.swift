@@ -207,6 +207,36 @@ struct ProxyTests {
         }
     }
 
+    /// The end that came with an answer is behind what is read before the answer is served.
+    @Test func anUpstreamThatEndsWithItsAnswerIsNotUsedAgain() async throws {
+        let upstream = try RawUpstream { connection, upstream in
+            var count = 0
+            while count < 3, try upstream.read(connection) != nil {
+                count += 1
+                // Goes out with the end of the connection, in one piece.
+                var isHeld: Int32 = count == 3 ? 1 : 0
+                setsockopt(connection.descriptor, Int32(IPPROTO_TCP), TCP_CORK, &isHeld, 4)
+                let body = String(repeating: "x", count: count == 3 ? 20_000 : 2)
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            }
+        }
+        try await EdgeFixture.with(.single(upstream.port)) { edge in
+            let port = edge.port
+            try await blocking {
+                let client = try RawSocket(port: port)
+                let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
+                for round in 0..<30 {
+                    try client.send(get + get + get + post + get + get)
+                    for number in 0..<6 {
+                        let status = try client.response()?.status
+                        #expect(status == 200, "\(round), \(number)")
+                    }
+                }
+            }
+        }
+    }
+
     /// One direction of a tunnel goes on after the other has ended, however long the pauses.
     @Test func aTunnelHalfClosedByItsUpstreamGoesOn() async throws {
         let upstream = try RawUpstream { connection, upstream in

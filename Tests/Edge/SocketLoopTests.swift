@@ -162,7 +162,17 @@ final class RecordingStream: ByteStream, @unchecked Sendable {
     private let state = Mutex((events: [String](), bytes: [UInt8](), wants: true))
     private let whenWritable: (@Sendable (RecordingStream) -> Void)?
 
-    init(_ loop: SocketLoop, whenWritable: (@Sendable (RecordingStream) -> Void)? = nil) {
+    override var wantsBytesOfBroken: Bool { wantsOfBroken }
+    private let wantsOfBroken: Bool
+    private let wantsOnce: Bool
+
+    /// - Parameter wantsOnce: what comes is not wanted any more once something has come.
+    init(
+        _ loop: SocketLoop, wantsOfBroken: Bool = true, wantsOnce: Bool = false,
+        whenWritable: (@Sendable (RecordingStream) -> Void)? = nil
+    ) {
+        self.wantsOfBroken = wantsOfBroken
+        self.wantsOnce = wantsOnce
         self.whenWritable = whenWritable
         super.init(loop)
     }
@@ -171,7 +181,6 @@ final class RecordingStream: ByteStream, @unchecked Sendable {
     var bytes: [UInt8] { state.withLock { $0.bytes } }
 
     override var wantsBytes: Bool { state.withLock { $0.wants } }
-    override var wantsBytesOfBroken: Bool { true }
 
     func want(_ wants: Bool) {
         state.withLock { $0.wants = wants }
@@ -181,7 +190,13 @@ final class RecordingStream: ByteStream, @unchecked Sendable {
     private func note(_ event: String) { state.withLock { $0.events.append(event) } }
 
     override func attached() { note("attached") }
-    override func received(_ buffer: ByteBuffer) { state.withLock { $0.bytes += buffer.readableBytesView } }
+    override func received(_ buffer: ByteBuffer) {
+        state.withLock {
+            $0.bytes += buffer.readableBytesView
+            if wantsOnce { $0.wants = false }
+        }
+    }
+
     override func inputEnded() { note("input ended") }
     override func outputEnded() { note("output ended") }
     override func writabilityChanged() {

@@ -4,6 +4,7 @@ import Model
 import Testing
 
 /// What a socket takes at once and what it does not go different ways: neither may overtake the other.
+@Suite(.serialized, .exclusive)
 struct SocketOutputTests {
     private static let sizes = [10, 700_000, 2, 90_000, 0, 5_000_000, 3, 4_096, 4_097, 500_000, 1, 20]
 

@@ -312,7 +312,7 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
         clientWritesPending = false
         served += 1
         // An upstream that was offered another protocol and did not take it may still have stopped reading requests.
-        let isReusable = keepsAlive && isClean && !hasEnded && !client.wantsUpgrade
+        let isReusable = keepsAlive && isClean && !hasEnded && !mayHaveEnded && !client.wantsUpgrade
         if isReusable, client.isRequestSent, idleTimeout > 0 {
             phase = .idle
             idleSince = loop.coarseNow

@@ -96,17 +96,22 @@ class ByteStream: LoopSource, @unchecked Sendable {
         flags.insert(.readable)
         if events & (CROOST_ENDED.rawValue | CROOST_URGENT.rawValue) != 0 {
             flags.insert(.holdsMore)
-            if events & CROOST_BROKEN.rawValue != 0, descriptor >= 0, hasNothingToRead {
-                return fail(IOError(errnoCode: SocketError.take(descriptor) ?? ECONNRESET, reason: "socket"))
-            }
+            if events & CROOST_BROKEN.rawValue != 0 { flags.insert(.broken) }
         }
         readAll()
+        failIfUnread()
     }
 
-    /// It is broken, and nobody waits for what came before.
-    private final var hasNothingToRead: Bool {
-        flags.contains(.inputEnded) || !wantsBytes && !wantsBytesOfBroken
+    /// Ends it if it is broken, and nobody waits for what came before.
+    private final func failIfUnread() {
+        guard flags.contains(.broken), descriptor >= 0 else { return }
+        guard flags.contains(.inputEnded) || !wantsBytes && !wantsBytesOfBroken else { return }
+        let code = brokenBy != 0 ? brokenBy : SocketError.take(descriptor) ?? ECONNRESET
+        fail(IOError(errnoCode: code, reason: "socket"))
     }
+
+    /// Its end, or a break, was told, and may be behind what was read.
+    final var mayHaveEnded: Bool { flags.contains(.holdsMore) }
 
     /// Reads on if it wants to now, and did not. Not before what the loop is doing now is done.
     final func resumeRead() {
@@ -133,6 +138,7 @@ class ByteStream: LoopSource, @unchecked Sendable {
         flags.remove(.planned)
         if output != nil, !flags.contains(.full) { sendOn() }
         if flags.contains(.readable) { readAll() }
+        failIfUnread()
     }
 
     private final func readAll() {
@@ -167,7 +173,8 @@ class ByteStream: LoopSource, @unchecked Sendable {
 
     private final func inputEnd(_ count: Int, _ code: Int32) -> InputEnd? {
         if count < 0, code == EINTR { return nil }
-        if flags.contains(.outputBroken) { return .broken(brokenBy) }
+        // EPIPE: the end came before the break, and all is there.
+        if flags.contains(.outputBroken) { return count == 0 && brokenBy == EPIPE ? .end : .broken(brokenBy) }
         if count == 0 { return .end }
         guard code == EAGAIN else { return .broken(code) }
         flags.remove(.readable)
@@ -195,7 +202,7 @@ class ByteStream: LoopSource, @unchecked Sendable {
         flags.remove(.readable)
         flags.insert(.inputEnded)
         inputEnded()
-        if flags.contains(.outputEnded) { closeStream() }
+        if !flags.isDisjoint(with: [.outputEnded, .outputBroken]) { closeStream() }
     }
 
     // MARK: writing
@@ -309,13 +316,13 @@ class ByteStream: LoopSource, @unchecked Sendable {
     /// What the other side sent before, an answer for instance, is still read, and then it is closed.
     private final func outputBroke(_ code: Int32) {
         brokenBy = code
-        flags.insert([.outputBroken, .outputEnding, .readable, .holdsMore])
+        flags.insert([.broken, .outputBroken, .outputEnding, .readable, .holdsMore])
         held = nil
         let unsent = output
         output = nil
         unsent?.fail()
         guard descriptor >= 0 else { return }
-        if hasNothingToRead { fail(IOError(errnoCode: code, reason: "send")) } else { goOnLater() }
+        goOnLater()
     }
 
     /// What was written and did not go into the socket yet. The kernel sends on what it has.

@@ -73,10 +73,8 @@ struct TimerHeap {
     mutating func abandonAll() {
         let former = timers
         timers = []
-        for timer in former {
-            timer.index = -1
-            timer.abandon()
-        }
+        for timer in former { timer.index = -1 }
+        for timer in former { timer.abandon() }
     }
 
     /// How long epoll may wait: for ever, or until the next timer is due, rounded up.

@@ -47,6 +47,8 @@ struct SpareBuffers {
 
     @inline(__always)
     mutating func give(_ buffer: consuming ByteBuffer) {
+        // A slice may be as long and hold much more.
+        guard buffer.capacity == buffer.storageCapacity else { return }
         if buffer.capacity == ReadSize.least {
             if small.count < Self.smallMax { small.append(buffer) }
         } else if buffer.capacity == ReadSize.most, large.count < Self.largeMax {

@@ -162,6 +162,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         arrivals.withLock { $0.isEnded = true }
         takeArrivals()
         while !tasks.isEmpty { runTasks() }
+        timers.abandonAll()
         gone = []
         unfinished = []
         // Another thread may have the number of this one some day.

@@ -18,4 +18,6 @@ struct StreamFlags: OptionSet {
     static let outputEnded = StreamFlags(rawValue: 512)
     /// Nothing can be sent any more; what came before is still read.
     static let outputBroken = StreamFlags(rawValue: 1024)
+    /// The connection broke, and what came before it may not have been read.
+    static let broken = StreamFlags(rawValue: 2048)
 }
