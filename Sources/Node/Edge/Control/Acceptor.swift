@@ -26,9 +26,8 @@ final class Acceptor: LoopSource, @unchecked Sendable {
 
     /// - Throws: `IOError` when the system cannot watch one more; the socket is closed then.
     func start() throws {
-        var one: Int32 = 1
         // What is accepted has it, too.
-        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         do {
             try loop.eventLoop.watch(descriptor, for: self, onlyChanges: false)
         } catch {

@@ -79,23 +79,18 @@ enum ListeningSocket {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = socket(family, type, 0)
         guard descriptor >= 0 else { throw failure(name, errno) }
-        set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
-        if sharing { set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
+        SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        if sharing { SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
         // Inherited by accepted sockets: how much may wait unsent in the kernel, so that a slow reader is noticed.
-        set(descriptor, Int32(IPPROTO_TCP), 25, 128 * 1024)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), 25, 128 * 1024)
         let status = address.withSockAddr { pointer, size in bind(descriptor, pointer, socklen_t(size)) }
         guard status == 0, listen(descriptor, backlog) == 0 else {
             let code = errno
             close(descriptor)
             throw failure(name, code)
         }
-        if !sharing { set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
+        if !sharing { SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
         return descriptor
-    }
-
-    private static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
-        var value = value
-        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
     private static func failure(_ address: String, _ code: Int32) -> Problem {

@@ -12,7 +12,7 @@ import NIOCore
 class ByteStream: LoopSource, @unchecked Sendable {
     /// Reads of one socket before others have their turn.
     private static let readsMax = 4
-    static let lowWaterBytes = 64 * 1024
+    private static let lowWaterBytes = 64 * 1024
     static let highWaterBytes = 256 * 1024
 
     final let socketLoop: SocketLoop
@@ -106,7 +106,7 @@ class ByteStream: LoopSource, @unchecked Sendable {
     private final func failIfUnread() {
         guard flags.contains(.broken), descriptor >= 0 else { return }
         guard flags.contains(.inputEnded) || !wantsBytes && !wantsBytesOfBroken else { return }
-        let code = brokenBy != 0 ? brokenBy : SocketError.take(descriptor) ?? ECONNRESET
+        let code = brokenBy != 0 ? brokenBy : SocketOption.takeError(descriptor) ?? ECONNRESET
         fail(IOError(errnoCode: code, reason: "socket"))
     }
 

@@ -26,11 +26,7 @@ final class Connecting: LoopSource, @unchecked Sendable {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = socket(family, type, 0)
         guard descriptor >= 0 else { return completion(.failure(IOError(errnoCode: errno, reason: "socket"))) }
-        if family != AF_UNIX {
-            var one: Int32 = 1
-            setsockopt(
-                descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
-        }
+        if family != AF_UNIX { SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
         let connecting = Connecting(loop, descriptor, completion)
         let status = address.withSockAddr { Glibc.connect(descriptor, $0, socklen_t($1)) }
         let code = errno
@@ -57,7 +53,7 @@ final class Connecting: LoopSource, @unchecked Sendable {
 
     override func ready(_ events: UInt32) {
         guard descriptor >= 0 else { return }
-        if let code = SocketError.take(descriptor) { return finish(IOError(errnoCode: code, reason: "connect")) }
+        if let code = SocketOption.takeError(descriptor) { return finish(IOError(errnoCode: code, reason: "connect")) }
         // Told at the beginning, when nothing is decided yet, that it is neither connected nor broken.
         if isConnected { finish(nil) }
     }
@@ -85,7 +81,5 @@ final class Connecting: LoopSource, @unchecked Sendable {
         }
     }
 
-    override func loopEnded() {
-        finish(ChannelError.ioOnClosedChannel)
-    }
+    override func loopEnded() { finish(ChannelError.ioOnClosedChannel) }
 }

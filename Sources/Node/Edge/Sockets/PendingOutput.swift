@@ -36,8 +36,6 @@ final class PendingOutput: @unchecked Sendable {
     private var parts: CircularBuffer<Part> = []
     private(set) var bytes = 0
 
-    var isEmpty: Bool { parts.isEmpty }
-
     func add(_ buffer: ByteBuffer, _ completion: ((Bool) -> Void)? = nil) {
         bytes += buffer.readableBytes
         parts.append(Part(content: .bytes(buffer), completion: completion))

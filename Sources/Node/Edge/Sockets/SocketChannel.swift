@@ -12,7 +12,7 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
     fileprivate let allowsHalfClosure: Bool
     let remoteAddress: SocketAddress?
     private(set) var isActive = false
-    private lazy var madePipeline = ChannelPipeline(channel: self)
+    private(set) lazy var pipeline = ChannelPipeline(channel: self)
     private var outputEndPromise: EventLoopPromise<Void>?
     private var hasEndedOutput = false
 
@@ -106,7 +106,6 @@ final class SocketChannel: Channel, ChannelCore, @unchecked Sendable {
 
     var allocator: ByteBufferAllocator { ByteBufferAllocator() }
     var closeFuture: EventLoopFuture<Void> { closePromise.futureResult }
-    var pipeline: ChannelPipeline { madePipeline }
     var localAddress: SocketAddress? { nil }
     var parent: (any Channel)? { nil }
     var isWritable: Bool { stream.isWritable }

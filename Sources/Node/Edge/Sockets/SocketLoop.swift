@@ -54,7 +54,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     private let events = UnsafeMutablePointer<croost_event>.allocate(capacity: SocketLoop.eventsMax)
     @exclusivity(unchecked) private var spares = SpareBuffers()
     private var isEnding = false
-    private var ended: EndSignal?
+    private var ended: CheckedContinuation<Void, Never>?
 
     /// - Throws: `unavailable` when the system has no descriptors or threads left.
     init(name: String) throws(Problem) {
@@ -167,14 +167,14 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         unfinished = []
         // Another thread may have the number of this one some day.
         thread.store(0, ordering: .releasing)
-        ended?.signal()
+        ended?.resume()
     }
 
     /// Closes what is open, and ends the thread. What it is asked to do later is not done, and not refused either.
     func stop() async {
         await withCheckedContinuation { continuation in
             execute {
-                self.ended = EndSignal(continuation)
+                self.ended = continuation
                 self.isEnding = true
             }
         }
@@ -223,7 +223,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     @inline(__always)
     func giveBack(_ buffer: consuming ByteBuffer) { spares.give(buffer) }
 
-    /// Frees most of the memory that nobody has needed of late.
+    /// Frees half of the large pieces that nobody uses now.
     func trimMemory() { spares.trim() }
 
     // MARK: event loop
@@ -290,13 +290,4 @@ private final class ThreadStart {
         self.loop = loop
         self.name = name
     }
-}
-
-/// Tells who waits for the end of a loop, from the loop's thread.
-private struct EndSignal {
-    private let continuation: CheckedContinuation<Void, Never>
-
-    init(_ continuation: CheckedContinuation<Void, Never>) { self.continuation = continuation }
-
-    func signal() { continuation.resume() }
 }
