@@ -80,7 +80,7 @@ let package = Package(
         .target(name: "CRoost", path: "Sources/CRoost", linkerSettings: [.linkedLibrary("crypt")]),
         library("Model", "Sources/Model", []),
         library("AgentProtocol", "Sources/Protocol", ["Model", crypto]),
-        library("Host", "Sources/Host", ["Model"]),
+        library("Host", "Sources/Host", ["Model", "CRoost"]),
         library("CertificateReading", "Sources/CertificateReading", ["Model", nioSSL]),
         library("Workflow", "Sources/Workflow", ["Model", "Host"]),
         library("ResourceKit", "Sources/ResourceKit", ["Model", "Host", "AgentProtocol", "Workflow", crypto]),

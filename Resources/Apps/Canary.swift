@@ -1,5 +1,5 @@
 import Host
-public import Model
+import Model
 public import ResourceKit
 
 /// Another commit of a service that gets a share of its requests, until it is promoted or removed.

@@ -1,5 +1,5 @@
 public import AgentProtocol
-public import Model
+import Model
 public import ResourceKit
 
 /// Compiles a stack to the document of one node. Pure: equal input gives an equal document.

@@ -1,5 +1,5 @@
 import Host
-public import Model
+import Model
 public import ResourceKit
 
 /// A branch or pull request of a service, running beside it under a host name of its own.

@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import ResourceKit
 
 /// An application or static site of a stack, from git or an upload.

@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import ResourceKit
 
 /// A set of services that run together, on every server that joined it.

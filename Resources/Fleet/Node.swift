@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import ResourceKit
 
 /// A server that joined a stack, or one of a cluster.

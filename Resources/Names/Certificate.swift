@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import ResourceKit
 
 /// A certificate for an FQDN.

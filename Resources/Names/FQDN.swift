@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import ResourceKit
 
 /// A domain name that a tenant's sites answer to.

@@ -1,5 +1,5 @@
 import Host
-public import Model
+import Model
 public import ResourceKit
 
 /// Makes the records of FQDNs as they should be: the addresses of the cluster, in the zone that the name lies in.

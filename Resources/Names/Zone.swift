@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import ResourceKit
 
 /// A DNS zone that the platform's name servers answer for.

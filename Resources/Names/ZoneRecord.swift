@@ -1,6 +1,6 @@
 import AgentProtocol
 import Host
-public import Model
+import Model
 public import ResourceKit
 
 /// A record of a zone.

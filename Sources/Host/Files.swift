@@ -1,4 +1,4 @@
-public import Model
+import Model
 
 /// The file system. Paths are absolute. Every write is atomic and durable: a reader or a power cut sees the old content
 /// or the new, never a part.

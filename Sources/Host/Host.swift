@@ -1,4 +1,4 @@
-public import Model
+import Model
 
 /// The outside world of an agent or hub, as capabilities. What is not reachable through a `Host` cannot be injected,
 /// and so could not be tested; nothing below the composition root touches the system any other way.

@@ -1,5 +1,5 @@
 public import Crypto
-public import Model
+import Model
 
 /// `POST /api/v1/agent/sessions`, signed with the agent's key: opens a session.
 public struct SessionRequest: Codable, Sendable, Equatable {

@@ -1,4 +1,4 @@
-public import Model
+import Model
 public import Workflow
 
 /// A workflow that a kind brings along: what its behaviour starts, with an order and an undo.

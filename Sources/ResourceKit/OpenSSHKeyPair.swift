@@ -1,4 +1,4 @@
-public import AgentProtocol
+import AgentProtocol
 import Crypto
 public import Host
 

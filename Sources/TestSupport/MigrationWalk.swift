@@ -1,5 +1,5 @@
 import HubCore
-public import Model
+import Model
 import ResourceKit
 import Workflow
 

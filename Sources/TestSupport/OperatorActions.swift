@@ -1,4 +1,4 @@
-public import HubCore
+import HubCore
 import HubStore
 public import Model
 import ResourceKit

@@ -1,7 +1,7 @@
-public import Host
+import Host
 import HubCore
 import HubStore
-public import Model
+import Model
 import ResourceKit
 import Workflow
 

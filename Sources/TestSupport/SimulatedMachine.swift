@@ -230,11 +230,11 @@ extension SimulatedMachine: EdgeControl {
 
 extension SimulatedMachine: Accounts, InternalNames, Probes, Facts {
     public func ensure(_ name: String) async throws -> String? {
-        state.withLock { $0.accounts.insert(name) }
+        state.withLock { _ = $0.accounts.insert(name) }
         return name
     }
 
-    public func remove(_ name: String) async throws { state.withLock { $0.accounts.remove(name) } }
+    public func remove(_ name: String) async throws { state.withLock { _ = $0.accounts.remove(name) } }
 
     public func apply(names: [String], suffix: String, address: String, dnsAddress: String) async throws {
         state.withLock { $0.names = names }

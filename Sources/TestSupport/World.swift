@@ -6,7 +6,7 @@ public import Host
 public import HubCore
 import HubStore
 import Logging
-public import Model
+import Model
 public import Node
 import ResourceKit
 import Synchronization

@@ -63,7 +63,7 @@ struct AccessLogTests {
             #expect(try await Self.isPurged(edge))
             let statuses = try await [slow.status, slowOther.status]
             #expect(statuses == [200, 200])
-            // With a table each event loop hands over what it holds: the line of the slow one would come before the last.
+            // With a table each event loop hands over what it holds: the line of the slow one would come first.
             try await edge.control.apply(Self.table(late.port, sites: ["b"]))
             _ = try await edge.get("/last", host: "b.test")
             #expect(try await Self.holds(path, ["b.test": 6, "other.test": 3]))

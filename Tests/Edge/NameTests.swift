@@ -1,5 +1,6 @@
 import Edge
 import Glibc
+import Host
 import Model
 import NameResponder
 import Testing
@@ -190,7 +191,7 @@ private final class LargeAnswers: Sendable {
         }
         guard status == 0 else { throw SocketFailure("bind") }
         port = RawSocket.port(of: address)
-        RawUpstream.thread {
+        try NativeThread.detached("test") {
             while Self.answer(bound, bytes) {}
             close(bound)
         }

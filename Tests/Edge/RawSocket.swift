@@ -1,11 +1,10 @@
 import Glibc
+import Host
 
 /// Runs blocking code on a thread of its own: the cooperative ones are needed by the edge under test, and of a pool one
 /// test that takes long would keep all others waiting.
 func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-    try await withCheckedThrowingContinuation { continuation in
-        RawUpstream.thread { continuation.resume(with: Result(catching: body)) }
-    }
+    try await NativeThread.run("test", body)
 }
 
 struct SocketFailure: Error, CustomStringConvertible {

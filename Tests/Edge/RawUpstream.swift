@@ -1,4 +1,5 @@
 import Glibc
+import Host
 import Synchronization
 
 /// An upstream on bare sockets that writes down byte for byte what it gets. One thread for each connection.
@@ -42,7 +43,7 @@ final class RawUpstream: Sendable {
         }
         guard status == 0 else { throw SocketFailure("bind") }
         self.port = RawSocket.port(of: address)
-        Self.thread { [weak self] in
+        try NativeThread.detached("upstream") { [weak self] in
             while true {
                 let accepted = accept(descriptor, nil, nil)
                 guard accepted >= 0, let self else {
@@ -52,9 +53,11 @@ final class RawUpstream: Sendable {
                     return
                 }
                 self.state.withLock { $0.connections += 1 }
-                Self.thread {
+                let connection = RawSocket(taking: accepted)
+                // Without a thread left the connection closes, and the test says so.
+                try? NativeThread.detached("upstream") {
                     // A peer that goes away is what many of these tests are about.
-                    try? self.script(RawSocket(taking: accepted), self)
+                    try? self.script(connection, self)
                 }
             }
         }
@@ -149,26 +152,6 @@ final class RawUpstream: Sendable {
         }
         state.withLock { $0.leftovers.append(raw) }
         return nil
-    }
-
-    static func thread(_ body: @escaping @Sendable () -> Void) {
-        final class Box: Sendable {
-            let body: @Sendable () -> Void
-            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-        }
-        var handle = pthread_t()
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let context = Unmanaged.passRetained(Box(body))
-        let status = pthread_create(
-            &handle, &attributes,
-            { raw in
-                Unmanaged<Box>.fromOpaque(raw!).takeRetainedValue().body()
-                return nil
-            }, context.toOpaque())
-        precondition(status == 0, "a test ran out of threads")
-        pthread_attr_destroy(&attributes)
     }
 }
 

@@ -62,8 +62,9 @@ final class KindSamples {
             } else if let text = Self.unique(field.name, number, kind.name) {
                 body[field.name] = .string(text)
             } else {
-                body[field.name] = try #require(
+                let sample: JSONValue = try #require(
                     field.example ?? field.defaultValue, "\(kind.name).\(field.name) has no example")
+                body[field.name] = sample
             }
         }
         return body

@@ -141,7 +141,7 @@ struct PostgresTests {
     func announcements() async throws {
         let url = try PostgresServer.running().newDatabase()
         let stores = [try open(url), try open(url)]
-        let heard = try #require(stores[1].announcements())
+        let heard = try #require(try stores[1].announcements())
         let waiting = Task {
             for await changes in heard {
                 if let change = changes.first(where: { $0.kind == "shelf" }) { return change.id }

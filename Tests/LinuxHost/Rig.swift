@@ -143,6 +143,13 @@ final class Rig: Sendable {
         return Int(text.filter(\.isNumber)) ?? -1
     }
 
+    /// Returns when the process is gone, and with it the locks that it held: a signal alone is only on its way.
+    func kill(_ pid: Int64) async throws {
+        let state = #"sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2> /dev/null"#
+        let script = "kill -KILL \"$1\"; while s=$(\(state)); test \"${s:-Z}\" != Z; do sleep 0.01; done"
+        try await run(["sh", "-c", script, "sh", "\(pid)"])
+    }
+
     func pid(_ name: String) async throws -> Int64? { try await list()[id(name)]?["pid"]?.intValue }
 
     /// Process id of the unit's shim.

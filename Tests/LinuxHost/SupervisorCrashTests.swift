@@ -36,18 +36,18 @@ extension Supervision.Crashes {
         let spec = rig.shell("orphan", "sleep \(mark) & setsid sleep \(mark) & sleep \(mark)")
         try await rig.start(spec)
         try await eventually("it runs") { try await rig.count(mark) == 3 }
-        try await rig.run(["kill", "-KILL", "\(rig.shim("orphan"))"])
+        try await rig.kill(rig.shim("orphan"))
         #expect(try await rig.list().isEmpty, "what has no shim is no unit")
         #expect(try await rig.count(mark) == 0, "nothing runs without a shim")
         try await rig.start(spec)
         try await eventually("it runs again") { try await rig.count(mark) == 3 }
         // The same, but found by the next start rather than by a listing.
-        try await rig.run(["kill", "-KILL", "\(rig.shim("orphan"))"])
+        try await rig.kill(rig.shim("orphan"))
         try await rig.start(spec)
         try await eventually("it runs again") { try await rig.state("orphan") == "running" }
         try await eventually("once") { try await rig.count(mark) == 3 }
         // And by a stop.
-        try await rig.run(["kill", "-KILL", "\(rig.shim("orphan"))"])
+        try await rig.kill(rig.shim("orphan"))
         try await rig.stop(rig.id("orphan"))
         #expect(try await rig.count(mark) == 0)
         #expect(try await rig.list().isEmpty)
@@ -60,7 +60,7 @@ extension Supervision.Crashes {
         try await rig.start(rig.shell("orphan", "setsid sleep \(mark) & sleep \(mark)"))
         try await eventually("it runs") { try await rig.count(mark) == 2 }
         let before = try await rig.shim("orphan")
-        try await rig.run(["kill", "-KILL", "\(before)"])
+        try await rig.kill(before)
         try await eventually("a new shim runs it") {
             let state = try await rig.state("orphan")
             let now = try await rig.shim("orphan")

@@ -75,7 +75,7 @@ extension Supervision.Hooks {
             try await rig.start(spec)
             try await eventually("it runs") { try await rig.count(rig.mark) == 1 }
             let before = try await rig.shim("orphan")
-            try await rig.run(["kill", "-KILL", "\(before)"])
+            try await rig.kill(before)
             // systemd starts another shim, which prepares; elsewhere whoever looks first cleans up.
             if place == .systemd {
                 try await eventually("a new shim runs it") {
@@ -103,7 +103,7 @@ extension Supervision.Hooks {
         let shim = try await rig.shim("deaf")
         async let stopped: Void = rig.stop(rig.id("deaf"))
         try await Task.sleep(for: .milliseconds(700))
-        try await rig.run(["kill", "-KILL", "\(shim)"])
+        try await rig.kill(shim)
         try await stopped
         #expect(try await !Self.isLeft(rig, "deaf"))
         #expect(try await rig.count(rig.mark) == 0)

@@ -1,3 +1,4 @@
+import AgentProtocol
 import Host
 import Model
 import TestSupport

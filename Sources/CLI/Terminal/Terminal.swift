@@ -1,5 +1,5 @@
 import Glibc
-public import Model
+import Model
 
 /// Where a command writes and what it may ask. Results go to standard output; progress, notes and errors to standard
 /// error, so that a pipe gets the result alone.

@@ -3,7 +3,7 @@ import Crypto
 import Host
 import HubStore
 import Logging
-public import Model
+import Model
 import ResourceKit
 
 /// `callback_url`: a signed message when an asynchronous change is done, sent until it is taken.

@@ -1,6 +1,6 @@
 public import HubStore
 public import Model
-public import ResourceKit
+import ResourceKit
 
 extension Hub {
     /// Decides whether a caller may see lines of what a filter names.

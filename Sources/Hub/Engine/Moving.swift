@@ -1,6 +1,6 @@
 import HubStore
 import Model
-public import ResourceKit
+package import ResourceKit
 
 /// Changes of what a resource is below.
 extension Hub {

@@ -2,7 +2,7 @@ import Host
 import HubStore
 import HubWorkflows
 import Logging
-public import Model
+import Model
 import PlatformResources
 import ResourceKit
 import Synchronization

@@ -2,7 +2,7 @@ import AppsResources
 import Host
 import HubStore
 import Logging
-public import Model
+import Model
 import ResourceKit
 
 extension Hub {
@@ -93,8 +93,13 @@ extension Hub {
 
     /// Dashboards and loops of this hub learn what others on the same store did.
     private func hearOtherHubs() async {
-        guard let announcements = store.announcements() else { return }
-        for await announced in announcements { changes.publish(announced) }
+        do {
+            guard let announcements = try store.announcements() else { return }
+            for await announced in announcements { changes.publish(announced) }
+        } catch {
+            // They find everything at their next look, though not at once.
+            logger.error("changes by other hubs are not heard of", metadata: ["error": "\(error)"])
+        }
     }
 
     private func resolvePending() async {

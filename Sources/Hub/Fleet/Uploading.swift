@@ -2,7 +2,7 @@ import AppsResources
 public import Host
 import HubStore
 import Logging
-public import Model
+import Model
 import ResourceKit
 
 /// Releases from archives that somebody sent, instead of from git.

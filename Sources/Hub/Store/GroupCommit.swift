@@ -1,4 +1,5 @@
 import GRDB
+import Host
 import Model
 
 /// Runs write jobs on a thread of its own and commits those that wait together, with one sync of the disk for all.
@@ -13,9 +14,10 @@ final class GroupCommit: Sendable {
     private let jobs = WorkQueue<Job>()
 
     /// The thread keeps this object until it is closed and all jobs are done.
-    init(_ database: any DatabaseWriter) {
+    /// - Throws: `unavailable` when the system has no threads left.
+    init(_ database: any DatabaseWriter) throws(Problem) {
         self.database = database
-        WorkThread.start { [self] in work() }
+        try NativeThread.detached("commits") { [self] in work() }
     }
 
     func submit(_ job: Job) {

@@ -1,3 +1,4 @@
+import Host
 import Model
 import ResourceKit
 import Synchronization
@@ -25,7 +26,8 @@ final class PostgresFeed: Sendable {
         self.instance = instance
     }
 
-    func stream() -> AsyncStream<[HubChange]> {
+    /// - Throws: `unavailable` when the system has no threads left.
+    func stream() throws(Problem) -> AsyncStream<[HubChange]> {
         let (stream, continuation) = AsyncStream<[HubChange]>.makeStream(bufferingPolicy: .bufferingNewest(1024))
         let (number, starts) = state.withLock { state -> (UInt64, Bool) in
             state.next += 1
@@ -36,7 +38,16 @@ final class PostgresFeed: Sendable {
         continuation.onTermination = { [weak self] _ in
             self?.state.withLock { $0.listeners[number] = nil }
         }
-        if starts { WorkThread.start { [self] in listen() } }
+        guard starts else { return stream }
+        do {
+            try NativeThread.detached("pg-feed") { [self] in listen() }
+        } catch {
+            state.withLock { state in
+                state.isStarted = false
+                state.listeners[number] = nil
+            }
+            throw error
+        }
         return stream
     }
 

@@ -1,5 +1,5 @@
 import Host
-public import Model
+import Model
 public import Workflow
 
 /// One write of a run's journal that waits for its commit.

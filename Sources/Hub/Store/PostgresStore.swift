@@ -1,5 +1,5 @@
 public import Host
-import Model
+public import Model
 public import ResourceKit
 import Synchronization
 
@@ -42,12 +42,12 @@ public final class PostgresStore: RowStore {
         let link = PostgresLink(address, patience: Self.patience)
         try link.retrying { try PostgresSchema.install(in: $0, kinds: kinds) }
         let (writes, reads, journal) = (writes, reads, journal)
-        WorkThread.start { PostgresWriter(address, Self.patience).work(writes) }
+        try NativeThread.detached("pg-writes") { PostgresWriter(address, Self.patience).work(writes) }
         for _ in 0..<Self.readers {
-            WorkThread.start { PostgresReader(address, Self.patience).work(reads) }
+            try NativeThread.detached("pg-reads") { PostgresReader(address, Self.patience).work(reads) }
         }
         for _ in 0..<Self.journalLanes {
-            WorkThread.start { PostgresJournalLane(address, Self.patience).work(journal) }
+            try NativeThread.detached("pg-journal") { PostgresJournalLane(address, Self.patience).work(journal) }
         }
     }
 
@@ -89,7 +89,7 @@ public final class PostgresStore: RowStore {
         journal.close()
     }
 
-    public func announcements() -> AsyncStream<[HubChange]>? { feed.stream() }
+    public func announcements() throws(Problem) -> AsyncStream<[HubChange]>? { try feed.stream() }
 
     public func close() async throws {
         closeQueues()

@@ -31,7 +31,7 @@ public final class SQLiteStore: RowStore {
             }
             try pool.write { db in try SQLiteSchema.install(in: db, kinds: kinds) }
             database = pool
-            commits = GroupCommit(pool)
+            commits = try GroupCommit(pool)
         } catch {
             throw Problem(storage: error)
         }

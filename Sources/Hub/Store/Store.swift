@@ -18,7 +18,8 @@ public protocol Store: Sendable {
     ) async throws -> Result
 
     /// What other hubs on the same store commit from now on; nil for a store that no other hub can use.
-    func announcements() -> AsyncStream<[HubChange]>?
+    /// - Throws: `unavailable` when the system has no threads left.
+    func announcements() throws(Problem) -> AsyncStream<[HubChange]>?
 
     /// Whether other hubs may work on the same store.
     var isShared: Bool { get }
@@ -28,7 +29,7 @@ public protocol Store: Sendable {
 
 extension Store {
     public var isShared: Bool { false }
-    public func announcements() -> AsyncStream<[HubChange]>? { nil }
+    public func announcements() throws(Problem) -> AsyncStream<[HubChange]>? { nil }
 }
 
 /// One transaction. Not to be kept beyond the body that received it.

@@ -112,24 +112,3 @@ struct GatheringPlan {
         patience = min(took, Self.patienceMax)
     }
 }
-
-/// A thread that runs one function to its end.
-enum WorkThread {
-    static func start(_ body: @escaping @Sendable () -> Void) {
-        let retained = Unmanaged.passRetained(ThreadBody(body)).toOpaque()
-        var thread = pthread_t()
-        let code = pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<ThreadBody>.fromOpaque(argument!).takeRetainedValue().body()
-                return nil
-            }, retained)
-        precondition(code == 0, "a thread for the database could not be made")
-        pthread_detach(thread)
-    }
-
-    private final class ThreadBody: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-}

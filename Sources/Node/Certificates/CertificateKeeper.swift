@@ -1,6 +1,6 @@
 import CertificateEncoding
 import Crypto
-public import Host
+import Host
 public import Logging
 public import Model
 

@@ -51,20 +51,20 @@ public struct EdgeServer: Sendable {
 
     private func run(on eventLoops: [SocketLoop], services: any EventLoop) async throws {
         let writer = AccessLogWriter(folder: listeners.logFolder, logger: logger)
-        let former = try await waiting { [listeners] in
+        let former = try await NativeThread.run("handover") { [listeners] in
             try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
         }
         let sockets: ListenerSet
         do {
             sockets = try ListenerSet(
                 wanted: listeners.wanted, inherited: former?.sockets ?? [], loopCount: eventLoops.count)
+            try writer.start()
         } catch {
             former?.abandonConnection()
             throw error
         }
         let registry = StateRegistry(names: names)
         let initial = startTable(registry)
-        writer.start()
         let connectionsMax =
             limits.connectionsMax.map { $0 / eventLoops.count }
             ?? max(64, DescriptorLimit.raised().connectionsMax / eventLoops.count)
@@ -107,24 +107,10 @@ public struct EdgeServer: Sendable {
         await cancelled()
     }
 
-    /// Waits on another process, which no task may do, on a thread of its own.
-    private func waiting<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-        let thread = NIOThreadPool(numberOfThreads: 1)
-        thread.start()
-        do {
-            let result = try await thread.runIfActive(body)
-            try await thread.shutdownGracefully()
-            return result
-        } catch {
-            try await thread.shutdownGracefully()
-            throw error
-        }
-    }
-
     private func takeOver(from former: Handover?) async {
         guard let former else { return }
         do {
-            try await waiting { try former.commit() }
+            try await NativeThread.run("handover") { try former.commit() }
         } catch {
             logger.warning("The former edge process is gone already", metadata: ["problem": "\(error)"])
         }

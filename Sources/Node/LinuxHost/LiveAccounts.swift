@@ -1,6 +1,6 @@
 import Glibc
 public import Host
-public import Model
+import Model
 import Supervisor
 
 /// System accounts by useradd and userdel, where we are root.

@@ -1,6 +1,6 @@
 import Glibc
 public import Host
-public import Model
+import Model
 
 /// Archives by tar(1); zip by way of bsdtar(1), which only the machine that takes uploads needs.
 public struct LiveArchives: Archives {

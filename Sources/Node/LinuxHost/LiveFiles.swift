@@ -3,7 +3,7 @@ import CRoost
 import Crypto
 import Glibc
 public import Host
-public import Model
+import Model
 import Supervisor
 
 /// The file system of this machine. Calls block, and so run on threads of their own.

@@ -1,6 +1,6 @@
 import Glibc
 public import Host
-public import Model
+import Model
 import Supervisor
 
 /// The system's git, kept away from every configuration but ours.

@@ -1,7 +1,7 @@
 import CRoost
 import Glibc
 public import Host
-public import Model
+import Model
 import Supervisor
 
 /// Questions to a local port by plain sockets. `host` is an IP address or `localhost`.

@@ -1,7 +1,7 @@
-public import AgentProtocol
+import AgentProtocol
 import Crypto
-public import Host
-public import Model
+import Host
+import Model
 
 /// One exchange with the hub. The live one is HTTP; the simulated one loses, delays and repeats.
 public protocol HubLink: Sendable {

@@ -1,7 +1,7 @@
-public import AgentProtocol
+import AgentProtocol
 import Crypto
 public import Host
-public import Model
+import Model
 
 /// Turns an install token into an identity.
 public enum Joining {

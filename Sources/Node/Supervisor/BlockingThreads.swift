@@ -1,5 +1,4 @@
-import CRoost
-import Glibc
+import Host
 import Synchronization
 
 /// Runs blocking work on threads of its own, so that the cooperative pool is never held up.
@@ -8,6 +7,9 @@ import Synchronization
 public final class BlockingThreads: Sendable {
     /// The process-wide instance for file calls.
     public static let shared = BlockingThreads(threadsMax: 8)
+
+    private static let name = "blocking"
+    private static let stackBytes = 2_097_152
 
     private struct State {
         var queue: [@Sendable () -> Void] = []
@@ -27,12 +29,11 @@ public final class BlockingThreads: Sendable {
     }
 
     /// Runs work that may block for long, on a thread of its own.
+    /// - Throws: what `body` throws; `unavailable` when the system has no threads left.
     public static func wait<Result: Sendable>(
         _ body: @escaping @Sendable () throws -> Result
     ) async throws -> Result {
-        try await withCheckedThrowingContinuation { continuation in
-            startThread { continuation.resume(with: Swift.Result(catching: body)) }
-        }
+        try await NativeThread.run(name, stackBytes: stackBytes, body)
     }
 
     private func enqueue(_ job: @escaping @Sendable () -> Void) {
@@ -42,7 +43,13 @@ public final class BlockingThreads: Sendable {
             state.threads += 1
             return true
         }
-        if needsThread { Self.startThread { self.drain() } }
+        guard needsThread else { return }
+        do {
+            try NativeThread.detached(Self.name, stackBytes: Self.stackBytes) { self.drain() }
+        } catch {
+            // Better late than never: the caller does the work.
+            drain()
+        }
     }
 
     /// Works until the queue is empty. Threads are cheap enough (20 µs) not to be kept waiting.
@@ -58,30 +65,5 @@ public final class BlockingThreads: Sendable {
             guard let job else { return }
             job()
         }
-    }
-
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    private static func startThread(_ run: @escaping @Sendable () -> Void) {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, 2_097_152)
-        var thread = pthread_t()
-        let body = Unmanaged.passRetained(Body(run))
-        let code = pthread_create(
-            &thread, &attributes,
-            { argument in
-                croost_name_thread("blocking")
-                Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
-                return nil
-            }, body.toOpaque())
-        pthread_attr_destroy(&attributes)
-        guard code != 0 else { return }
-        // No thread to be had: better late than never, so the caller does the work.
-        body.takeRetainedValue().run()
     }
 }

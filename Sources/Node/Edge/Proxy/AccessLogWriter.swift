@@ -1,5 +1,7 @@
 import Glibc
+import Host
 import Logging
+import Model
 import NIOConcurrencyHelpers
 import Synchronization
 
@@ -32,7 +34,7 @@ final class AccessLogWriter: @unchecked Sendable {
     private var keptSites: Set<String>?
     private var isPurgeAsked = false
     private var isPurgeUnderWay = false
-    private var thread: pthread_t?
+    private var thread: NativeThread?
     /// Locked while a file is written, moved or replaced: a process that hands over writes beside its successor.
     private var folderLock: Int32 = -1
     private var file: Int32 = -1
@@ -59,19 +61,11 @@ final class AccessLogWriter: @unchecked Sendable {
 
     private var path: String { folder + "/access.log" }
 
-    func start() {
+    /// - Throws: `unavailable` when the system has no threads left.
+    func start() throws(Problem) {
         mkdir(folder, 0o750)
         folderLock = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        let context = Unmanaged.passRetained(self)
-        var handle = pthread_t()
-        let status = pthread_create(
-            &handle, nil,
-            { raw in
-                let writer = Unmanaged<AccessLogWriter>.fromOpaque(raw!).takeRetainedValue()
-                writer.run()
-                return nil
-            }, context.toOpaque())
-        if status == 0 { thread = handle } else { context.release() }
+        thread = try NativeThread("access-log") { self.run() }
     }
 
     /// Takes lines from an event loop; never blocks for longer than another loop's hand-over.
@@ -102,7 +96,7 @@ final class AccessLogWriter: @unchecked Sendable {
         lock.lock()
         isStopping = true
         lock.unlock(withValue: 1)
-        if let thread { pthread_join(thread, nil) }
+        thread?.join()
     }
 
     private func run() {

@@ -1,4 +1,5 @@
 import Glibc
+import Host
 import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
@@ -63,19 +64,10 @@ final class NameLookup: Sendable {
     }
 
     private func startThread() {
-        var handle = pthread_t()
-        let context = Unmanaged.passRetained(self)
-        let status = pthread_create(
-            &handle, nil,
-            { raw in
-                Unmanaged<NameLookup>.fromOpaque(raw!).takeRetainedValue().run()
-                return nil
-            }, context.toOpaque())
-        if status == 0 {
-            pthread_detach(handle)
-        } else {
+        do {
+            try NativeThread.detached("name-lookup") { self.run() }
+        } catch {
             // What waits is taken by another thread, or asked for again with the next table.
-            context.release()
             state.withLock { $0.threadCount -= 1 }
         }
     }

@@ -1,6 +1,7 @@
 import CRoost
 import Dispatch
 import Glibc
+import Host
 import Model
 import NIOCore
 import Synchronization
@@ -61,22 +62,7 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
         epoll = croost_epoll()
         waker = croost_waker()
         guard epoll >= 0, waker >= 0, croost_watch_input(epoll, waker, nil) == 0 else { throw Self.failure(errno) }
-        var started = pthread_t()
-        let start = ThreadStart(loop: self, name: name)
-        let context = Unmanaged.passRetained(start)
-        let status = pthread_create(
-            &started, nil,
-            { raw in
-                let start = Unmanaged<ThreadStart>.fromOpaque(raw!).takeRetainedValue()
-                croost_name_thread(start.name)
-                start.loop.run()
-                return nil
-            }, context.toOpaque())
-        guard status == 0 else {
-            context.release()
-            throw Self.failure(status)
-        }
-        pthread_detach(started)
+        try NativeThread.detached(name) { self.run() }
     }
 
     deinit {
@@ -279,15 +265,5 @@ final class SocketLoop: EventLoop, @unchecked Sendable {
     /// Not by this way: the loop is one of several, and ends with ``stop()``.
     func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) {
         queue.async { callback(EventLoopError.unsupportedOperation) }
-    }
-}
-
-private final class ThreadStart {
-    let loop: SocketLoop
-    let name: String
-
-    init(loop: SocketLoop, name: String) {
-        self.loop = loop
-        self.name = name
     }
 }
