@@ -19,7 +19,7 @@ struct Simulate {
         case walk
     }
 
-    static func main() {
+    static func main() async {
         hashAlike()
         var first: UInt64 = 1
         var work: Work?
@@ -42,9 +42,9 @@ struct Simulate {
             }
         }
         switch work ?? .fleets(first...first + count - 1) {
-        case .fleets(let seeds): runFleets(seeds, scenario)
-        case .replay(let seed): replay(seed, scenario)
-        case .walk: walk()
+        case .fleets(let seeds): await runFleets(seeds, scenario)
+        case .replay(let seed): await replay(seed, scenario)
+        case .walk: await walk()
         }
     }
 
@@ -67,7 +67,7 @@ struct Simulate {
         exit(failed == 0 ? 0 : 1)
     }
 
-    private static func runFleets(_ seeds: ClosedRange<UInt64>, _ scenario: FleetScenario) {
+    private static func runFleets(_ seeds: ClosedRange<UInt64>, _ scenario: FleetScenario) async {
         var failed = 0
         var exchanges = 0
         var agents = 0
@@ -75,7 +75,7 @@ struct Simulate {
         let clock = ContinuousClock()
         let began = clock.now
         for seed in seeds {
-            let outcome = scenario.run(seed: seed)
+            let outcome = await scenario.run(seed: seed)
             exchanges += outcome.exchanges
             agents += scenario.nodeCount(seed: seed)
             deaths.hub += outcome.hubDeaths
@@ -96,21 +96,22 @@ struct Simulate {
         finish(seeds.count - failed, failed)
     }
 
-    private static func replay(_ seed: UInt64, _ scenario: FleetScenario) {
-        let (first, second) = (scenario.run(seed: seed), scenario.run(seed: seed))
+    private static func replay(_ seed: UInt64, _ scenario: FleetScenario) async {
+        let (first, second) = (await scenario.run(seed: seed), await scenario.run(seed: seed))
         let isSame = first.trace == second.trace && first.violations == second.violations
         print("seed \(seed): traces \(first.trace) and \(second.trace) over \(first.exchanges) requests")
         finish(isSame ? 1 : 0, isSame ? 0 : 1)
     }
 
-    private static func walk() {
+    private static func walk() async {
         var passed = 0
         var failed = 0
         for story in CrashWalk.Story.allCases {
             do {
-                let life = try CrashWalk.live(story, .nothing)
+                let life = try await CrashWalk.live(story, .nothing)
                 let cuts = CrashWalk.cuts(in: life)
-                let other = cuts.count { endsOtherwise(story, $0, life) }
+                var other = 0
+                for cut in cuts where await endsOtherwise(story, cut, life) { other += 1 }
                 failed += other
                 passed += cuts.count - other
                 print(
@@ -123,8 +124,10 @@ struct Simulate {
         finish(passed, failed)
     }
 
-    private static func endsOtherwise(_ story: CrashWalk.Story, _ cut: CrashWalk.Cut, _ life: CrashWalk.Life) -> Bool {
-        let end = try? CrashWalk.live(story, cut).end  // a life that cannot go on is a failure like any other
+    private static func endsOtherwise(_ story: CrashWalk.Story, _ cut: CrashWalk.Cut, _ life: CrashWalk.Life) async
+        -> Bool
+    {
+        let end = try? await CrashWalk.live(story, cut).end  // a life that cannot go on is a failure like any other
         guard end != life.end else { return false }
         print("\(story.rawValue): another end after a power cut at \(cut), effect \(label(cut, life))")
         if let end { print("  expected \(life.end)\n  found    \(end)") }

@@ -47,10 +47,10 @@ public enum CrashWalk {
     }
 
     /// - Throws: when the life cannot go on at all.
-    public static func live(_ story: Story, _ cut: Cut) throws -> Life {
+    public static func live(_ story: Story, _ cut: Cut) async throws -> Life {
         let random = SeededRandom(7)
         let clock = VirtualTime(random: random.fork())
-        return try clock.run { try await live(story, cut, World(clock: clock, random: random)) }
+        return try await clock.run { try await live(story, cut, World(clock: clock, random: random)) }
     }
 
     private static let url = "https://git.example.org/app.git"

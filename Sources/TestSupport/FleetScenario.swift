@@ -44,12 +44,12 @@ public struct FleetScenario: Sendable {
     /// How many servers a seed has.
     public func nodeCount(seed: UInt64) -> Int { nodes ?? (seed % 20 == 0 ? 50 : 2 + Int(seed % 8)) }
 
-    /// Runs the whole life of a world on the calling thread.
-    public func run(seed: UInt64) -> Outcome {
+    /// Runs the whole life of a world.
+    public func run(seed: UInt64) async -> Outcome {
         let random = SeededRandom(seed)
         let clock = VirtualTime(random: random.fork())
         do {
-            return try clock.run { try await live(seed: seed, random: random, clock: clock) }
+            return try await clock.run { try await live(seed: seed, random: random, clock: clock) }
         } catch {
             return Outcome(violations: ["the run ended with \(error)"])
         }

@@ -32,10 +32,10 @@ public enum MigrationWalk {
     /// - Throws: when the life cannot go on at all.
     public static func live(
         _ story: Story, _ cut: (write: Int, moment: CuttingGate.Moment)? = nil, seed: UInt64 = 13
-    ) throws -> Life {
+    ) async throws -> Life {
         let random = SeededRandom(seed)
         let clock = VirtualTime(random: random.fork())
-        return try clock.run {
+        return try await clock.run {
             let world = try World(clock: clock, random: random, runsWorkflows: true)
             try await world.startHub(cutAt: cut?.write, cut?.moment ?? .before)
             return try await live(story, world)

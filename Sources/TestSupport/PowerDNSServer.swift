@@ -16,7 +16,8 @@ public final class PowerDNSServer: Sendable {
     /// Starts one with an empty database.
     /// - Throws: what says that it could not be done.
     public init() throws {
-        (dnsPort, apiPort) = (try Self.freePort(), try Self.freePort())
+        let ports = try FreePorts.take(2)
+        (dnsPort, apiPort) = (ports[0], ports[1])
         let schema = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"
         try ChildProgram.run(["/usr/bin/sqlite3", "\(folder.path)/pdns.db", ".read \(schema)"])
         let lines = [
@@ -82,32 +83,10 @@ public final class PowerDNSServer: Sendable {
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init).sorted()
     }
 
-    private static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = loopback(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 ? getsockname(descriptor, $0, &length) : -1
-            }
-        }
-        guard code == 0 else { throw ChildProgram.Failure(what: "no free port") }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-
-    private static func loopback(_ port: Int) -> sockaddr_in {
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        return address
-    }
-
     private static func isListening(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
-        var address = loopback(port)
+        var address = FreePorts.loopback(port)
         return withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0

@@ -33,10 +33,10 @@ public enum RetirementWalk {
     }
 
     /// - Throws: when the life cannot go on at all.
-    public static func live(_ cut: CrashWalk.Cut, seed: UInt64 = 11) throws -> Life {
+    public static func live(_ cut: CrashWalk.Cut, seed: UInt64 = 11) async throws -> Life {
         let random = SeededRandom(seed)
         let clock = VirtualTime(random: random.fork())
-        return try clock.run {
+        return try await clock.run {
             try await live(cut, World(clock: clock, random: random, runsWorkflows: true))
         }
     }

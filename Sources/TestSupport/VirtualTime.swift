@@ -1,3 +1,4 @@
+import Glibc
 public import Host
 public import Model
 import Synchronization
@@ -62,10 +63,11 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
         }
     }
 
-    /// Runs jobs and timers until the body has returned.
+    /// Runs jobs and timers until the body has returned, on a thread of its own: a whole life would keep one of the few
+    /// threads that all other tasks share.
     ///
     /// - Throws: what the body throws; ``Stuck`` when nothing is left to run and it has not returned.
-    public func run<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) throws -> Result {
+    public func run<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
         let box = Mutex<Swift.Result<Result, any Error>?>(nil)
         let outcome = Outcome(box)
         Task(executorPreference: self) {
@@ -76,14 +78,22 @@ public final class VirtualTime: TaskExecutor, HostClock, @unchecked Sendable {
                 outcome.set(.failure(error))
             }
         }
-        while outcome.get() == nil {
+        return try await NativeThread.run("simulation") {
+            // Others wait for real events, and are not to be late because of this.
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+            return try self.drive(outcome)
+        }
+    }
+
+    private func drive<Result: Sendable>(_ outcome: Outcome<Result>) throws -> Result {
+        while true {
+            if let result = outcome.get() { return try result.get() }
             if let job = nextJob() {
                 job.runSynchronously(on: asUnownedTaskExecutor())
             } else if !fireNextTimer() {
                 throw Stuck()
             }
         }
-        return try outcome.get()!.get()
     }
 
     /// Nothing is left to run, and the body waits.

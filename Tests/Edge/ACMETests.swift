@@ -4,6 +4,7 @@ import Glibc
 import Host
 import LinuxHost
 import Model
+import TestSupport
 import Testing
 
 /// Certificates from a real authority, shown by a real edge.
@@ -139,7 +140,7 @@ struct ACMETests {
     @Test func anAuthorityThatIsAwayCostsNothingButTime() async throws {
         try await PebbleFixture.with { pebble in
             let clock = ShiftedClock()
-            let port = try EdgeFixture.freePorts(1)[0]
+            let port = try FreePorts.take(1)[0]
             let keeper = pebble.keeper(clock, directoryURL: "https://localhost:\(port)/dir")
             try await keeper.want(Self.wanted)
             let start = clock.now()

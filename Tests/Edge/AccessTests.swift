@@ -1,6 +1,7 @@
 import Edge
 import Glibc
 import Model
+import TestSupport
 import Testing
 
 /// Who may pass a route.
@@ -224,7 +225,7 @@ struct AccessTests {
         }
         let forward = EdgeForwardAuth(upstreamId: "judge", timeoutMs: 200)
         var table = makeTable(upstream.port, EdgeAccess(forward: forward))
-        for port in [silent.port, try EdgeFixture.freePorts(1)[0]] {
+        for port in [silent.port, try FreePorts.take(1)[0]] {
             table.upstreams = [table.upstreams[0]]
             table.upstreams.append(
                 EdgeUpstream(id: "judge", name: "judge", endpoints: [EdgeEndpoint(host: "127.0.0.1", port: port)]))

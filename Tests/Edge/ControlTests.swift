@@ -3,6 +3,7 @@ import Glibc
 import Host
 import Logging
 import Model
+import TestSupport
 import Testing
 
 @Suite(.serialized, .exclusive)
@@ -101,7 +102,7 @@ struct ControlTests {
     @Test func aSecondEdgeOnTheSameControlSocketFails() async throws {
         try await EdgeFixture.with { edge in
             var other = edge.listeners
-            let ports = try EdgeFixture.freePorts(3)
+            let ports = try FreePorts.take(3)
             other.publicAddress = "127.0.0.1:\(ports[0])"
             other.internalAddress = nil
             other.dnsAddress = nil
@@ -117,7 +118,7 @@ struct ControlTests {
 
     @Test func theInternalProxyOnlyListensOnLoopback() async throws {
         let folder = try EdgeFixture.temporaryFolder()
-        let ports = try EdgeFixture.freePorts(2)
+        let ports = try FreePorts.take(2)
         let listeners = EdgeListeners(
             publicAddress: "127.0.0.1:\(ports[0])", internalAddress: "0.0.0.0:\(ports[1])", dnsAddress: nil,
             controlSocket: folder + "/edge.sock", tablePath: folder + "/table.json", logFolder: folder + "/log")

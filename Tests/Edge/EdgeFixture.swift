@@ -2,6 +2,7 @@ import Glibc
 import Logging
 import Model
 import Synchronization
+import TestSupport
 
 @testable import Edge
 
@@ -33,7 +34,7 @@ final class EdgeFixture: Sendable {
         _ body: (EdgeFixture) async throws -> Void
     ) async throws {
         let folder = try temporaryFolder()
-        let ports = try freePorts(4)
+        let ports = try FreePorts.take(4)
         let listeners = EdgeListeners(
             publicAddress: "127.0.0.1:\(ports[0])", tlsAddress: "127.0.0.1:\(ports[3])",
             internalAddress: "127.0.0.1:\(ports[1])",
@@ -65,6 +66,7 @@ final class EdgeFixture: Sendable {
         }
         server.cancel()
         try await server.value
+        throw SocketFailure("the edge did not serve in time")
     }
 
     func connect() throws -> RawSocket { try RawSocket(port: port) }
@@ -88,23 +90,6 @@ final class EdgeFixture: Sendable {
         var template = Array("/tmp/edge-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw SocketFailure("mkdtemp") }
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    /// Outside of what Linux gives to outgoing connections, so that none of them takes a port before its server does.
-    private static let portRange = 61_000..<65_500
-    private static let portTurn = Atomic(Int.random(in: 0..<portRange.count))
-
-    /// Ports that nobody listens on, and that were not given before.
-    static func freePorts(_ count: Int) throws -> [Int] {
-        try (0..<count).map { _ in
-            for _ in portRange {
-                let turn = portTurn.wrappingAdd(1, ordering: .relaxed).oldValue
-                let port = portRange.lowerBound + turn % portRange.count
-                // One that is taken is passed over.
-                if (try? ClosedPort(port)) != nil { return port }
-            }
-            throw SocketFailure("bind")
-        }
     }
 }
 

@@ -214,8 +214,10 @@ struct FailureTests {
     }
 
     @Test func aSlowReaderIsGivenUp() async throws {
+        let upstreamHasBegun = SharedFlag()
         let script: RawUpstream.Script = { connection, upstream in
             _ = try upstream.read(connection)
+            upstreamHasBegun.value = true
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             let block = [UInt8](repeating: 0, count: 65_536)
             while true { try connection.send(block) }
@@ -227,10 +229,9 @@ struct FailureTests {
                 try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 return client
             }
-            try await Task.sleep(for: .seconds(3))
-            let inFlight = try await edge.control.status().requestsInFlight
-            #expect(inFlight.isEmpty)
-            _ = client
+            #expect(try await eventually { upstreamHasBegun.value })
+            #expect(try await eventually { try await edge.control.status().requestsInFlight.isEmpty })
+            withExtendedLifetime(client) {}
         }
     }
 
@@ -300,17 +301,19 @@ struct FailureTests {
     }
 
     @Test func theEndpointWithFewestRequestsIsChosen() async throws {
+        let goesOn = SharedFlag()
         let slow = try RawUpstream { connection, upstream in
             _ = try upstream.read(connection)
-            sleep(2)
+            try goesOn.wait()
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         }
         let fast = try RawUpstream()
         try await EdgeFixture.with(.single(slow.port, fast.port)) { edge in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<3 { group.addTask { _ = try await edge.get("/") } }
-                try await Task.sleep(for: .milliseconds(300))
+                #expect(try await eventually { slow.requests.count >= 1 && fast.requests.count >= 1 })
                 for _ in 0..<20 { _ = try await edge.get("/") }
+                goesOn.value = true
                 try await group.waitForAll()
             }
             #expect(slow.requests.count <= 2)

@@ -1,6 +1,7 @@
 import Edge
 import Glibc
 import Model
+import TestSupport
 import Testing
 
 @Suite(.serialized, .exclusive)
@@ -191,11 +192,12 @@ struct HTTP2Tests {
 
     /// What the client may send stays bounded while the upstream reads nothing, and the other way round.
     @Test func flowControlReachesFromEndToEnd() async throws {
+        let stall = try EdgeFixture.temporaryFolder() + "/stall"
         let upstream = try RawUpstream { connection, _ in
             let head = try connection.receive(until: "\r\n\r\n")
             if head.hasPrefix("POST") {
-                // Reads nothing for a while, then all of it.
-                sleep(3)
+                // Reads nothing until the client may send no more, then all of it.
+                for _ in 0..<6000 where access(stall, F_OK) != 0 { usleep(10_000) }
                 var end = [UInt8]()
                 while !end.suffix(5).elementsEqual("0\r\n\r\n".utf8) {
                     let more = try connection.receive()
@@ -228,7 +230,9 @@ struct HTTP2Tests {
                     try:
                         for event in c.h2.receive_data(c.socket.recv(65536)): c.events.append(event)
                         c.flush()
-                    except socket.timeout: stalled = stalled or sent
+                    except socket.timeout:
+                        stalled = stalled or sent
+                        open('\(stall)', 'w').close()
                 c.h2.end_stream(s); c.socket.settimeout(20); c.flush()
                 print(0 < stalled < 16_000_000, sent == total, c.answer(s)[0])
                 c = Client()
@@ -295,7 +299,7 @@ struct HTTP2Tests {
     }
 
     @Test(.timeLimit(.minutes(2))) func gRPC() async throws {
-        let port = try EdgeFixture.freePorts(1)[0]
+        let port = try FreePorts.take(1)[0]
         let server = try spawn("/usr/bin/env", ["python3", "-c", HTTP2Scripts.grpcServer, String(port)])
         defer {
             kill(server, SIGKILL)
@@ -329,7 +333,7 @@ struct HTTP2Tests {
 
     /// HTTP/1.1 clients of an upstream that speaks HTTP/2.
     @Test func passesHTTP1RequestsToHTTP2() async throws {
-        let port = try EdgeFixture.freePorts(1)[0]
+        let port = try FreePorts.take(1)[0]
         let script = """
             const http2 = require('http2');
             http2.createServer((q, r) => {

@@ -27,12 +27,14 @@ struct HandoverTests {
     }
 
     static func serves(_ edge: EdgeFixture, _ generation: Int) async throws -> Bool {
-        try await eventually(.seconds(20)) {
-            do {
-                return try await edge.control.status().generation == generation
-            } catch let problem as Problem where problem.code == .unavailable || problem.code == .timeout {
-                return false
-            }
+        try await eventually(.seconds(20)) { try await isServed(edge, generation) }
+    }
+
+    private static func isServed(_ edge: EdgeFixture, _ generation: Int) async throws -> Bool {
+        do {
+            return try await edge.control.status().generation == generation
+        } catch let problem as Problem where problem.code == .unavailable || problem.code == .timeout {
+            return false
         }
     }
 
@@ -105,9 +107,10 @@ struct HandoverTests {
     }
 
     @Test func whatIsUnderWayIsFinishedByTheOldProcess() async throws {
+        let goesOn = SharedFlag()
         let upstream = try RawUpstream { connection, upstream in
             guard let request = try upstream.read(connection) else { return }
-            if request.line.contains("slow") { usleep(1_500_000) }
+            if request.line.contains("slow") { try goesOn.wait() }
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
         }
         try await EdgeFixture.with(.single(upstream.port)) { edge in
@@ -117,6 +120,7 @@ struct HandoverTests {
             #expect(try await Self.serves(edge, 1))
             let quick = try await edge.get("/quick")
             #expect(quick.status == 200)
+            goesOn.value = true
             let finished = try await slow
             #expect(finished.text == "ok")
             // The first waits for its supervisor and answers nobody.
@@ -160,7 +164,7 @@ struct HandoverTests {
         let upstream = try RawUpstream()
         try await EdgeFixture.with(.single(upstream.port)) { edge in
             var moved = Self.next(edge.listeners, 1)
-            let port = try EdgeFixture.freePorts(1)[0]
+            let port = try FreePorts.take(1)[0]
             moved.publicAddress = "127.0.0.1:\(port)"
             let second = Self.start(moved)
             #expect(try await Self.serves(edge, 1))
@@ -269,7 +273,7 @@ struct HandoverTests {
                 try held.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
                 #expect(try await eventually { try await !edge.control.status().requestsInFlight.isEmpty })
                 running.append(Self.start(Self.next(edge.listeners, generation)))
-                while try await edge.control.status().generation != generation {
+                while try await !Self.isServed(edge, generation) {
                     number += 1
                     try await route(number)
                 }

@@ -225,7 +225,7 @@ private final class LargeAnswers: Sendable {
 
 /// Asks the edge's responder.
 func dig(_ edge: EdgeFixture, _ arguments: String...) async throws -> String {
-    let all = ["@127.0.0.1", "-p", "\(edge.dnsPort)", "+tries=1", "+time=3"] + arguments
+    let all = ["@127.0.0.1", "-p", "\(edge.dnsPort)", "+tries=3", "+time=3"] + arguments
     return try await blocking { try run("/usr/bin/dig", all) }
 }
 

@@ -7,6 +7,7 @@ import LinuxHost
 import Model
 import NIOSSL
 import Synchronization
+import TestSupport
 
 /// A certificate authority of its own (Let's Encrypt's pebble), a name server that says 127.0.0.1 to all questions, and
 /// an edge that answers the challenges.
@@ -28,7 +29,7 @@ struct PebbleFixture {
             let folder = edge.folder + "/pebble"
             mkdir(folder, 0o700)
             mkdir(edge.folder + "/challenges", 0o700)
-            let ports = try EdgeFixture.freePorts(4)
+            let ports = try FreePorts.take(4)
             let (certificate, key) = (folder + "/pebble.crt", folder + "/pebble.key")
             try makeAuthority(certificate, key)
             try writeFile(

@@ -1,6 +1,7 @@
 import Edge
 import Glibc
 import Model
+import TestSupport
 import Testing
 
 /// Programs that others wrote, behind the edge.
@@ -94,7 +95,7 @@ struct PeerTests {
 
     @Test func nginx() async throws {
         let folder = try EdgeFixture.temporaryFolder()
-        let port = try EdgeFixture.freePorts(1)[0]
+        let port = try FreePorts.take(1)[0]
         try writeFile(folder + "/index.html", "<h1>nginx</h1>")
         chmod(folder, 0o755)
         try writeFile(
@@ -116,7 +117,7 @@ struct PeerTests {
 
     @Test func node() async throws {
         let log = try EdgeFixture.temporaryFolder() + "/requests"
-        let port = try EdgeFixture.freePorts(1)[0]
+        let port = try FreePorts.take(1)[0]
         let script = """
             const http = require('http'), crypto = require('crypto'), fs = require('fs');
             const server = http.createServer((q, r) => {
@@ -176,7 +177,7 @@ struct PeerTests {
     @Test(arguments: ["HTTP/1.0", "HTTP/1.1"])
     func python(version: String) async throws {
         let log = try EdgeFixture.temporaryFolder() + "/requests"
-        let port = try EdgeFixture.freePorts(1)[0]
+        let port = try FreePorts.take(1)[0]
         let script = """
             from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
             class H(BaseHTTPRequestHandler):

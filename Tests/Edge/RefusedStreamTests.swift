@@ -1,6 +1,7 @@
 import Edge
 import Glibc
 import Model
+import TestSupport
 import Testing
 
 /// Streams that an HTTP/2 upstream refuses: it did nothing with their requests, which others get then.
@@ -59,7 +60,7 @@ struct RefusedStreamTests {
         """
 
     private static func with(_ body: (EdgeFixture) async throws -> Void) async throws {
-        let port = try EdgeFixture.freePorts(1)[0]
+        let port = try FreePorts.take(1)[0]
         let process = try spawn("/usr/bin/env", ["python3", "-c", server, String(port)])
         defer {
             kill(process, SIGKILL)

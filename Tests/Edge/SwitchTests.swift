@@ -64,21 +64,23 @@ struct SwitchTests {
     }
 
     @Test func requestsUnderWayFinishOnARemovedEndpoint() async throws {
+        let goesOn = SharedFlag()
         let old = try RawUpstream { connection, upstream in
             _ = try upstream.read(connection)
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
-            usleep(700_000)
+            try goesOn.wait()
             try connection.send("half")
         }
         let new = try RawUpstream()
         try await EdgeFixture.with(.single(old.port)) { edge in
             async let slow = edge.get("/slow")
-            try await Task.sleep(for: .milliseconds(200))
+            #expect(try await eventually { old.requests.count == 1 })
             try await edge.control.apply(.single(new.port))
             let status = try await edge.control.status()
             #expect(status.requestsInFlight == ["127.0.0.1:\(old.port)": 1])
             let fresh = try await edge.get("/new")
             #expect(fresh.text == "GET /new HTTP/1.1|0")
+            goesOn.value = true
             let finished = try await slow
             #expect(finished.text == "halfhalf")
             #expect(try await eventually { try await edge.control.status().requestsInFlight.isEmpty })
@@ -145,7 +147,7 @@ struct SwitchTests {
     @Test func onlySoManyAreHeld() async throws {
         var limits = EdgeLimits()
         limits.heldMax = 5
-        limits.holdTimeout = .seconds(2)
+        limits.holdTimeout = .seconds(30)
         try await EdgeFixture.with(.single(1, mode: .hold), limits: limits) { edge in
             let port = edge.port
             let clients = try await blocking {
@@ -191,17 +193,28 @@ struct SwitchTests {
     }
 
     @Test func stoppingFinishesWhatIsUnderWay() async throws {
+        let goesOn = SharedFlag()
         let upstream = try RawUpstream { connection, upstream in
-            _ = try upstream.read(connection)
-            usleep(600_000)
+            let request = try upstream.read(connection)
+            if request?.line.contains("/slow") == true { try goesOn.wait() }
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         }
         try await EdgeFixture.with(.single(upstream.port)) { edge in
-            async let slow = edge.get("/")
-            try await Task.sleep(for: .milliseconds(200))
+            async let slow = edge.get("/slow")
+            #expect(try await eventually { upstream.requests.count == 1 })
             edge.server.cancel()
-            try await Task.sleep(for: .milliseconds(100))
-            await #expect(throws: (any Error).self) { try await edge.get("/new") }
+            let isRefused = try await eventually {
+                do {
+                    _ = try await edge.get("/new")
+                    return false
+                } catch is SocketFailure {
+                    return true
+                }
+            }
+            #expect(isRefused)
+            // The loops are told a moment after no connection is taken any more.
+            try await Task.sleep(for: .milliseconds(500))
+            goesOn.value = true
             let response = try await slow
             #expect(response.status == 200)
             #expect(response.field("connection") == "close")

@@ -15,9 +15,9 @@ from free_port import free_port  # noqa: E402
 
 
 class Edge:
-    """Starts `roost edge` on ports of its own. With `folder` it follows the process that runs there."""
+    """Starts `roost edge` on ports of its own, or after the one that has them. Below /static it serves a folder."""
 
-    def __init__(self, upstream_port, files=None, generation=None, after=None):
+    def __init__(self, upstream_port, files=None, generation=None, after=None, static=None):
         self.folder = after.folder if after else tempfile.mkdtemp(prefix="edge-endurance-")
         self.port = after.port if after else free_port()
         self.tls_port = after.tls_port if after else free_port()
@@ -31,8 +31,13 @@ class Edge:
             endpoint = {"host": "127.0.0.1", "port": upstream_port}
             upstream = {"id": "web", "name": "web", "mode": "serve", "endpoints": [endpoint]}
             route = {"hosts": [], "path_prefix": "/", "strip_prefix": False, "upstream_id": "web"}
+            routes, upstreams = [route], [upstream]
+            if static:
+                routes.append({**route, "path_prefix": "/static", "strip_prefix": True, "upstream_id": "static"})
+                upstreams.append(
+                    {"id": "static", "name": "static", "mode": "serve", "endpoints": [], "static_folder": static})
             write(f"{self.folder}/table.json", json.dumps({
-                "routes": [route], "internal_names": {}, "internal_suffix": "svc.internal", "upstreams": [upstream]}))
+                "routes": routes, "internal_names": {}, "internal_suffix": "svc.internal", "upstreams": upstreams}))
         config = f"{self.folder}/edge-{generation or 0}.json"
         write(config, json.dumps(self.listeners))
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -155,7 +156,7 @@ def idle_connections(options):
 
 
 def volume(options):
-    """A large upload and a large download with flat memory."""
+    """A large download, a large file and a large upload with flat memory."""
     block = bytes(1 << 18)
 
     def script(client):
@@ -178,32 +179,64 @@ def volume(options):
                 left -= got
             client.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
 
+    def fetch(path):
+        client.ask(path)
+        expect(client.head()[0] == 200, f"{path} is there")
+        got, space = len(client.buffer), bytearray(1 << 18)
+        client.buffer = b""
+        while got < options.volume:
+            count = client.socket.recv_into(space)
+            expect(count > 0, f"{path} ended after {got} bytes")
+            if got < options.volume // 2 <= got + count:
+                # What comes meanwhile must not pile up.
+                time.sleep(0.3)
+            got += count
+
+    def store():
+        client.send(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {options.volume}\r\n\r\n")
+        left = options.volume
+        while left > 0:
+            client.socket.sendall(block[:left])
+            left -= min(left, len(block))
+        expect(client.response()[2] == b"done", "the upload was answered")
+
     upstream, edge = Upstream(script), None
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        with open(f"{folder}/hole", "wb") as hole:
+            hole.truncate(options.volume)
+        try:
+            edge = Edge(upstream.port, static=folder)
+            edge.connect().close()
+            client = edge.connect(120)
+            began, peaks = time.monotonic(), []
+            for what in (lambda: fetch("/"), lambda: fetch("/static/hole"), store):
+                with Peak(edge) as peak:
+                    what()
+                peaks.append(peak.growth)
+            expect(max(peaks) < GROWTH_MAX, f"growth {peaks} bytes")
+            seconds = time.monotonic() - began
+            return (f"{options.volume >> 20} MiB down, of a file and up in {seconds:.1f} s, growth"
+                    f" {', '.join(f'{peak / MB:.1f}' for peak in peaks)} MiB")
+        finally:
+            upstream.stop()
+            edge and edge.stop()
+
+
+def closed_connections(options):
+    """A connection that ended leaves no descriptor behind, on either side."""
+    upstream, edge = Upstream(answering), None
     try:
         edge = Edge(upstream.port)
-        edge.connect().close()
-        client = edge.connect(120)
-        began = time.monotonic()
-        with Peak(edge) as down:
-            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            client.head()
-            got, space = len(client.buffer), bytearray(1 << 18)
-            client.buffer = b""
-            while got < options.volume:
-                count = client.socket.recv_into(space)
-                expect(count > 0, f"the download ended after {got} bytes")
-                got += count
-        with Peak(edge) as up:
-            client.send(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {options.volume}\r\n\r\n")
-            left = options.volume
-            while left > 0:
-                client.socket.sendall(block[:left])
-                left -= min(left, len(block))
-            expect(client.response()[2] == b"done", "the upload was answered")
-        expect(down.growth < GROWTH_MAX and up.growth < GROWTH_MAX, f"growth {down.growth}, {up.growth} bytes")
-        seconds = time.monotonic() - began
-        return (f"{options.volume >> 20} MiB each way in {seconds:.1f} s, growth {down.growth / MB:.1f} and"
-                f" {up.growth / MB:.1f} MiB")
+        edge.connect().get()
+        before = edge.descriptors()
+        for _ in range(2000):
+            client = edge.connect()
+            client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            expect(client.response()[0] == 200, "each is answered")
+            client.close()
+        edge.wait(lambda: edge.descriptors() <= before + 8)
+        return f"2000 connections, {before} descriptors before and {edge.descriptors()} after"
     finally:
         upstream.stop()
         edge and edge.stop()
@@ -342,7 +375,9 @@ def steady_memory(options):
         edge and edge.stop()
 
 
-CASES = [out_of_descriptors, room_for_new_ones, idle_connections, volume, server_sent_events, handover, one_turn, steady_memory]
+CASES = [
+    out_of_descriptors, room_for_new_ones, idle_connections, closed_connections, volume, server_sent_events, handover,
+    one_turn, steady_memory]
 
 
 def size(text):
@@ -352,7 +387,7 @@ def size(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help=", ".join(case.__name__ for case in CASES))
-    parser.add_argument("--volume", type=size, default=256 * MB)
+    parser.add_argument("--volume", type=size, default=1024 * MB)
     parser.add_argument("--connections", type=int, default=2000)
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--slice", type=int, default=5, help="seconds of load between looks at the memory")

@@ -13,7 +13,7 @@ import ResourceKit
 import Testing
 
 /// Callbacks to a real HTTP server.
-@Suite struct CallbackTests {
+@Suite(.timeLimit(.minutes(3))) struct CallbackTests {
     /// A server that is called.
     final class Receiver: Sendable {
         struct Message: Sendable {

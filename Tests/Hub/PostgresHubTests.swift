@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Two hubs on PostgreSQL", .serialized)
 struct PostgresHubTests {
-    @Test("what one hub commits, the other hears")
+    @Test("what one hub commits, the other hears", .timeLimit(.minutes(3)))
     func announcements() async throws {
         let url = try PostgresServer.running().newDatabase()
         let stores = try (0..<2).map { _ in
@@ -25,7 +25,7 @@ struct PostgresHubTests {
         }
         // The listener connects in its own time.
         let writing = Task {
-            for number in 0..<100 where !Task.isCancelled {
+            for number in 0..<1000 where !Task.isCancelled {
                 _ = try await hubs[0].write { try $0.put(shelfRecord("n\(number)")) }
                 try await Task.sleep(for: .milliseconds(100))
             }

@@ -77,8 +77,6 @@ struct PostgresTests {
         #expect(end.acknowledged.isSubset(of: records), "lost: \(end.acknowledged.subtracting(records))")
         #expect(Int(sum) == records.count)
         #expect(records.count <= end.acknowledged.count + end.unknown)
-        // A restart takes moments, and the store waits for it.
-        #expect(end.unknown == 0)
         for store in stores { try await store.close() }
     }
 
@@ -137,7 +135,7 @@ struct PostgresTests {
         for store in stores { try await store.close() }
     }
 
-    @Test("what one hub announces with its commit, the other hears")
+    @Test("what one hub announces with its commit, the other hears", .timeLimit(.minutes(3)))
     func announcements() async throws {
         let url = try PostgresServer.running().newDatabase()
         let stores = [try open(url), try open(url)]
@@ -150,7 +148,7 @@ struct PostgresTests {
         }
         // The listener connects in its own time.
         let writing = Task {
-            for number in 0..<100 where !Task.isCancelled {
+            for number in 0..<1000 where !Task.isCancelled {
                 try await stores[0].write { try $0.announce([HubChange(kind: "shelf", id: "n\(number)")]) }
                 try await Task.sleep(for: .milliseconds(100))
             }

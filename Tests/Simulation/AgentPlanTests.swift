@@ -7,8 +7,8 @@ import Testing
 @Suite struct AgentPlanTests {
     private static func live<Result: Sendable>(
         _ body: @escaping @Sendable (World, SimulatedMachine, _ service: String) async throws -> Result
-    ) throws -> Result {
-        try Simulation.withService(seed: 13) { world, machine, stack, service in
+    ) async throws -> Result {
+        try await Simulation.withService(seed: 13) { world, machine, stack, service in
             try await world.updateStack(stack, ["security_mode": "daemon-port"])
             try await world.clock.sleep(for: .seconds(10))
             return try await body(world, machine, service)
@@ -19,14 +19,14 @@ import Testing
         plan.parts.flatMap { part in part.steps.map { "\(part.name): \($0)" } }
     }
 
-    @Test func `a server that is as declared has nothing to do`() throws {
-        let plan = try Self.live { world, machine, _ in try await world.plan(machine) }
+    @Test func `a server that is as declared has nothing to do`() async throws {
+        let plan = try await Self.live { world, machine, _ in try await world.plan(machine) }
         #expect(Self.steps(plan) == [])
         #expect(plan.server == "node-1" && plan.stack == "default" && plan.generation > 0)
     }
 
-    @Test func `what vanished is to be put back`() throws {
-        let (unit, plan) = try Self.live { world, machine, _ in
+    @Test func `what vanished is to be put back`() async throws {
+        let (unit, plan) = try await Self.live { world, machine, _ in
             let unit = try #require(machine.unitIds.first { $0.hasPrefix("app.") })
             await world.stopAgent(machine)
             machine.drift()
@@ -38,8 +38,8 @@ import Testing
         #expect(steps.contains("firewall: put the rules back: they were changed"))
     }
 
-    @Test func `a deployment under way shows the steps that are left`() throws {
-        let plan = try Self.live { world, machine, service in
+    @Test func `a deployment under way shows the steps that are left`() async throws {
+        let plan = try await Self.live { world, machine, service in
             let slow = SimulatedApplication(buildTime: .seconds(60))
             world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), slow)
             try await world.deploy(service)

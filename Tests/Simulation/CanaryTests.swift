@@ -9,8 +9,8 @@ import Testing
 @Suite struct CanaryTests {
     private static func live<Result: Sendable>(
         _ body: @escaping @Sendable (World, SimulatedMachine, _ service: String) async throws -> Result
-    ) throws -> Result {
-        try Simulation.withService(seed: 11, ["instances": 2]) { world, machine, _, service in
+    ) async throws -> Result {
+        try await Simulation.withService(seed: 11, ["instances": 2]) { world, machine, _, service in
             let result = try await body(world, machine, service)
             #expect(machine.violations == [])
             return result
@@ -52,8 +52,8 @@ import Testing
         }
     }
 
-    @Test func `it gets its share and no route, and its end takes both`() throws {
-        try Self.live { world, machine, service in
+    @Test func `it gets its share and no route, and its end takes both`() async throws {
+        try await Self.live { world, machine, service in
             let routes = machine.table.routes
             let canary = try await Self.start(world, service, "b")
             #expect(try await world.show("canary", canary)["status"] == "active")
@@ -67,8 +67,8 @@ import Testing
         }
     }
 
-    @Test func `promoted, the service runs its commit, and it is gone`() throws {
-        try Self.live { world, machine, service in
+    @Test func `promoted, the service runs its commit, and it is gone`() async throws {
+        try await Self.live { world, machine, service in
             let canary = try await Self.start(world, service, "b")
             try await Self.act(world, "promote", canary)
             let shown = try await world.show("service", service)
@@ -80,8 +80,8 @@ import Testing
         }
     }
 
-    @Test func `one that does not become healthy gets nothing and cannot be promoted`() throws {
-        try Self.live { world, machine, service in
+    @Test func `one that does not become healthy gets nothing and cannot be promoted`() async throws {
+        try await Self.live { world, machine, service in
             let canary = try await Self.start(world, service, "c", SimulatedApplication(startTime: nil))
             #expect(Self.weights(machine) == ["own": 2])
             #expect(try await world.show("canary", canary)["status"] == "failed")

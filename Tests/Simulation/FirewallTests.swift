@@ -8,15 +8,15 @@ import Testing
 @Suite struct FirewallTests {
     private static func live<Result: Sendable>(
         _ body: @escaping @Sendable (World, SimulatedMachine, String) async throws -> Result
-    ) throws -> Result {
-        try Simulation.withServer(seed: 11) { world, machine, stack in
+    ) async throws -> Result {
+        try await Simulation.withServer(seed: 11) { world, machine, stack in
             try await world.clock.sleep(for: .seconds(5))
             return try await body(world, machine, stack)
         }
     }
 
-    @Test func `a mode is put in force, put back after drift, and taken away again`() throws {
-        let (rules, node, events) = try Self.live { world, machine, stack in
+    @Test func `a mode is put in force, put back after drift, and taken away again`() async throws {
+        let (rules, node, events) = try await Self.live { world, machine, stack in
             var rules = [machine.firewall]
             try await world.updateStack(stack, ["security_mode": "daemon-port", "ssh_allow": ["192.0.2.0/24"]])
             try await world.clock.sleep(for: .seconds(5))
@@ -43,8 +43,8 @@ import Testing
             ])
     }
 
-    @Test func `blocked without networks is said to be what it is`() throws {
-        let (rules, events) = try Self.live { world, machine, stack in
+    @Test func `blocked without networks is said to be what it is`() async throws {
+        let (rules, events) = try await Self.live { world, machine, stack in
             try await world.updateStack(stack, ["security_mode": "blocked"])
             try await world.clock.sleep(for: .seconds(5))
             return (machine.firewall, try await world.events(ofKind: "security"))
@@ -53,8 +53,8 @@ import Testing
         #expect(events.count == 1 && events[0].hasPrefix("Warning:"))
     }
 
-    @Test func `a server without a firewall is named by its stack until it has one`() throws {
-        let (broken, healed) = try Self.live { world, machine, stack in
+    @Test func `a server without a firewall is named by its stack until it has one`() async throws {
+        let (broken, healed) = try await Self.live { world, machine, stack in
             machine.breakFirewall("nft is not installed")
             try await world.updateStack(stack, ["security_mode": "blocked"])
             try await world.clock.sleep(for: .seconds(40))
@@ -72,8 +72,8 @@ import Testing
         #expect(healed.1["security_mode"] == "blocked")
     }
 
-    @Test func `a machine that leaves is as it was before`() throws {
-        let (machine, isJoined) = try Self.live { world, machine, stack in
+    @Test func `a machine that leaves is as it was before`() async throws {
+        let (machine, isJoined) = try await Self.live { world, machine, stack in
             world.source.push(Simulation.url, commit: String(repeating: "a", count: 40), SimulatedApplication())
             _ = try await world.createService("web", stackId: stack, url: Simulation.url)
             try await world.updateStack(stack, ["security_mode": "blocked"])
@@ -88,8 +88,8 @@ import Testing
         #expect(!isJoined)
     }
 
-    @Test func `a restarted agent closes its machine again without its hub`() throws {
-        let (rules, events) = try Self.live { world, machine, stack in
+    @Test func `a restarted agent closes its machine again without its hub`() async throws {
+        let (rules, events) = try await Self.live { world, machine, stack in
             try await world.updateStack(stack, ["security_mode": "blocked"])
             try await world.clock.sleep(for: .seconds(5))
             world.killHub()

@@ -4,8 +4,8 @@ import Testing
 
 /// A server whose disk is full says so, though it can write nothing down.
 @Suite struct FullDiskTests {
-    @Test func `a deployment that waits for room names the disk`() throws {
-        let (full, healed) = try Simulation.withService(seed: 21, [:]) { world, machine, stack, service in
+    @Test func `a deployment that waits for room names the disk`() async throws {
+        let (full, healed) = try await Simulation.withService(seed: 21, [:]) { world, machine, stack, service in
             machine.setDiskFull(true)
             world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), SimulatedApplication())
             try await world.deploy(service)

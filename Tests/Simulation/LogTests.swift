@@ -5,8 +5,8 @@ import Testing
 /// Output reaches the hub once, whole and in order.
 @Suite struct LogTests {
     @Test(arguments: [1, 2, 3, 4, 5])
-    func `lost answers and an agent's death repeat and lose nothing`(_ seed: UInt64) throws {
-        let (said, heard) = try Simulation.withService(seed: seed) { world, machine, _, service in
+    func `lost answers and an agent's death repeat and lose nothing`(_ seed: UInt64) async throws {
+        let (said, heard) = try await Simulation.withService(seed: seed) { world, machine, _, service in
             let unit = try #require(machine.unitIds.first { $0.hasPrefix("app.web.") })
             world.setLoss(0.3)
             var said = ""
@@ -26,8 +26,8 @@ import Testing
         #expect(said == heard)
     }
 
-    @Test func `the output of a failed build is sent after the next one has begun`() throws {
-        let (log, isActive) = try Simulation.withService(seed: 9) { world, machine, _, service in
+    @Test func `the output of a failed build is sent after the next one has begun`() async throws {
+        let (log, isActive) = try await Simulation.withService(seed: 9) { world, machine, _, service in
             let slow = SimulatedApplication(buildTime: .seconds(5), buildExitCode: 2)
             world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), slow)
             try await world.deploy(service)
@@ -51,8 +51,8 @@ import Testing
         #expect(isActive)
     }
 
-    @Test func `the last words of a replaced instance reach the hub, though it was away`() throws {
-        let log = try Simulation.withService(seed: 11) { world, machine, _, service in
+    @Test func `the last words of a replaced instance reach the hub, though it was away`() async throws {
+        let log = try await Simulation.withService(seed: 11) { world, machine, _, service in
             let old = try #require(machine.unitIds.first { $0.hasPrefix("app.web.") })
             func isLogKept() -> Bool { machine.paths(below: "/roost/logs").contains { $0.contains(old) } }
             let slow = SimulatedApplication(buildTime: .seconds(5))
@@ -72,8 +72,8 @@ import Testing
         #expect(log.contains("the last words\n"))
     }
 
-    @Test func `a deployment says how large its release is`() throws {
-        let deployment = try Simulation.withService(seed: 4) { world, _, _, service in
+    @Test func `a deployment says how large its release is`() async throws {
+        let deployment = try await Simulation.withService(seed: 4) { world, _, _, service in
             try await world.deployments(of: service)[0]
         }
         #expect(deployment["files"] == 1)

@@ -10,8 +10,8 @@ import Testing
     /// Answers what `nodes` of each plan says, by server.
     private static func plans(
         _ ask: @escaping @Sendable (Hub, _ stack: String, _ service: String) async throws -> [MutationAnswer]
-    ) throws -> [[String: [String]]] {
-        try Simulation.withHub(seed: 3) { world in
+    ) async throws -> [[String: [String]]] {
+        try await Simulation.withHub(seed: 3) { world in
             let stack = try await world.createStack("default")
             for _ in 0..<2 { world.startAgent(try await world.addMachine(stackId: stack)) }
             world.source.push(Simulation.url, commit: String(repeating: "a", count: 40), SimulatedApplication())
@@ -35,8 +35,8 @@ import Testing
 
     private static let planning = MutationOptions(isPlan: true)
 
-    @Test func `creating, changing and deleting a service`() throws {
-        let plans = try Self.plans { hub, stack, service in
+    @Test func `creating, changing and deleting a service`() async throws {
+        let plans = try await Self.plans { hub, stack, service in
             let kind = hub.kind("service")!
             func update(_ body: JSONValue) async throws -> MutationAnswer {
                 try await hub.update(kind, id: service, body: body, options: Self.planning, as: .local)
@@ -76,8 +76,8 @@ import Testing
             ])
     }
 
-    @Test func `actions and the stack`() throws {
-        let plans = try Self.plans { hub, stack, service in
+    @Test func `actions and the stack`() async throws {
+        let plans = try await Self.plans { hub, stack, service in
             let kind = hub.kind("service")!
             func act(_ name: String) async throws -> MutationAnswer {
                 try await hub.perform(
@@ -104,8 +104,8 @@ import Testing
         #expect(steps[3] == ["edge: listen on 0.0.0.0:8080", "firewall: blocked, SSH from nowhere"])
     }
 
-    @Test func `removing a server`() throws {
-        let plans = try Self.plans { hub, _, _ in
+    @Test func `removing a server`() async throws {
+        let plans = try await Self.plans { hub, _, _ in
             let nodes = try await hub.list(hub.kind("node")!, .init(limit: 10), as: .local).items
             let id = nodes.first { $0["name"] == "node-2" }?["id"]?.stringValue ?? ""
             return [try await hub.delete(hub.kind("node")!, id: id, options: Self.planning, as: .local)]

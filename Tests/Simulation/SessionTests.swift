@@ -12,9 +12,9 @@ import Testing
 /// Agents' sessions with a hub that goes and comes.
 @Suite struct SessionTests {
     @Test func `agents open sessions, again after the hub's restart, and nobody speaks for them`()
-        throws
+        async throws
     {
-        try Simulation.withServer(seed: 5) { world, _, stack in
+        try await Simulation.withServer(seed: 5) { world, _, stack in
             world.setHostility(0.5)
             for _ in 0..<4 { world.startAgent(try await world.addMachine(stackId: stack)) }
             for _ in 0..<2 {
@@ -45,7 +45,7 @@ import Testing
 
     private static func withLink<Result: Sendable>(
         _ body: @escaping @Sendable (SessionLink, SignedHub, VirtualTime) async throws -> Result
-    ) throws -> Result {
+    ) async throws -> Result {
         let random = SeededRandom(7)
         let clock = VirtualTime(random: random.fork())
         let link = SessionLink()
@@ -54,7 +54,7 @@ import Testing
                 hubUrl: "", nodeId: "n", nodeName: "n", privateKey: Base64.encode(random.bytes(32)),
                 hubPublicKey: Base64.encode(Array(link.key.publicKey.rawRepresentation))),
             link: link, clock: clock, random: random)
-        return try clock.run { try await body(link, hub, clock) }
+        return try await clock.run { try await body(link, hub, clock) }
     }
 
     /// What a question was proven with, each time that it was sent.
@@ -65,9 +65,9 @@ import Testing
     }
 
     @Test func `an agent signs until it has a session, and again when the hub does not know it or does not answer`()
-        throws
+        async throws
     {
-        try Self.withLink { link, hub, clock in
+        try await Self.withLink { link, hub, clock in
             func open() async throws {
                 try await hub.openSessionIfDue()
                 #expect(link.takeProofs() == [])
@@ -100,9 +100,10 @@ import Testing
         }
     }
 
-    @Test func `an agent believes nobody but the hub that it joined, and leaves one alone that has no sessions`() throws
+    @Test func `an agent believes nobody but the hub that it joined, and leaves one alone that has no sessions`()
+        async throws
     {
-        try Self.withLink { link, hub, clock in
+        try await Self.withLink { link, hub, clock in
             try await hub.openSessionIfDue()
             let alterations: [@Sendable (inout SessionResponse) -> Void] = [
                 { $0.publicKey = Base64.encode([9] + [UInt8](repeating: 0, count: 31)) }, { $0.lifetimeMs += 1 },

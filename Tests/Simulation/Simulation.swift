@@ -9,10 +9,10 @@ enum Simulation {
     /// Runs a body in a world of its own, in which a hub runs.
     static func withHub<Result: Sendable>(
         seed: UInt64, _ body: @escaping @Sendable (World) async throws -> Result
-    ) throws -> Result {
+    ) async throws -> Result {
         let random = SeededRandom(seed)
         let clock = VirtualTime(random: random.fork())
-        return try clock.run {
+        return try await clock.run {
             let world = try World(clock: clock, random: random)
             try await world.startHub()
             let result = try await body(world)
@@ -25,8 +25,8 @@ enum Simulation {
     static func withServer<Result: Sendable>(
         seed: UInt64,
         _ body: @escaping @Sendable (World, SimulatedMachine, _ stack: String) async throws -> Result
-    ) throws -> Result {
-        try withHub(seed: seed) { world in
+    ) async throws -> Result {
+        try await withHub(seed: seed) { world in
             let stack = try await world.createStack("default")
             let machine = try await world.addMachine(stackId: stack)
             world.startAgent(machine)
@@ -38,8 +38,8 @@ enum Simulation {
     static func withService<Result: Sendable>(
         seed: UInt64, _ fields: [String: JSONValue] = ["build_command": "make"],
         _ body: @escaping @Sendable (World, SimulatedMachine, _ stack: String, _ service: String) async throws -> Result
-    ) throws -> Result {
-        try withServer(seed: seed) { world, machine, stack in
+    ) async throws -> Result {
+        try await withServer(seed: seed) { world, machine, stack in
             world.source.push(url, commit: String(repeating: "a", count: 40), SimulatedApplication())
             let service = try await world.createService("web", stackId: stack, url: url, fields)
             try await world.clock.sleep(for: .seconds(20))

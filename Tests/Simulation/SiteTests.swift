@@ -15,12 +15,12 @@ import Testing
 
     private static func onMachine<Result: Sendable>(
         _ body: @escaping @Sendable (SimulatedMachine, VirtualTime) async throws -> Result
-    ) throws -> Result {
+    ) async throws -> Result {
         let random = SeededRandom(21)
         let clock = VirtualTime(random: random.fork())
         let machine = SimulatedMachine(
             name: "node-1", source: SimulatedSource(), clock: clock, random: random.fork())
-        return try clock.run {
+        return try await clock.run {
             try await machine.start(UnitSpec(id: "edge", argv: ["edge"], logFolder: "/roost/logs/edge"))
             return try await body(machine, clock)
         }
@@ -62,8 +62,8 @@ import Testing
         }
     }
 
-    @Test func `a site is shown with its certificate, and leaves nothing behind`() throws {
-        try Self.onMachine { machine, _ in
+    @Test func `a site is shown with its certificate, and leaves nothing behind`() async throws {
+        try await Self.onMachine { machine, _ in
             let director = Self.director(machine)
             let document = Self.document([Self.site("a.example"), Self.site("b.example", .off)])
             try await Self.settle(director, document)
@@ -80,8 +80,8 @@ import Testing
         }
     }
 
-    @Test func `names that a site gains do not cost it its certificate meanwhile`() throws {
-        try Self.onMachine { machine, _ in
+    @Test func `names that a site gains do not cost it its certificate meanwhile`() async throws {
+        try await Self.onMachine { machine, _ in
             let director = Self.director(machine)
             try await Self.settle(director, Self.document([Self.site("a.example")]))
             let former = machine.table.certificates
@@ -96,8 +96,8 @@ import Testing
         }
     }
 
-    @Test func `a successor shows what its predecessor showed before it does anything else`() throws {
-        try Self.onMachine { machine, _ in
+    @Test func `a successor shows what its predecessor showed before it does anything else`() async throws {
+        try await Self.onMachine { machine, _ in
             let document = Self.document([Self.site("a.example")])
             let director = Self.director(machine)
             try await Self.settle(director, document)
@@ -117,12 +117,12 @@ import Testing
     }
 
     /// A site comes, changes and goes, with the power cut at each effect, before it and after it.
-    @Test func `power cuts leave neither a half site nor a trace`() throws {
+    @Test func `power cuts leave neither a half site nor a trace`() async throws {
         let lives = [
             Self.document([Self.site("a.example"), Self.site("b.example", .off)]),
             Self.document([Self.site("a.example") { $0.aliases = ["c.example"] }]), Self.document([]),
         ]
-        let whole = try Self.onMachine { machine, _ in
+        let whole = try await Self.onMachine { machine, _ in
             let gate = CuttingGate()
             let director = Self.director(machine, gate)
             for document in lives { try await Self.settle(director, document) }
@@ -131,7 +131,7 @@ import Testing
         #expect(whole > 10)
         for cut in 0..<whole {
             for moment in [CuttingGate.Moment.before, .after] {
-                try Self.onMachine { machine, _ in
+                try await Self.onMachine { machine, _ in
                     let gate = CuttingGate(cutAt: cut, moment)
                     var director = Self.director(machine, gate)
                     for document in lives {
@@ -153,8 +153,8 @@ import Testing
         }
     }
 
-    @Test func `a container that is not there is named in the report, and the others go on`() throws {
-        try Self.onMachine { machine, _ in
+    @Test func `a container that is not there is named in the report, and the others go on`() async throws {
+        try await Self.onMachine { machine, _ in
             let director = Self.director(machine)
             let gone = Self.site("c.example", .off) { $0.target = DesiredSiteTarget(container: "web", port: 80) }
             try await Self.settle(director, Self.document([Self.site("a.example"), gone]))

@@ -7,8 +7,8 @@ import Testing
     private static func live<Result: Sendable>(
         seed: UInt64 = 5,
         _ body: @escaping @Sendable (World, SimulatedMachine, _ service: String) async throws -> Result
-    ) throws -> Result {
-        try Simulation.withService(seed: seed, ["idle_timeout": "1m"]) { world, machine, _, service in
+    ) async throws -> Result {
+        try await Simulation.withService(seed: seed, ["idle_timeout": "1m"]) { world, machine, _, service in
             let result = try await body(world, machine, service)
             #expect(machine.violations == [])
             return result
@@ -31,8 +31,8 @@ import Testing
         return false
     }
 
-    @Test func `it sleeps when nobody asks, and the next request is answered`() throws {
-        try Self.live { world, machine, service in
+    @Test func `it sleeps when nobody asks, and the next request is answered`() async throws {
+        try await Self.live { world, machine, service in
             #expect(Self.applications(machine).count == 1)
             for _ in 0..<12 {
                 #expect(machine.ask("web"), "it is asked for, and so it runs")
@@ -49,8 +49,8 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
-    func `the death of the agent, and a hub that is away, change nothing of that`(seed: UInt64) throws {
-        try Self.live(seed: seed) { world, machine, _ in
+    func `the death of the agent, and a hub that is away, change nothing of that`(seed: UInt64) async throws {
+        try await Self.live(seed: seed) { world, machine, _ in
             try await world.clock.sleep(for: .seconds(30 + Int(seed) * 11))
             world.killAgent(machine)
             world.setCable(machine, isIn: false)
@@ -66,8 +66,8 @@ import Testing
         }
     }
 
-    @Test func `a deployment wakes it, and what it brings serves`() throws {
-        try Self.live { world, machine, service in
+    @Test func `a deployment wakes it, and what it brings serves`() async throws {
+        try await Self.live { world, machine, service in
             try await world.clock.sleep(for: .seconds(120))
             #expect(Self.applications(machine) == [])
             world.source.push(Simulation.url, commit: String(repeating: "b", count: 40), SimulatedApplication())

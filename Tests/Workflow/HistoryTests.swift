@@ -72,9 +72,9 @@ struct HistoryTests {
     }
 
     @Test("a run whose program has changed stalls, does nothing, and can be abandoned")
-    func stalls() throws {
+    func stalls() async throws {
         let isChanged = Flag()
-        try WorkflowWorld.run({ world in
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     try await context.step(isChanged.value ? "new" : "old") { _ in try await world.make("a") }
@@ -97,8 +97,8 @@ struct HistoryTests {
     }
 
     @Test("two steps of one scope at once are refused")
-    func concurrentSteps() throws {
-        try WorkflowWorld.run({ world in
+    func concurrentSteps() async throws {
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     async let first: Void = context.step("a") { _ in try await world.clock.sleep(for: .seconds(1)) }

@@ -43,7 +43,7 @@ struct PostgresWorkflowTests {
             return word ?? "late"
         }
         var options = WorkflowEngine.Options(hub: hub)
-        options.lease = .seconds(2)
+        options.lease = .seconds(10)
         options.pollInterval = .milliseconds(100)
         options.parkAfter = .milliseconds(200)
         return WorkflowEngine(

@@ -16,8 +16,8 @@ struct WorkflowCrashTests {
         var lives: Int
     }
 
-    private func live(_ sample: Sample, _ cut: WorkflowWorld.Cut, isTakenOver: Bool = false) throws -> Life {
-        try WorkflowWorld.run(isTakenOver: isTakenOver, { Sample.definitions($0) }) { world in
+    private func live(_ sample: Sample, _ cut: WorkflowWorld.Cut, isTakenOver: Bool = false) async throws -> Life {
+        try await WorkflowWorld.run(isTakenOver: isTakenOver, { Sample.definitions($0) }) { world in
             world.startHub(cut)
             try await world.operate { try await $0.start(sample.rawValue, id: "run", input: "x") }
             try await sample.operate("run", world)
@@ -45,8 +45,8 @@ struct WorkflowCrashTests {
     }
 
     @Test("ends the same wherever the power is cut", arguments: Sample.allCases, [false, true])
-    func walk(_ sample: Sample, _ isTakenOver: Bool) throws {
-        let undisturbed = try live(sample, .nothing)
+    func walk(_ sample: Sample, _ isTakenOver: Bool) async throws {
+        let undisturbed = try await live(sample, .nothing)
         check(undisturbed, sample, .nothing)
         #expect(undisturbed.lives == 1)
         var cuts: [WorkflowWorld.Cut] = []
@@ -55,7 +55,7 @@ struct WorkflowCrashTests {
             cuts += (0..<undisturbed.effects).map { .effect($0, moment) }
         }
         for cut in cuts {
-            let life = try live(sample, cut, isTakenOver: isTakenOver)
+            let life = try await live(sample, cut, isTakenOver: isTakenOver)
             // After the last write there is nothing left for another hub.
             let isLast = cut == .write(undisturbed.writes - 1, .after)
             #expect(life.lives == 2 || isLast, "\(cut) was not reached")

@@ -19,8 +19,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("starting twice starts once; another input is refused")
-    func startTwice() throws {
-        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+    func startTwice() async throws {
+        try await WorkflowWorld.run({ Sample.definitions($0) }) { world in
             world.startHub()
             for _ in 0..<3 { try await world.operate { try await $0.start("linear", id: "a", input: "x") } }
             #expect(try await world.end(of: "a").run.state == .succeeded)
@@ -42,8 +42,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("a hub that starts again takes each of its many runs up once")
-    func manyOwnRuns() throws {
-        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+    func manyOwnRuns() async throws {
+        try await WorkflowWorld.run({ Sample.definitions($0) }) { world in
             for number in 0..<200 {
                 let left = try NewRun(
                     id: "r\(number)", workflow: "linear", version: 1, input: .string("r\(number)"), seed: 1,
@@ -59,8 +59,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("ended runs are kept as long as is said at the time")
-    func retention() throws {
-        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+    func retention() async throws {
+        try await WorkflowWorld.run({ Sample.definitions($0) }) { world in
             world.startHub()
             try await world.operate { try await $0.start("retrying", id: "a", input: "x") }
             _ = try await world.end(of: "a")
@@ -73,8 +73,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("retries with growing waits, and a final problem ends at once")
-    func retries() throws {
-        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+    func retries() async throws {
+        try await WorkflowWorld.run({ Sample.definitions($0) }) { world in
             world.startHub()
             try await world.operate { try await $0.start("retrying", id: "a", input: "x") }
             let history = try await world.end(of: "a")
@@ -90,9 +90,9 @@ struct WorkflowEngineTests {
     }
 
     @Test("undoes in reverse order, and repeats undoing that fails")
-    func undoOrder() throws {
+    func undoOrder() async throws {
         let failures = Mutex(2)
-        try WorkflowWorld.run({ world in
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     for name in ["a", "b", "c"] {
@@ -124,8 +124,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("a step that takes too long is stopped and tried again")
-    func timeout() throws {
-        try WorkflowWorld.run({ world in
+    func timeout() async throws {
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     try await context.step("slow", timeout: .seconds(5)) { attempt in
@@ -145,8 +145,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("a run that waits for long is out of memory, and comes back in time")
-    func parking() throws {
-        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+    func parking() async throws {
+        try await WorkflowWorld.run({ Sample.definitions($0) }) { world in
             world.startHub()
             let began = world.clock.now()
             try await world.operate { try await $0.start("waiting", id: "a", input: "x") }
@@ -161,8 +161,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("signals that came before the wait are not lost, and one with the same id counts once")
-    func earlySignals() throws {
-        try WorkflowWorld.run({ world in
+    func earlySignals() async throws {
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     try await context.sleep("first", for: .seconds(60))
@@ -189,9 +189,9 @@ struct WorkflowEngineTests {
     }
 
     @Test("branches are bounded, and their results are in order")
-    func bounded() throws {
+    func bounded() async throws {
         let running = Mutex((now: 0, most: 0))
-        try WorkflowWorld.run({ world in
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     try await context.parallel("many", Array(0..<20), limit: 3) { branch, number in
@@ -214,8 +214,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("cancelling stops the step under way and undoes what was done")
-    func cancelMidStep() throws {
-        try WorkflowWorld.run({ world in
+    func cancelMidStep() async throws {
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     try await context.step(
@@ -243,9 +243,9 @@ struct WorkflowEngineTests {
     }
 
     @Test("a failed run goes on from the step that failed; what was undone is done again")
-    func retryFailed() throws {
+    func retryFailed() async throws {
         let isBroken = Mutex(true)
-        try WorkflowWorld.run({ world in
+        try await WorkflowWorld.run({ world in
             [FailurePolicy.undo, .wait].map { policy in
                 WorkflowDefinition("\(policy)", onFailure: policy) { (context, _: Nothing) in
                     let key = try await context.step(
@@ -288,9 +288,9 @@ struct WorkflowEngineTests {
     private typealias FailurePolicy = WorkflowDefinition.FailurePolicy
 
     @Test("time and random numbers of the context are the same when the program is run again")
-    func determinism() throws {
+    func determinism() async throws {
         let seen = Mutex<[[String]]>([])
-        try WorkflowWorld.run({ world in
+        try await WorkflowWorld.run({ world in
             [
                 WorkflowDefinition("w") { (context, _: Nothing) in
                     let words = ["\(context.now)", context.random("a").hex(8), context.random("b").hex(8)]
@@ -309,8 +309,8 @@ struct WorkflowEngineTests {
     }
 
     @Test("two hubs share the work, and none runs a run that the other holds")
-    func twoHubs() throws {
-        try WorkflowWorld.run({ Sample.definitions($0) }) { world in
+    func twoHubs() async throws {
+        try await WorkflowWorld.run({ Sample.definitions($0) }) { world in
             let hubs = ["one", "two"].map { world.engine($0, world.store) }
             let tasks = hubs.map { hub in Task(executorPreference: world.clock) { await hub.run() } }
             for number in 0..<40 {

@@ -180,10 +180,10 @@ final class WorkflowWorld: Sendable {
         seed: UInt64 = 7, isTakenOver: Bool = false,
         _ definitions: @escaping @Sendable (WorkflowWorld) -> [WorkflowDefinition],
         _ body: @escaping @Sendable (WorkflowWorld) async throws -> Result
-    ) throws -> Result {
+    ) async throws -> Result {
         let random = SeededRandom(seed)
         let clock = VirtualTime(random: random.fork())
-        return try clock.run {
+        return try await clock.run {
             let world = try WorkflowWorld(clock, random.fork(), isTakenOver: isTakenOver, definitions)
             let result = try await body(world)
             await world.stop()

@@ -206,6 +206,10 @@ final class ClientConnection: ByteStream, @unchecked Sendable {
     override func failed(_ error: any Error) { closeNow() }
 
     override func closed() {
+        if phase == .tunnel, let connection {
+            self.connection = nil
+            connection.finishSending()
+        }
         closeNow()
         loop.remove(self)
     }

@@ -65,6 +65,17 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
         close()
     }
 
+    /// Both sides of a tunnel have ended: what the upstream has not taken yet goes out, and then it closes.
+    func finishSending() {
+        client = nil
+        guard unsentBytes > 0 else { return close() }
+        endOutput()
+        guard phase != .closed else { return }
+        loop.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(Int64(loop.times.bodyIdleTimeout))) {
+            self.close()
+        }
+    }
+
     func close() {
         guard phase != .closed else { return }
         phase = .closed
