@@ -25,6 +25,7 @@ struct RefusedStreamTests {
             if path == '/reset': h.reset_stream(stream, error_code=7)
             if path == '/cancelled': h.reset_stream(stream, error_code=8)
             if path == '/away': connection.sendall(h.data_to_send() + away(stream - 2 if stream > 1 else 0))
+            if path.startswith('/dies'): connection.shutdown(socket.SHUT_RDWR)
             if path == '/gone':
                 connection.sendall(h.data_to_send() + away(0))
                 connection.shutdown(socket.SHUT_RDWR)
@@ -103,6 +104,27 @@ struct RefusedStreamTests {
                     print(client.answer(kept)[:2], client.answer(away)[:2])
                     """)
             #expect(result.text == "('200', '1 ') ('200', '1 ')\n")
+        }
+    }
+
+    /// As with one that was kept idle: what may be asked twice is, and the rest is not.
+    @Test func aSharedConnectionMayDieWithoutAWord() async throws {
+        try await Self.with { (edge: EdgeFixture) async throws in
+            let port = edge.port
+            try await blocking {
+                // Each event loop has connections of its own.
+                let client = try RawSocket(port: port)
+                func ask(_ method: String, _ path: String) throws -> String {
+                    try client.send("\(method) \(path) HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+                    let answer = try client.response()
+                    return answer?.status == 200 ? answer?.text ?? "" : "\(answer?.status ?? 0)"
+                }
+                #expect(try ask("GET", "/dies-first") == "502", "nothing says that it was well before")
+                #expect(try ask("GET", "/") == "1 hi")
+                #expect(try ask("PUT", "/dies") == "1 hi")
+                #expect(try ask("POST", "/dies-again") == "502")
+                #expect(try ask("POST", "/dies-again") == "1 hi")
+            }
         }
     }
 

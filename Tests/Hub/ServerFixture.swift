@@ -12,6 +12,7 @@ import Logging
 import Model
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import TestSupport
 import Testing
 
@@ -33,6 +34,8 @@ final class ServerFixture: Sendable {
     let port: Int
     let key: String
     private let server: Task<Void, any Error>
+    /// Nil until the document was read.
+    private let documented = Mutex<DocumentedAnswers?>(nil)
 
     private init(
         _ folder: TemporaryFolder, _ hub: Hub, _ store: SQLiteStore, _ port: Int, _ key: String,
@@ -77,6 +80,8 @@ final class ServerFixture: Sendable {
         let port = try #require(await iterator.next())
         let fixture = ServerFixture(folder, hub, store, port, answer.body["key"]?.stringValue ?? "", task)
         do {
+            let document = try await fixture.send(.GET, "/docs/openapi.json").json
+            try fixture.documented.withLock { $0 = try DocumentedAnswers(document) }
             try await body(fixture)
         } catch {
             await fixture.stop()
@@ -120,8 +125,11 @@ final class ServerFixture: Sendable {
         }
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(70))
         let buffer = try await response.body.collect(upTo: 64 << 20)
-        return Answer(
+        let answer = Answer(
             status: Int(response.status.code), headers: response.headers, bytes: Array(buffer.readableBytesView))
+        documented.withLock { $0 }?.check(
+            method.rawValue, String(request.url.dropFirst(url.count)), answer.status, answer.text)
+        return answer
     }
 
     /// Creates a resource through the API; answers its id.

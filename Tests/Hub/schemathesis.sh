@@ -1,18 +1,20 @@
 #!/bin/sh
 # Tests a running hub against its own OpenAPI document with schemathesis (PyPI).
 #
-#   Tests/Hub/schemathesis.sh URL KEY_FILE [SECONDS]
+#   Tests/Hub/schemathesis.sh URL KEY_FILE [SECONDS [SEED]]
 #
+# Each run asks other things than the one before, but for the same seed and time.
 # It makes and deletes resources: give it a hub of its own. Left out are
 # - positive_data_acceptance: names follow rules that a JSON Schema cannot say (DNS labels, git references, scopes), and a
 #   field may need another one, so a value that fits the schema may still be refused;
 # - operations that would take away the key that the run itself uses.
 set -eu
 
-[ $# -ge 2 ] || { echo "usage: $0 URL KEY_FILE [SECONDS]" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: $0 URL KEY_FILE [SECONDS [SEED]]" >&2; exit 2; }
 url=$1
 key_file=$2
 seconds=${3:-120}
+seed=${4:-}
 
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
@@ -41,7 +43,7 @@ checks=$checks,ensure_resource_availability,ignored_auth,negative_data_rejection
 
 run() {
     schemathesis --config-file "$here/schemathesis.toml" run "$url/docs/openapi.json" \
-        --checks "$checks" --continue-on-failure --max-time "$seconds" --request-timeout 20 \
+        --checks "$checks" --continue-on-failure --max-time "$seconds" --request-timeout 20 ${seed:+--seed "$seed"} \
         --exclude-operation-id delete-api-key --exclude-operation-id update-api-key \
         --exclude-operation-id patch-api-key --exclude-operation-id rotate-key-api-key "$@"
 }

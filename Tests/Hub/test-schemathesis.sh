@@ -1,5 +1,6 @@
 #!/bin/sh
 # The API of a real hub against its own description: a hub on a free port and in a folder of its own, and schemathesis.
+# A change is judged by the same questions as the one before; SCHEMATHESIS_SEED= asks others, SCHEMATHESIS_SECONDS more.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 roost=${ROOST_BIN:-$here/../../.build/debug/roost}
@@ -14,4 +15,4 @@ until curl -fsS -o /dev/null "http://127.0.0.1:$port/healthz" 2> /dev/null; do
     [ "$tries" -lt 200 ] || { cat "$data/hub.log"; exit 1; }
     sleep 0.1
 done
-sh "$here/schemathesis.sh" "http://127.0.0.1:$port" "$data/admin.key" "${SCHEMATHESIS_SECONDS:-60}"
+sh "$here/schemathesis.sh" "http://127.0.0.1:$port" "$data/admin.key" "${SCHEMATHESIS_SECONDS:-60}" "${SCHEMATHESIS_SEED-1}"

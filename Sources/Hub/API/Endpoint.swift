@@ -37,6 +37,8 @@ struct Operation: Sendable {
     var mediaType = "application/json"
     /// Whether `follow=true` answers server-sent events instead.
     var isStream = false
+    /// Whether its query names resources, which may not be there.
+    var namesResources = false
     /// Left out of the document: not for clients.
     var isHidden = false
     /// Another address of an operation: in the document, and no tool of its own.

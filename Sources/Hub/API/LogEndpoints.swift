@@ -50,6 +50,7 @@ extension HubAPI {
         operation.scope = .init("logs", "read")
         operation.answers = [(200, Schema.page(of: Schema.reference("log-line")))]
         operation.isStream = true
+        operation.namesResources = true
         let known = operation.queryNames
         return Endpoint(method: .get, path: path, access: .key, operation: operation) { request in
             var named = LogFilter(limit: 1)

@@ -80,12 +80,13 @@ enum OpenAPIDocument {
 
     private static let descriptions: [Int: String] = [
         200: "The answer.", 201: "Created.", 202: "Accepted; the resource says how it goes.", 204: "Done.",
+        304: "It is as it was when it had the ETag that If-None-Match names.",
     ]
 
     private static func refusals(_ endpoint: Endpoint) -> [Int] {
         var codes = [400, 405, 429, 503]
         if case .key = endpoint.access { codes += [401, 403] }
-        if endpoint.path.contains("{id}") || endpoint.operation.tag == "events" || endpoint.method == .post {
+        if endpoint.path.contains("{id}") || endpoint.operation.namesResources || endpoint.method == .post {
             codes.append(404)
         }
         if endpoint.method != .get { codes += [401, 409, 413] }

@@ -97,6 +97,7 @@ extension HubAPI {
             } + Schema.eventParameters
         operation.answers = [(200, Schema.page(of: Schema.reference("event")))]
         operation.isStream = true
+        operation.namesResources = true
         let known = operation.queryNames
         return Endpoint(method: .get, path: "\(Self.base)/events", access: .key, operation: operation) { request in
             try await events(request, known, nodeId: request.query["node"])

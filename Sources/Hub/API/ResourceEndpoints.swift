@@ -110,7 +110,7 @@ extension HubAPI {
         var operation = Operation(id: "read-\(kind.name)", tag: kind.plural, summary: "Read a \(kind.name).")
         operation.scope = Self.scope(kind, "read")
         operation.parameters = [Schema.idParameter]
-        operation.answers = [(200, Schema.reference(kind.name))]
+        operation.answers = [(200, Schema.reference(kind.name)), (304, nil)]
         return Endpoint(method: .get, path: "\(Self.base)/\(kind.plural)/{id}", access: .key, operation: operation) {
             request in
             let value = try await hub.read(kind, id: request.id, as: request.principal)

@@ -53,6 +53,8 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
     private var isLeaving = false
     /// The last stream that the upstream may do something with, once it wants no more of them.
     private var lastTaken: HTTP2StreamID?
+    /// On any of its streams.
+    var hasAnswered = false
     /// When its last stream ended; never while there is one.
     private(set) var idleSince: UInt64
 
@@ -64,7 +66,9 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
         connected = loop.eventLoop.makePromise()
     }
 
-    var takesStreams: Bool { !isLeaving && streamCount < streamsMax }
+    var takesStreams: Bool { !isLeaving && !isGone && streamCount < streamsMax }
+    /// Its streams hear of the end before it does.
+    private var isGone: Bool { context.map { !$0.channel.isActive } ?? false }
 
     func connect(to endpoint: EndpointState, attempt: Int = 0) {
         guard let address = endpoint.address(attempt: attempt) else {
@@ -139,6 +143,9 @@ final class UpstreamSession: ChannelInboundHandler, @unchecked Sendable {
         guard let lastTaken else { return false }
         return stream.map { $0 > lastTaken } ?? true
     }
+
+    /// Whether it broke or was closed after it had served.
+    var isLost: Bool { hasAnswered && isGone }
 
     private func released() {
         streamCount -= 1

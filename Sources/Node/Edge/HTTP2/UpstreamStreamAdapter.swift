@@ -5,6 +5,9 @@ import NIOHTTP2
 /// The upstream did nothing with a request: it may be sent again, whatever it asks for (RFC 9113 section 8.7).
 struct RefusedRequest: Error {}
 
+/// The connection is gone that requests share, and it had answered before: as one that was kept and closed meanwhile.
+struct LostConnection: Error {}
+
 /// One stream to an upstream that speaks HTTP/2 in clear text, as the HTTP/1.1 connection that ``UpstreamConnection``
 /// knows; it serves one request and is done.
 ///
@@ -60,7 +63,11 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if wasRefused(context) { context.fireErrorCaught(RefusedRequest()) }
+        if wasRefused(context) {
+            context.fireErrorCaught(RefusedRequest())
+        } else if session.isLost {
+            context.fireErrorCaught(LostConnection())
+        }
         context.fireChannelInactive()
     }
 
@@ -113,6 +120,7 @@ final class UpstreamStreamAdapter: ChannelDuplexHandler, @unchecked Sendable {
         }
         bytes.writeStaticString("connection: close\r\n\r\n")
         guard !isEnd || hasNoBody || length ?? 0 == 0 else { return broken(context) }
+        session.hasAnswered = true
         response = BodyBytes(length.map { .length($0) } ?? .chunked, isDone: isEnd)
         context.fireChannelRead(wrapInboundOut(bytes))
     }

@@ -27,7 +27,7 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
     @exclusivity(unchecked) private var clientWritesPending = false
     /// Responses it has given.
     private(set) var served = 0
-    /// It was taken from the pool for the request under way.
+    /// It served others before the request under way, and may have been closed since.
     private(set) var isReused = false
     /// The request under way got at least one byte of an answer.
     private(set) var hasAnswered = false
@@ -153,6 +153,7 @@ final class UpstreamConnection: ByteStream, @unchecked Sendable {
     override func failed(_ error: any Error) {
         hasEnded = true
         isRefused = isRefused || error is RefusedRequest
+        isReused = isReused || error is LostConnection
         serveQueued()
         isBroken = true
     }
