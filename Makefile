@@ -15,9 +15,8 @@ RUN_PACKAGES := git make ca-certificates g++ zlib1g-dev libxml2 libcurl4 libncur
 TEST_PACKAGES := $(RUN_PACKAGES) nginx wrk curl openssl openssh-client openssh-server bind9-dnsutils systemd-container \
 	mmdebstrap iproute2 nftables procps chromium python3-venv pebble nghttp2-client zsh fish postgresql \
 	pdns-server pdns-backend-sqlite3 sqlite3
-# From PyPI, into .build/venv.
-TEST_PYTHON := playwright schemathesis h2 grpcio mcp httpx authlib
-BENCH_PYTHON := cryptography dbos
+# From PyPI, into .build/venv, besides Tests/requirements.txt.
+BENCH_PYTHON := cryptography==50.0.2 dbos==3.4.0
 
 .PHONY: help run build release test bench lint format sim examples packages-run packages-test venv swift clean
 
@@ -90,5 +89,4 @@ packages-test:
 
 venv:
 	@[ -x .build/venv/bin/python ] || /usr/bin/python3 -m venv .build/venv
-	@for name in $(TEST_PYTHON); do .build/venv/bin/python -m pip show -q $$name 2> /dev/null \
-		|| .build/venv/bin/python -m pip install --quiet --disable-pip-version-check $$name; done
+	@.build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r Tests/requirements.txt

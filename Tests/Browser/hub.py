@@ -86,7 +86,8 @@ class Hub:
     def start(self):
         self.process = subprocess.Popen(
             [self.program, "up", "--data", f"{self.folder}/data", "--listen", f"127.0.0.1:{self.port}",
-             "--edge", f"127.0.0.1:{self.edge}", "--example"],
+             "--edge", f"127.0.0.1:{self.edge}", "--example",
+             "--internal-host", f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() % 253 + 1}"],
             stdout=self.log, stderr=self.log, start_new_session=True)
         wait_for("the hub answers", self.is_up, seconds=60)
         key_file = f"{self.folder}/data/admin.key"

@@ -113,7 +113,7 @@ def log_is_live(suite):
 def deploy_brings_the_newest_commit(suite):
     """Deploy builds the newest commit; its output appears while it is made."""
     page = suite.open(f"/services/{suite.kept['service']}/edit")
-    page.get_by_label("Build command").fill("for i in 1 2 3 4; do echo step $i of the build; sleep 1; done")
+    page.get_by_label("Build command").fill("for i in 1 2 3 4 5 6 7 8 9; do echo step $i of the build; sleep 1; done")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     expect(suite.status()).to_have_text("running", timeout=60000)
@@ -124,8 +124,8 @@ def deploy_brings_the_newest_commit(suite):
     suite.mark()
     log = page.get_by_role("log")
     expect(log).to_contain_text("step 1 of the build", timeout=30000)
-    assert "step 4" not in log.text_content(), "the output came only at the end"
-    expect(log).to_contain_text("step 4 of the build", timeout=30000)
+    assert "step 9" not in log.text_content(), "the output came only at the end"
+    expect(log).to_contain_text("step 9 of the build", timeout=30000)
     suite.deployment_ends("active")
     expect(page.locator("#live-phases")).to_contain_text("building")
     suite.assert_not_reloaded()

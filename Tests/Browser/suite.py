@@ -8,6 +8,9 @@ from playwright.sync_api import expect
 
 import checks
 
+# Pages and their streams share a small machine with what they show.
+expect.set_options(timeout=15_000)
+
 
 class Suite:
     def __init__(self, hub, browser, shots):

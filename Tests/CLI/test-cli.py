@@ -16,6 +16,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "Tests" / "Fixtures"))
+import ending  # noqa: E402, F401
 from free_port import free_port  # noqa: E402
 
 PROGRAM = pathlib.Path(os.environ.get("ROOST_BIN", ROOT / ".build" / "debug" / "roost"))

@@ -11,6 +11,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Fixtures"))
+import ending  # noqa: E402, F401
 from free_port import free_port  # noqa: E402
 
 

@@ -230,7 +230,8 @@ rm)
   ;;
 lab)
   make_network
-  in_lab "$@"
+  # In place of this shell, so that who ends it ends the command.
+  exec nsenter --net=/run/netns/$SPACE -- "$@"
   ;;
 clean)
   for host in "$DIR"/hosts/*/; do [ ! -d "$host" ] || "$0" rm "$(basename "$host")"; done

@@ -31,12 +31,14 @@ struct DocumentedAnswers: Sendable {
         path.split(separator: "/", omittingEmptySubsequences: false)
     }
 
-    /// Records an issue when the document does not say that there may be such an answer. What it does not describe at all
-    /// is no part of the API.
+    /// Records an issue when the document does not say that there may be such an answer. What it does not describe at
+    /// all is no part of the API.
     func check(_ method: String, _ path: String, _ status: Int, _ text: @autoclosure () -> String) {
         let asked = Self.segments(path.prefix { $0 != "?" })
         guard let known = paths.first(where: { $0.matches(asked) }) else { return }
-        let isKnown = known.operations[method == "HEAD" ? "get" : method.lowercased()].map { $0.contains("\(status)") } ?? (status == 405)
+        let isKnown =
+            known.operations[method == "HEAD" ? "get" : method.lowercased()].map { $0.contains("\(status)") }
+            ?? (status == 405)
         if !isKnown { Issue.record("\(method) \(path) answers \(status), which is not documented: \(text())") }
     }
 }

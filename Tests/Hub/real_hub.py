@@ -11,6 +11,7 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "Fixtures"))
+import ending  # noqa: E402, F401
 from free_port import free_port  # noqa: E402
 
 PROGRAM = os.path.abspath(os.environ.get("ROOST_BIN") or f"{HERE}/../../.build/debug/roost")

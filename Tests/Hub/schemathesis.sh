@@ -61,7 +61,7 @@ id_of() { python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])'; }
 
 stack=$(post stacks "{\"name\": \"schema-$$\"}" | id_of)
 service=$(post "stacks/$stack/services" \
-    '{"name": "web", "git_url": "https://git.example.org/web.git", "run_command": "run"}' | id_of)
+    '{"name": "web", "git_url": "http://127.0.0.1:1/web.git", "run_command": "run"}' | id_of)
 deployment=$(post "services/$service/deploy" '{}' | id_of) || deployment=none
 region=$(post regions "{\"name\": \"schema-$$\"}" | id_of)
 cluster=$(post "regions/$region/clusters" '{"name": "schema-a"}' | id_of)

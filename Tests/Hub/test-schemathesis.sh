@@ -1,11 +1,11 @@
 #!/bin/sh
 # The API of a real hub against its own description: a hub on a free port and in a folder of its own, and schemathesis.
-# A change is judged by the same questions as the one before; SCHEMATHESIS_SEED= asks others, SCHEMATHESIS_SECONDS more.
+# A change is judged by the same questions as the one before; without ROOST_TEST_SEED others are asked, SCHEMATHESIS_SECONDS more.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 roost=${ROOST_BIN:-$here/../../.build/debug/roost}
 data=$(mktemp -d)
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(python3 "$here/../Fixtures/free_port.py")
 "$roost" hub --data "$data" --listen "127.0.0.1:$port" > "$data/hub.log" 2>&1 &
 hub=$!
 trap 'kill "$hub" 2> /dev/null || true; wait "$hub" || true; rm -rf "$data"' EXIT
@@ -15,4 +15,4 @@ until curl -fsS -o /dev/null "http://127.0.0.1:$port/healthz" 2> /dev/null; do
     [ "$tries" -lt 200 ] || { cat "$data/hub.log"; exit 1; }
     sleep 0.1
 done
-sh "$here/schemathesis.sh" "http://127.0.0.1:$port" "$data/admin.key" "${SCHEMATHESIS_SECONDS:-60}" "${SCHEMATHESIS_SEED-1}"
+sh "$here/schemathesis.sh" "http://127.0.0.1:$port" "$data/admin.key" "${SCHEMATHESIS_SECONDS:-60}" "${ROOST_TEST_SEED:-}"

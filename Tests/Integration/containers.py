@@ -6,6 +6,7 @@ import secrets
 import signal
 import time
 
+from kit.chance import any_seed
 from kit.check import Stopwatch, equal, expect, stays, wait_for
 from kit.engine import Engine
 from kit.images import compose, container, release
@@ -194,11 +195,14 @@ def kills(world):
         up = Up(world)
         repository = world.repository("box", container("0"))
         service = up.live("box", repository, **spec("container"))
+        seed = any_seed()
+        world.note(f"seed {seed}")
+        chance = random.Random(seed)
         with Load(f"{up.edge_url}/box/version.txt", 50, "version=") as load:
             for version in range(1, 6):
                 repository.commit(release(version))
                 up.hub.deploy(service["id"])
-                time.sleep(random.uniform(0, 2.5))
+                time.sleep(chance.uniform(0, 2.5))
                 up.kill()
                 up.start()
                 up.hub.active(service["id"], 90)

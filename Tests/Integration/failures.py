@@ -105,9 +105,9 @@ def start(world):
         fails(up, service, "exited with code 5", "boom at the start")
         change(up, service, run_command="echo never listens; exec sleep 1000")
         fails(up, service, "not healthy within 2s", "never listens")
-        expect(
-            "sleep 1000" not in " ".join(world.folder_processes().values()),
-            "the application that failed is left running",
+        wait_for(
+            "the application that failed has ended",
+            lambda: "sleep 1000" not in " ".join(world.folder_processes().values()), 10
         )
         change(up, service, run_command="exec python3 daemon.py")
         fails(up, service, "before it was healthy")
@@ -117,7 +117,8 @@ def start(world):
         change(up, service, run_command="exec ./no-such-program")
         fails(up, service, "127")
         # Late, but within its grace.
-        change(up, service, run_command="sleep 1.2; exec python3 app.py")
+        change(
+            up, service, run_command="sleep 1.2; exec python3 app.py", health_check={**QUICK_CHECK, "grace": "20s"})
         up.hub.active(service["id"])
         # A release that never gets healthy in the first deployment of all: failed, and nothing served.
         first = up.service("first", world.repository("first"), run_command="exit 1", health_check=QUICK_CHECK)
@@ -141,9 +142,12 @@ def crash_loop(world):
         )
         equal(up.hub.service(service["id"])["status"], "failed", "status")
         expect("exited with code 7" in up.hub.service(service["id"])["status_message"], "the reason is not shown")
-        crashes = [event for event in up.hub.events() if event["kind"] == "crash"]
-        expect(any("crash loop" in event["message"] for event in crashes), f"events: {crashes}")
-        expect(len(crashes) <= 12, f"{len(crashes)} crash events")
+
+        def crashes():
+            return [event for event in up.hub.events() if event["kind"] == "crash"]
+
+        wait_for("an event tells of it", lambda: any("crash loop" in event["message"] for event in crashes()), 10)
+        expect(len(crashes()) <= 12, lambda: f"{len(crashes())} crash events")
         expect(up.fetch("/app").status in (502, 503), "answer while it does not run")
         logs = up.hub.ask("GET", f"/services/{service['id']}/logs").text
         expect("broken since it was told so" in logs, "its output is not in the log")

@@ -6,7 +6,9 @@ import random
 import re
 import signal
 
+from free_port import free_port
 from kit.agent import Agent, HubProcess
+from kit.chance import any_seed
 from kit.check import equal, expect, wait_for
 from kit.registry import scenario
 from kit.world import HERE
@@ -42,6 +44,7 @@ class Course:
         self.world, self.hub, self.agent, self.number = world, hub, agent, number
         self.repository = world.repository(f"app{number}")
         self.fault_hits = 0
+        self.port = free_port()
 
     def alive(self):
         """Starts the agent again when the fault ended it."""
@@ -82,7 +85,7 @@ class Course:
         fixed = self.hub.service(
             f"p{self.number}",
             self.repository,
-            port=21_000 + self.number,
+            port=self.port,
             health_check={"path": "/healthz", "interval": "200ms", "grace": "2s"},
         )
         still = self.hub.service(
@@ -146,7 +149,7 @@ def chosen_cuts(seed):
 
 def walk(world, part):
     """A sample of effects by default, printed with its seed; in the long version all of them, this part's share."""
-    seed = int(os.environ.get("ROOST_TEST_SEED", random.randrange(1 << 32)))
+    seed = any_seed()
     hub = HubProcess(world)
     hub.api.ok("PUT", f"/stacks/{hub.stack()['id']}", {"poll_interval": "1s"})
     chosen = [cut for cut in chosen_cuts(seed) if cut[0] % PARTS == part]

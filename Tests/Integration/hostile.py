@@ -5,6 +5,7 @@ import random
 import socket
 import string
 
+from kit.chance import any_seed
 from kit.check import equal, expect
 from kit.hub import request
 from kit.registry import scenario
@@ -349,7 +350,7 @@ def raw_bytes(world):
     """Bytes that are no HTTP, to hub and edge: an answer or an end, and both go on."""
     up = Up(world)
     up.live("app", world.repository())
-    seed = random.randrange(1 << 32)
+    seed = any_seed()
     world.note(f"seed {seed}")
     chance = random.Random(seed)
     heads = [

@@ -23,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "Fixtures")]
 sys.dont_write_bytecode = True
 
+import ending  # noqa: E402, F401
 from kit.registry import SCENARIOS  # noqa: E402
 from kit.world import PROGRAM, World  # noqa: E402
 

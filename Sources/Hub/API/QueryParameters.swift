@@ -20,6 +20,16 @@ struct QueryParameters: Sendable {
     /// The value; nil when it is absent or empty.
     subscript(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
 
+    /// The value as it is given, which may be empty; nil when it is absent.
+    func given(_ name: String) -> String? { values[name] }
+
+    /// - Throws: `invalid` for more than so many bytes.
+    func text(_ name: String, bytesMax: Int) throws(Problem) -> String? {
+        guard let text = self[name] else { return nil }
+        guard text.utf8.count <= bytesMax else { throw .invalid(name, "must have at most \(bytesMax) bytes") }
+        return text
+    }
+
     /// Names of all that is given.
     var names: [String] { values.keys.sorted() }
 

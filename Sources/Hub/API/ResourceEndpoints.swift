@@ -75,7 +75,7 @@ extension HubAPI {
         let query = request.query
         return ListQuery(
             parentId: parentId, limit: Int(try query.integer("limit", in: 1...200, default: 50)),
-            cursor: query["cursor"], search: query["search"], status: query["status"],
+            cursor: query["cursor"], search: query["search"], status: query.given("status"),
             sort: query["sort"] ?? "created_at", descending: try query.choice("order", ["asc", "desc"]) == "desc")
     }
 

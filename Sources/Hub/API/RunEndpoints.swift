@@ -19,13 +19,16 @@ extension HubAPI {
         ]
     }
 
+    private static let workflowBytesMax = 200
+
     private func runListing() -> Endpoint {
         var operation = Operation(id: "list-workflow-runs", tag: Hub.runsPlural, summary: "List runs, newest first.")
         operation.scope = .init(Hub.runsPlural, "read", isPlatformOnly: true)
         operation.parameters =
             Schema.pageParameters + [
                 Schema.parameter(
-                    "workflow", ["type": "string", "maxLength": 200], "Only runs of the workflow with this name."),
+                    "workflow", ["type": "string", "maxLength": .int(Int64(Self.workflowBytesMax))],
+                    "Only runs of the workflow with this name."),
                 Schema.parameter(
                     "status", ["type": "string", "enum": .array(RunState.allCases.map { .string($0.rawValue) })],
                     "Only runs in this status."),
@@ -40,7 +43,8 @@ extension HubAPI {
             let limit = Int(try query.integer("limit", in: 1...200, default: 50))
             let status = try query.choice("status", RunState.allCases.map(\.rawValue))
             let filter = RunFilter(
-                workflow: query["workflow"], states: status.flatMap { RunState(rawValue: $0) }.map { [$0] },
+                workflow: try query.text("workflow", bytesMax: Self.workflowBytesMax),
+                states: status.flatMap { RunState(rawValue: $0) }.map { [$0] },
                 before: try query["cursor"].map(RunJSON.place), limit: limit)
             let runs = try await hub.workflowRuns(filter, as: request.principal)
             let next = runs.count == limit ? runs.last.map(RunJSON.cursor) : nil

@@ -26,10 +26,14 @@ extension Agent {
             let document = await keeper.current
             if let document {
                 do {
+                    // What is wanted, not what runs: the edge with an address for TLS may still be to come.
+                    let before = try await JSONFile.read(EdgeListeners.self, paths.edgeConfiguration, host.files)
+                    let wanted = edgeListeners(document, after: before)
                     let isChanged = try await sites.keep(
-                        document, tlsAddress: edgeListeners(document).tlsAddress,
-                        generation: edgeUnit.withLock { $0.generation })
+                        document, tlsAddress: wanted.tlsAddress, generation: wanted.generation ?? 1)
                     if isChanged { changed.notify() }
+                } catch let problem as Problem {
+                    logger.warning("the sites could not be kept", metadata: ["error": "\(problem)"])
                 } catch {
                     return
                 }

@@ -3,6 +3,7 @@
 As a program, `engine.py` sets the engine up and says how to reach it.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -129,6 +130,9 @@ class Engine:
             "hosts": [f"unix://{SOCKET}"],
         }
         write(f"{ROOT}/daemon.json", json.dumps(settings))
+        # One that was killed leaves its number behind, which may be another process's by now.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{ROOT}/dockerd.pid")
         with open(f"{ROOT}/dockerd.log", "ab") as log:
             daemon = subprocess.Popen(
                 ["/usr/sbin/dockerd", "--config-file", f"{ROOT}/daemon.json"],

@@ -73,7 +73,9 @@ class Hub:
         raise Failure(f"{path} has no end")
 
     def stack(self, name="default"):
-        return next(stack for stack in self.items("/stacks") if stack["name"] == name)
+        """The one of `roost up` is made while the hub answers already."""
+        return wait_for(
+            f"stack {name}", lambda: next((stack for stack in self.items("/stacks") if stack["name"] == name), None))
 
     def service(self, service_id):
         return self.get(f"/services/{service_id}")

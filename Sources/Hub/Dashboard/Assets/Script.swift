@@ -152,7 +152,7 @@ let pageScript = #"""
           shown.dataset.state = state;
           shown.textContent = text;
         };
-        let source, pause = 1000, again = 0, opened = false;
+        let source, pause = 1000, again = 0;
         function open() {
           again = 0;
           source?.close();
@@ -160,8 +160,8 @@ let pageScript = #"""
           source.addEventListener("open", () => {
             pause = 1000;
             say("live", "Live");
-            if (opened) ask(["*"]);
-            opened = true;
+            // What changed between the answer to the page, or the end of the stream before, and now.
+            ask(["*"]);
             for (const log of logs.keys()) follow(log);
           });
           source.addEventListener("change", (event) => {
