@@ -39,6 +39,7 @@ def retired(world):
     planned = hub.api.ok("POST", f"/nodes/{node}/retire?plan=true")
     expect(planned["nodes"], f"the plan names no server: {planned}")
     equal(hub.api.items("/workflow-runs"), [], "runs after a plan")
+    equal(hub.api.ask("GET", f"/workflow-runs?workflow={'x' * 201}").status, 400, "a name that no workflow has")
     run = retire(hub.api, node)
     waiting = wait_for(
         "the run waits for the server",
