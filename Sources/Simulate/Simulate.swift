@@ -127,10 +127,16 @@ struct Simulate {
     private static func endsOtherwise(_ story: CrashWalk.Story, _ cut: CrashWalk.Cut, _ life: CrashWalk.Life) async
         -> Bool
     {
-        let end = try? await CrashWalk.live(story, cut).end  // a life that cannot go on is a failure like any other
-        guard end != life.end else { return false }
+        let found: String
+        do {
+            let end = try await CrashWalk.live(story, cut).end
+            if end == life.end { return false }
+            found = "\(end)"
+        } catch {
+            found = "a life that could not go on: \(error)"
+        }
         print("\(story.rawValue): another end after a power cut at \(cut), effect \(label(cut, life))")
-        if let end { print("  expected \(life.end)\n  found    \(end)") }
+        print("  expected \(life.end)\n  found    \(found)")
         fflush(nil)
         return true
     }

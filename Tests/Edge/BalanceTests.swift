@@ -1,6 +1,5 @@
 import Edge
 import Model
-import Synchronization
 import Testing
 
 /// How requests are spread, and what is done about endpoints that fail.

@@ -1,7 +1,6 @@
 import Glibc
 import Logging
 import Model
-import Synchronization
 import TestSupport
 
 @testable import Edge

@@ -3,6 +3,8 @@ import Synchronization
 
 /// A switch that tests and upstreams share.
 final class SharedFlag: Sendable {
+    struct NotSet: Error {}
+
     private let flag: Mutex<Bool>
 
     init(_ value: Bool = false) { flag = Mutex(value) }
@@ -18,6 +20,6 @@ final class SharedFlag: Sendable {
             if value { return }
             usleep(1000)
         }
-        throw SocketFailure("a flag that was not set")
+        throw NotSet()
     }
 }

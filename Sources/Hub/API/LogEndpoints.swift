@@ -72,21 +72,15 @@ extension HubAPI {
 
     private static func filter(_ query: QueryParameters) throws -> LogFilter {
         var filter = LogFilter(limit: Int(try query.integer("limit", in: 1...200, default: 50)))
-        filter.serviceId = query["service"]
-        filter.webrootId = query["webroot"]
-        filter.cronJobId = query["cron_job_id"]
-        filter.nodeId = query["node"]
-        filter.type = query["log_type"]
+        filter.serviceId = try query.text("service")
+        filter.webrootId = try query.text("webroot")
+        filter.cronJobId = try query.text("cron_job_id")
+        filter.nodeId = try query.text("node")
+        filter.type = try query.text("log_type")
         filter.level = try query.choice("level", LogLevel.allCases.map(\.rawValue)).flatMap(LogLevel.init)
-        filter.text = query["text"]
+        filter.text = try query.text("text")
         (filter.since, filter.until) = (try query.time("since"), try query.time("until"))
-        let ids = [
-            ("service", filter.serviceId), ("webroot", filter.webrootId), ("cron_job_id", filter.cronJobId),
-            ("node", filter.nodeId), ("log_type", filter.type), ("text", filter.text), ("tenant", query["tenant"]),
-        ]
-        for (name, text) in ids where text.map({ $0.utf8.count > 255 || $0.utf8.contains(0) }) ?? false {
-            throw Problem.invalid(name, "must have at most 255 bytes and no NUL")
-        }
+        filter.tenantId = try query.text("tenant")
         if let cursor = query["cursor"] { filter.before = try place(cursor) }
         return filter
     }

@@ -23,10 +23,13 @@ struct QueryParameters: Sendable {
     /// The value as it is given, which may be empty; nil when it is absent.
     func given(_ name: String) -> String? { values[name] }
 
-    /// - Throws: `invalid` for more than so many bytes.
-    func text(_ name: String, bytesMax: Int) throws(Problem) -> String? {
+    /// What a filter compares with; nil when it is absent or empty.
+    /// - Throws: `invalid` for more than so many bytes, and for a NUL, which no database has in a text.
+    func text(_ name: String, bytesMax: Int = 255) throws(Problem) -> String? {
         guard let text = self[name] else { return nil }
-        guard text.utf8.count <= bytesMax else { throw .invalid(name, "must have at most \(bytesMax) bytes") }
+        guard text.utf8.count <= bytesMax, !text.utf8.contains(0) else {
+            throw .invalid(name, "must have at most \(bytesMax) bytes and no NUL")
+        }
         return text
     }
 
