@@ -21,10 +21,31 @@ struct CertificateScheduleTests {
         #expect(issued.order == nil && issued.nextTry == nil && issued.failures == 0)
     }
 
-    @Test func anAttemptWithoutATraceWaitsLikeAFailedOne() {
+    @Test func anAttemptThatWasCutShortIsMadeAgainSoonAndThenEverLater() throws {
+        var begun = record
+        var waits: [Duration] = []
+        for attempt in 1...12 {
+            begun = CertificateSchedule.begun(begun, file: "\(attempt)", now: now, jitter: 0)
+            let next = try #require(begun.nextTry)
+            #expect(CertificateSchedule.step(begun, now: now) == .wait(until: next))
+            #expect(CertificateSchedule.step(begun, now: next) == .begin)
+            waits.append(next.since(now))
+        }
+        #expect(waits.prefix(4) == [.seconds(5), .seconds(10), .seconds(20), .seconds(40)])
+        #expect(waits.last == .seconds(3600))
+        // Once the authority answered, the next one that is cut short is the first again.
+        let ordered = CertificateSchedule.ordered(begun, url: "https://ca.test/1")
+        let later = CertificateSchedule.begun(ordered, file: "13", now: now, jitter: 0)
+        #expect(later.nextTry == now.advanced(by: .seconds(5)))
+    }
+
+    @Test func whoWaitsAfterAnInterruptionIsToldSo() {
         let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
-        #expect(CertificateSchedule.step(begun, now: now) == .wait(until: now.advanced(by: .seconds(300))))
-        #expect(CertificateSchedule.step(begun, now: now.advanced(by: .seconds(300))) == .begin)
+        let waiting = CertificateSchedule.status(begun, now: now, isUnderWay: false)
+        #expect(waiting.state == .pending && waiting.message?.contains("interrupted") == true)
+        #expect(waiting.message?.hasSuffix(" at \(now.advanced(by: .seconds(5)).rfc3339).") == true)
+        let underWay = CertificateSchedule.status(begun, now: now, isUnderWay: true)
+        #expect(underWay.message == "The certificate is being requested.")
     }
 
     @Test func anOrderThatTheAuthorityTookIsTakenUpAgainForADay() throws {
@@ -67,17 +88,17 @@ struct CertificateScheduleTests {
     }
 
     @Test func statusesSayWhatAPersonCanActOn() {
-        #expect(CertificateSchedule.status(record, now: now).state == .pending)
+        #expect(CertificateSchedule.status(record, now: now, isUnderWay: false).state == .pending)
         let refused = CertificateSchedule.failed(
             record, Problem(.conflict, "a.test does not point here."), isTransient: false, now: now, jitter: 0)
-        let failed = CertificateSchedule.status(refused, now: now)
+        let failed = CertificateSchedule.status(refused, now: now, isUnderWay: false)
         #expect(failed.state == .failed && failed.message == "a.test does not point here.")
         let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
         var issued = CertificateSchedule.issued(begun, notBefore: now, notAfter: day(90), jitter: 0)
-        #expect(CertificateSchedule.status(issued, now: now).message == nil)
+        #expect(CertificateSchedule.status(issued, now: now, isUnderWay: false).message == nil)
         issued = CertificateSchedule.failed(
             issued, Problem(.unavailable, "away"), isTransient: true, now: day(70), jitter: 0)
-        #expect(CertificateSchedule.status(issued, now: day(70)).state == .active)
-        #expect(CertificateSchedule.status(issued, now: day(91)).state == .failed)
+        #expect(CertificateSchedule.status(issued, now: day(70), isUnderWay: false).state == .active)
+        #expect(CertificateSchedule.status(issued, now: day(91), isUnderWay: false).state == .failed)
     }
 }

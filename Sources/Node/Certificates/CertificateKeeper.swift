@@ -143,7 +143,7 @@ public actor CertificateKeeper {
                     entry($0.key, $0.value)
                 },
             statuses: sorted.compactMap { id, certificate in
-                records[id].map { status($0, of: certificate, now) }
+                records[id].map { status($0, of: certificate, now, isUnderWay: busy.contains(id)) }
             })
     }
 
@@ -156,9 +156,9 @@ public actor CertificateKeeper {
     }
 
     private func status(
-        _ record: CertificateRecord, of certificate: WantedCertificate, _ now: Timestamp
+        _ record: CertificateRecord, of certificate: WantedCertificate, _ now: Timestamp, isUnderWay: Bool
     ) -> CertificateStatus {
-        var status = CertificateSchedule.status(record, now: now)
+        var status = CertificateSchedule.status(record, now: now, isUnderWay: isUnderWay)
         if case .acme = certificate.source, authority == nil, status.state != .active {
             status.state = .failed
             status.message = "No certificate authority is set."

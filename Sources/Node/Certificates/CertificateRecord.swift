@@ -18,6 +18,8 @@ struct CertificateRecord: Codable, Sendable, Equatable {
         /// The authority's address for it; nil until it answered.
         var url: String?
         var startedAt: Timestamp
+        /// Attempts in a row just before this one that were cut short before the authority answered; nil is none.
+        var interruptions: Int?
     }
 
     var names: [String]
@@ -50,6 +52,9 @@ enum CertificateSchedule {
     /// After a failure that has nothing to do with the order, such as a network that is away.
     static let transientFirst = Duration.seconds(60)
     static let transientMax = Duration.seconds(3600)
+    /// After an attempt that was cut short. What did so was most likely a restart, and a site waits for it.
+    static let interruptedFirst = Duration.seconds(5)
+    static let interruptedMax = Duration.seconds(3600)
 
     static func step(_ record: CertificateRecord, now: Timestamp) -> Step {
         if let nextTry = record.nextTry, nextTry > now { return .wait(until: nextTry) }
@@ -86,14 +91,15 @@ enum CertificateSchedule {
         return next
     }
 
-    /// Noted before an order is sent. Whatever cuts the attempt short, the next one waits: a program that dies over and
-    /// over must not order over and over.
+    /// Noted before an order is sent. Whatever cuts the attempt short, the next one waits, and longer each time: a
+    /// program that dies over and over must not order over and over.
     static func begun(
         _ record: CertificateRecord, file: String, now: Timestamp, jitter: Double
     ) -> CertificateRecord {
         var next = record
-        next.order = CertificateRecord.Order(file: file, url: nil, startedAt: now)
-        next.nextTry = now.advanced(by: backoff(record.failures + 1, backoffFirst, backoffMax, jitter))
+        let interruptions = record.order.map { $0.url == nil ? ($0.interruptions ?? 0) + 1 : 0 } ?? 0
+        next.order = CertificateRecord.Order(file: file, url: nil, startedAt: now, interruptions: interruptions)
+        next.nextTry = now.advanced(by: backoff(interruptions + 1, interruptedFirst, interruptedMax, jitter))
         return next
     }
 
@@ -144,7 +150,8 @@ enum CertificateSchedule {
         return min(doubled, limit) * (1 + jitter / 4)
     }
 
-    static func status(_ record: CertificateRecord, now: Timestamp) -> CertificateStatus {
+    /// - Parameter isUnderWay: whether somebody is at work on it, which the record alone does not tell.
+    static func status(_ record: CertificateRecord, now: Timestamp, isUnderWay: Bool) -> CertificateStatus {
         var status = CertificateStatus(
             names: record.names, state: .pending, message: nil, notAfter: record.current?.notAfter,
             lastError: record.lastError, nextTry: record.nextTry ?? record.current?.renewAt)
@@ -154,6 +161,8 @@ enum CertificateSchedule {
         } else if let error = record.lastError {
             status.state = .failed
             status.message = record.current == nil ? error : "The certificate has ended. \(error)"
+        } else if !isUnderWay, let nextTry = record.nextTry, nextTry > now {
+            status.message = "The request of the certificate was interrupted; it is made again at \(nextTry.rfc3339)."
         } else {
             status.message = "The certificate is being requested."
         }
