@@ -25,7 +25,8 @@ public let siteKind = ResourceKind(
     claims: { record in Sites.names(record.spec).map { "host/\($0)" } },
     claimedFields: ["www_redirect"],
     actions: [
-        ResourceAction("retry", "Look its upstream up again and bring it to every server once more.")
+        ResourceAction(
+            "retry", "Look its upstream up again, order a certificate that is missing, and bring it to every server.")
     ],
     columns: ["domain", "upstream", "tls", "auth", "certificate_not_after"], searched: ["domain", "upstream"],
     validate: validateSite, behaviour: SiteBehaviour())

@@ -58,7 +58,9 @@ struct SiteBehaviour: KindBehaviour {
             throw Problem(.internalError, "site has no action \(action.name).")
         }
         guard record.status == .failed || record.status == .active else { return record }
-        _ = try transaction.put(try Sites.resolved(record, transaction))
+        var next = try Sites.resolved(record, transaction)
+        next.state["certificate_attempt"] = .int((Sites.attempt(record) ?? 0) + 1)
+        _ = try transaction.put(next)
         try Sites.bring(record.id, transaction)
         return try transaction.get("site", record.id) ?? record
     }
@@ -80,6 +82,9 @@ struct SiteBehaviour: KindBehaviour {
 }
 
 extension Sites {
+    /// How often somebody asked for its certificate to be ordered at once; nil for never.
+    static func attempt(_ site: ResourceRecord) -> Int64? { site.state["certificate_attempt"]?.intValue }
+
     /// Makes a site and what it needs part of a new version of its stack.
     static func bring(_ siteId: String?, _ transaction: any ResourceTransaction) throws {
         guard let siteId, var site = try transaction.get("site", siteId), let stackId = site.parentId,

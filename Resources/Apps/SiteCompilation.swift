@@ -49,7 +49,8 @@ enum SiteCompilation {
             tls: DesiredSiteTLS(
                 mode: mode, redirectsClearText: mode != .off && spec["https_redirect"]?.boolValue ?? true,
                 certificatePem: isUpload ? spec["certificate_pem"]?.stringValue : nil,
-                keyPem: isUpload ? try spec["key_pem"]?.stringValue.map(open) : nil),
+                keyPem: isUpload ? try spec["key_pem"]?.stringValue.map(open) : nil,
+                attempt: mode == .acme ? Sites.attempt(site).map { Int($0) } : nil),
             access: try access(records, forward, open), limits: limits(spec["rate_limit"], spec["max_body_size"]),
             headers: headers(spec, mode),
             logsQuery: spec["logs_query"] == true ? true : nil)

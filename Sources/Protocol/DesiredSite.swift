@@ -103,12 +103,18 @@ public struct DesiredSiteTLS: Codable, Sendable, Equatable {
     public var certificatePem: String?
     /// PEM of an upload's private key; a secret.
     public var keyPem: String?
+    /// Another number than before asks for the certificate to be ordered at once, whatever became of earlier attempts.
+    public var attempt: Int?
 
-    public init(mode: Mode, redirectsClearText: Bool, certificatePem: String? = nil, keyPem: String? = nil) {
+    public init(
+        mode: Mode, redirectsClearText: Bool, certificatePem: String? = nil, keyPem: String? = nil,
+        attempt: Int? = nil
+    ) {
         self.mode = mode
         self.redirectsClearText = redirectsClearText
         self.certificatePem = certificatePem
         self.keyPem = keyPem
+        self.attempt = attempt
     }
 }
 

@@ -48,6 +48,23 @@ struct CertificateScheduleTests {
         #expect(underWay.message == "The certificate is being requested.")
     }
 
+    @Test func whoAsksForItDoesNotWait() {
+        let refused = CertificateSchedule.failed(
+            CertificateSchedule.begun(record, file: "1", now: now, jitter: 0), Problem(.conflict, "no"),
+            isTransient: false, now: now, jitter: 0)
+        #expect(CertificateSchedule.asked(refused, attempt: nil) == refused)
+        let asked = CertificateSchedule.asked(refused, attempt: 1)
+        #expect(CertificateSchedule.step(asked, now: now) == .begin)
+        #expect(CertificateSchedule.status(asked, now: now, isUnderWay: false).state == .pending)
+        // Once is enough, and what there is is not ordered again.
+        #expect(CertificateSchedule.asked(asked, attempt: 1) == asked)
+        let begun = CertificateSchedule.begun(asked, file: "2", now: now, jitter: 0)
+        let issued = CertificateSchedule.issued(begun, notBefore: now, notAfter: day(90), jitter: 0)
+        #expect(CertificateSchedule.asked(issued, attempt: 1) == issued)
+        let again = CertificateSchedule.asked(issued, attempt: 2)
+        #expect(CertificateSchedule.step(again, now: now) == CertificateSchedule.step(issued, now: now))
+    }
+
     @Test func anOrderThatTheAuthorityTookIsTakenUpAgainForADay() throws {
         let begun = CertificateSchedule.begun(record, file: "1", now: now, jitter: 0)
         let ordered = CertificateSchedule.ordered(begun, url: "https://ca.test/1")

@@ -263,7 +263,7 @@ def served(server, name):
 
 @scenario("sites.whole", quick=True)
 def whole(world):
-    """From the hub's API to the browser's side: a service behind a domain with a real certificate, and its end."""
+    """From the API to the browser's side: a service behind a domain that first leads elsewhere, and the site's end."""
     tls_port = free_port()
     up = Up(world, "--edge-tls", f"127.0.0.1:{tls_port}")
     authority = Authority(world, up.edge_port)
@@ -275,18 +275,23 @@ def whole(world):
         {"acme": {"directory_url": wire["directory_url"], "roots_pem": wire["roots_pem"], "contacts": ["a@roost.test"]}},
     )
     service = up.live("app", world.repository(), path=None)
+    authority.lead("shop.test", "127.0.0.9")
     site = up.hub.ok(
         "POST", f"/stacks/{stack['id']}/sites", {"domain": "shop.test", "upstream": service["name"], "tls": "acme"}
     )
 
-    def shown():
-        return up.hub.get(f"/sites/{site['id']}")
+    def wait(status):
+        try:
+            shown = lambda: up.hub.get(f"/sites/{site['id']}")  # noqa: E731
+            return wait_for(f"the site is {status}", lambda: shown()["status"] == status and shown(), 60)
+        except AssertionError as error:
+            raise AssertionError(f"{error} {shown()}") from None
 
-    try:
-        wait_for("the site is active", lambda: shown()["status"] == "active", 60)
-    except AssertionError as error:
-        raise AssertionError(f"{error} {shown()}") from None
-    expect(shown()["certificate_not_after"], "the end of the certificate is not shown")
+    message = wait("failed")["status_message"]
+    expect("port 80" in message and "next attempt is at" in message, f"a name that leads elsewhere: {message}")
+    authority.lead("shop.test")
+    up.cli("site", "retry", "shop.test")
+    expect(wait("active")["certificate_not_after"], "the end of the certificate is not shown")
     visitor = Visitor(up.edge_port, tls_port)
     body, last = visitor.curl(f"https://shop.test:{tls_port}/", root=authority.root)
     expect("version=1" in body and last == "200", f"https: {body} {last}")

@@ -144,7 +144,7 @@ actor ACMEClient {
         // A body that is no JSON is one more reason to refuse; the status says enough.
         let json = try? JSONParser.parse(reply.body)
         let type = json?["type"]?.stringValue.map { $0.split(separator: ":").last.map(String.init) ?? "" } ?? ""
-        let detail = json.map { Self.detail($0) } ?? "status \(reply.status)"
+        let detail = json.map { Self.detail($0) } ?? "status \(reply.status)."
         switch type {
         case "badNonce": return Problem(Self.badNonce, detail)
         case "rateLimited":
@@ -161,11 +161,12 @@ actor ACMEClient {
         }
     }
 
-    /// The sentence of a problem document (RFC 9457), its parts' sentences with it; one line, bounded.
+    /// The sentence of a problem document (RFC 9457), its parts' sentences with it; one bounded line with a full stop.
     private static func detail(_ json: JSONValue) -> String {
         let parts = [json] + (json["subproblems"]?.arrayValue ?? [])
         let text = parts.compactMap { $0["detail"]?.stringValue }.joined(separator: " ")
-        return String(text.map { $0.isNewline ? " " : $0 }.prefix(500))
+        let line = String(text.map { $0.isNewline ? " " : $0 }.prefix(500))
+        return line.hasSuffix(".") ? line : "\(line)."
     }
 
     private func unreadable(_ what: String) -> Problem {

@@ -101,6 +101,7 @@ public actor CertificateKeeper {
             records[id] = try await folder.record(id) ?? CertificateRecord(names: certificate.names)
         }
         wanted = next
+        heedAttempts()
         records = records.filter { wanted[$0.key] != nil || busy.contains($0.key) }
         standIns = [:]
         for id in try await folder.ids() where wanted[id] == nil {
@@ -197,6 +198,7 @@ public actor CertificateKeeper {
         let now = host.clock.now()
         var due: [String] = []
         adoptAuthority(now)
+        heedAttempts()
         for id in wanted.keys where !busy.contains(id) {
             switch nextStep(id, now) {
             case nil, .wait: continue
@@ -235,6 +237,13 @@ public actor CertificateKeeper {
         for (id, certificate) in wanted where !busy.contains(id) {
             guard case .acme = certificate.source, let record = records[id] else { continue }
             records[id] = CertificateSchedule.adopted(record, directory: directory, now: now)
+        }
+    }
+
+    /// What is being worked on is looked at again after that.
+    private func heedAttempts() {
+        for (id, certificate) in wanted where !busy.contains(id) {
+            records[id] = records[id].map { CertificateSchedule.asked($0, attempt: certificate.attempt) }
         }
     }
 

@@ -31,6 +31,8 @@ struct CertificateRecord: Codable, Sendable, Equatable {
     var nextTry: Timestamp?
     /// Directory of the authority that all of this is about; nil before it is known.
     var directory: String?
+    /// Of the ``WantedCertificate`` that it was last wanted by.
+    var attempt: Int?
 
     init(names: [String]) { self.names = names }
 }
@@ -83,6 +85,17 @@ enum CertificateSchedule {
         return next
     }
 
+    /// Once somebody has asked for it, what was put off is due: what stood in the way may be mended.
+    static func asked(_ record: CertificateRecord, attempt: Int?) -> CertificateRecord {
+        guard record.attempt != attempt else { return record }
+        var next = record
+        next.attempt = attempt
+        next.failures = 0
+        next.lastError = nil
+        next.nextTry = nil
+        return next
+    }
+
     /// A certificate that was made here.
     static func made(_ record: CertificateRecord, file: String, notAfter: Timestamp) -> CertificateRecord {
         var next = CertificateRecord(names: record.names)
@@ -117,6 +130,7 @@ enum CertificateSchedule {
         guard let order = record.order else { return record }
         var next = CertificateRecord(names: record.names)
         next.directory = record.directory
+        next.attempt = record.attempt
         next.current = CertificateRecord.Kept(
             file: order.file, notAfter: notAfter, renewAt: renewal(notBefore, notAfter, jitter))
         return next

@@ -15,10 +15,13 @@ public struct WantedCertificate: Sendable, Equatable {
     /// Host names, `*.suffix` among them; their order says nothing.
     public var names: [String]
     public var source: Source
+    /// Another number than before has the certificate ordered at once, whatever became of earlier attempts.
+    public var attempt: Int?
 
-    public init(names: [String], source: Source) {
+    public init(names: [String], source: Source, attempt: Int? = nil) {
         self.names = Array(Set(names)).sorted()
         self.source = source
+        self.attempt = attempt
     }
 }
 

@@ -226,12 +226,18 @@ actor SiteDirector {
         guard hasListener else { return say("failed", "This server has no address to listen on for TLS.") }
         if let listener, !listener.isEmpty { return say("failed", listener) }
         switch status?.state {
-        case .failed: return say("failed", status?.message)
+        case .failed: return say("failed", status.flatMap { Self.failure($0, of: site, now: host.clock.now()) })
         case nil, .pending: return say("provisioning", status?.message ?? "The certificate is being requested.")
         case .active: break
         }
         if listener != nil { return say("provisioning", "The edge begins to listen for TLS.") }
         return answer
+    }
+
+    /// What went wrong with a certificate, and when it is tried again.
+    private static func failure(_ status: CertificateStatus, of site: DesiredSite, now: Timestamp) -> String? {
+        guard let message = status.message, let next = status.nextTry, next > now else { return status.message }
+        return "\(message) The next attempt is at \(next.rfc3339); roost site retry \(site.domain) tries at once."
     }
 
     /// Why a container that a site is in front of cannot be reached; nil when all can.

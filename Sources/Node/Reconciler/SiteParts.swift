@@ -79,7 +79,7 @@ enum SiteRouting {
         }
         return switch site.tls.mode {
         case .off: nil
-        case .acme: WantedCertificate(names: names(site), source: .acme)
+        case .acme: WantedCertificate(names: names(site), source: .acme, attempt: site.tls.attempt)
         case .selfSigned: WantedCertificate(names: names(site), source: .selfSigned)
         case .upload:
             WantedCertificate(

@@ -46,6 +46,12 @@ class Authority:
             )
             self.world.processes.append(self.process)
 
+    def lead(self, name, address=None):
+        """Where the authority finds a name; as every other one is, without an address."""
+        told = {"host": f"{name}.", **({"addresses": [address]} if address else {})}
+        url = f"http://127.0.0.1:{self.names_management}/{'add' if address else 'clear'}-a"
+        subprocess.run(["curl", "-fsS", "-d", json.dumps(told), url], check=True, capture_output=True)
+
     def stop(self):
         """The authority is away from now on; the name server stays."""
         self.process.kill()
