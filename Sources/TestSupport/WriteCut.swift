@@ -27,6 +27,9 @@ public final class WriteCut: Sendable {
     /// Lets nothing through from now on.
     public func cut() { state.withLock { $0.isCut = true } }
 
+    /// Lets everything through again.
+    public func restore() { state.withLock { $0.isCut = false } }
+
     /// Lets a call through that writes nothing.
     /// - Throws: ``PowerCut``.
     public func check() throws { if state.withLock({ $0.isCut }) { throw PowerCut() } }

@@ -308,6 +308,35 @@ struct WorkflowEngineTests {
         }
     }
 
+    @Test("a hub whose store was away for longer than its lease goes on with what it had")
+    func outage() async throws {
+        let definitions = { @Sendable (world: WorkflowWorld) in
+            [
+                WorkflowDefinition("slow") { (context: WorkflowContext, _: String) async throws -> String in
+                    try await context.step("wait") { _ in try await world.clock.sleep(for: .seconds(40)) }
+                    try await context.step("make") { _ in try await world.make("x") }
+                    return "done"
+                }
+            ]
+        }
+        try await WorkflowWorld.run(definitions) { world in
+            let power = WriteCut()
+            let hub = world.engine("hub", CuttingJournal(inner: world.store, power: power))
+            let task = Task(executorPreference: world.clock) { await hub.run() }
+            try await hub.start("slow", id: "r", input: "x")
+            try await world.clock.sleep(for: .seconds(2))
+            power.cut()
+            try await world.clock.sleep(for: .seconds(25))
+            power.restore()
+            try await world.clock.sleep(for: .seconds(120))
+            let run = try await world.store.run("r")
+            #expect(run?.state == .succeeded)
+            #expect(world.ledger.log == ["+x"])
+            task.cancel()
+            await task.value
+        }
+    }
+
     @Test("two hubs share the work, and none runs a run that the other holds")
     func twoHubs() async throws {
         try await WorkflowWorld.run({ Sample.definitions($0) }) { world in

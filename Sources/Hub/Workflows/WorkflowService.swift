@@ -41,7 +41,11 @@ extension WorkflowEngine {
         let outcome = await execution.execute()
         state.withLock { state in
             if state.executions[id] === execution { state.executions[id] = nil }
-            if case .stopped = outcome, state.isServing { state.dropped.append(execution) }
+            switch outcome {
+            // What was lost for want of a lease may have found no other hub; what one has it keeps.
+            case .stopped, .lost: if state.isServing { state.dropped.append(execution) }
+            case .ended, .parked: break
+            }
         }
         switch outcome {
         case .ended(let run):
