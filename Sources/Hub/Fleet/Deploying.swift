@@ -108,7 +108,9 @@ extension Hub {
         await withTaskGroup(of: Finished.self) { group in
             group.addTask { await Self.nextDeployment(feed) }
             while !Task.isCancelled {
-                for deployment in await pendingDeployments() where underWay.insert(deployment.id).inserted {
+                let pending = await pendingDeployments()
+                if pending == nil { group.addTask { await self.pauseAfterFailedRead() } }
+                for deployment in pending ?? [] where underWay.insert(deployment.id).inserted {
                     group.addTask {
                         await self.resolveAndStart(deployment)
                         return .deployment(deployment.id)
@@ -117,6 +119,7 @@ extension Hub {
                 switch await group.next() {
                 case .deployment(let id): underWay.remove(id)
                 case .change: group.addTask { await Self.nextDeployment(feed) }
+                case .pause: break
                 case nil: return
                 }
             }
@@ -127,6 +130,8 @@ extension Hub {
     private enum Finished: Sendable {
         case deployment(String)
         case change
+        /// There may be some that could not be read.
+        case pause
     }
 
     private static func nextDeployment(_ feed: AsyncStream<HubChange>) async -> Finished {
@@ -134,14 +139,21 @@ extension Hub {
         return .change
     }
 
-    private func pendingDeployments() async -> [ResourceRecord] {
+    private func pauseAfterFailedRead() async -> Finished {
+        // A cancelled sleep ends the loop at its head.
+        try? await world.clock.sleep(for: .seconds(1))
+        return .pause
+    }
+
+    /// Nil when they cannot be read.
+    private func pendingDeployments() async -> [ResourceRecord]? {
         do {
             return try await store.read { transaction in
                 try transaction.all("deployment", parentId: nil).filter { $0.status == .pending }
             }
         } catch {
             logger.warning("pending deployments could not be read", metadata: ["error": "\(error)"])
-            return []
+            return nil
         }
     }
 
