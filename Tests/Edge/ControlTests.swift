@@ -87,6 +87,25 @@ struct ControlTests {
         }
     }
 
+    @Test func aPortThatIsFreeAMomentLaterIsWaitedFor() async throws {
+        try await EdgeFixture.with { edge in
+            edge.server.cancel()
+            try await edge.server.value
+            let foreign = try RawUpstream(port: edge.port)
+            let again = Task.detached {
+                try await EdgeServer(listeners: edge.listeners, logger: Logger(label: "edge")).run()
+            }
+            try await Task.sleep(for: .milliseconds(100))
+            foreign.stop()
+            let serves = try await eventually {
+                do { return try await edge.get("/").status == 404 } catch { return false }
+            }
+            #expect(serves)
+            again.cancel()
+            try await again.value
+        }
+    }
+
     @Test func aForeignListenerIsToldApart() async throws {
         let foreign = try RawUpstream()
         let folder = try EdgeFixture.temporaryFolder()

@@ -10,6 +10,9 @@ import NameResponder
 ///
 /// It serves from the table that it was given last, also when the agent that gave it is gone.
 public struct EdgeServer: Sendable {
+    /// How long a port that is taken may turn out to be that of an edge that hands it over.
+    private static let startPatience = Duration.seconds(1)
+
     private let listeners: EdgeListeners
     private let limits: EdgeLimits
     private let names: NameLookup
@@ -51,18 +54,7 @@ public struct EdgeServer: Sendable {
 
     private func run(on eventLoops: [SocketLoop], services: any EventLoop) async throws {
         let writer = AccessLogWriter(folder: listeners.logFolder, logger: logger)
-        let former = try await NativeThread.run("handover") { [listeners] in
-            try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
-        }
-        let sockets: ListenerSet
-        do {
-            sockets = try ListenerSet(
-                wanted: listeners.wanted, inherited: former?.sockets ?? [], loopCount: eventLoops.count)
-            try writer.start()
-        } catch {
-            former?.abandonConnection()
-            throw error
-        }
+        let (former, sockets) = try await openSockets(loopCount: eventLoops.count, writer)
         let registry = StateRegistry(names: names)
         let initial = startTable(registry)
         let connectionsMax =
@@ -203,6 +195,30 @@ public struct EdgeServer: Sendable {
         return try await NameResponder.start(
             datagramSocket: datagrams, streamSocket: streams, zone: zone, resolvers: resolvers,
             eventLoop: eventLoop)
+    }
+
+    /// An edge that is just starting has its ports before it answers; it is asked again for a moment.
+    private func openSockets(
+        loopCount: Int, _ writer: AccessLogWriter
+    ) async throws -> (former: Handover?, sockets: ListenerSet) {
+        let clock = ContinuousClock()
+        let end = clock.now + Self.startPatience
+        while true {
+            let former = try await NativeThread.run("handover") { [listeners] in
+                try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
+            }
+            do {
+                let sockets = try ListenerSet(
+                    wanted: listeners.wanted, inherited: former?.sockets ?? [], loopCount: loopCount)
+                try writer.start()
+                return (former, sockets)
+            } catch let problem as Problem where problem.code == .conflict && former == nil && clock.now < end {
+                try await Task.sleep(for: .milliseconds(20))
+            } catch {
+                former?.abandonConnection()
+                throw error
+            }
+        }
     }
 
     private func cancelled() async {
