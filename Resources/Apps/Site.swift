@@ -193,6 +193,9 @@ private func validateTLS(_ spec: [String: JSONValue], _ names: [String], _ flaws
     func isSet(_ field: String) -> Bool { spec[field]?.stringValue?.isEmpty == false }
     let hsts = spec["hsts"]
     let maxAge = hsts?["max_age"].flatMap { Duration(json: $0) }
+    if spec["tls"]?.stringValue ?? "off" != "off", names.count > Sites.certificateNamesMax {
+        flaws.add("aliases", "are too many: a certificate has \(Sites.certificateNamesMax) names at most")
+    }
     switch spec["tls"]?.stringValue {
     case "acme":
         if let name = names.first(where: { !$0.contains(".") || Sites.isAddress($0) }) {
@@ -213,6 +216,9 @@ private func validateTLS(_ spec: [String: JSONValue], _ names: [String], _ flaws
 
 /// Rules of sites.
 public enum Sites {
+    /// What authorities put into one certificate, and the edge takes.
+    static let certificateNamesMax = 100
+
     /// Every name that a site answers to: domain, aliases, and the other form of a `www` redirect. Normalised.
     public static func names(_ spec: [String: JSONValue]) -> [String] {
         let domain = Names.normalizedHost(spec["domain"]?.stringValue ?? "")

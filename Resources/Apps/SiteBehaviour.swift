@@ -57,7 +57,7 @@ struct SiteBehaviour: KindBehaviour {
         guard action.name == "retry" else {
             throw Problem(.internalError, "site has no action \(action.name).")
         }
-        guard record.status == .failed || record.status == .active else { return record }
+        guard record.status != .deleting else { return record }
         var next = try Sites.resolved(record, transaction)
         next.state["certificate_attempt"] = .int((Sites.attempt(record) ?? 0) + 1)
         _ = try transaction.put(next)

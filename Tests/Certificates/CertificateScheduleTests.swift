@@ -45,7 +45,24 @@ struct CertificateScheduleTests {
         #expect(waiting.state == .pending && waiting.message?.contains("interrupted") == true)
         #expect(waiting.message?.hasSuffix(" at \(now.advanced(by: .seconds(5)).rfc3339).") == true)
         let underWay = CertificateSchedule.status(begun, now: now, isUnderWay: true)
-        #expect(underWay.message == "The certificate is being requested.")
+        #expect(underWay.message == "The certificate is being requested." && underWay.nextTry == nil)
+    }
+
+    @Test func aClockThatWasAheadPutsNothingOffForYears() {
+        let later = day(2000)
+        let failed = CertificateSchedule.failed(
+            CertificateSchedule.begun(record, file: "1", now: later, jitter: 0), Problem(.conflict, "no"),
+            isTransient: false, now: later, jitter: 0)
+        #expect(CertificateSchedule.step(failed, now: now) == .begin)
+    }
+
+    @Test(arguments: [
+        (["a.test", "*.a.test"], ["a.test", "*.a.test"]),
+        (["*.a.test", "www.a.test", "a.test"], ["*.a.test", "a.test"]),
+        (["*.a.test", "x.y.a.test"], ["*.a.test", "x.y.a.test"]),
+    ])
+    func namesThatAWildcardCoversAreNotOrdered(names: [String], ordered: [String]) {
+        #expect(CertificateRecord(names: names).orderedNames == ordered)
     }
 
     @Test func whoAsksForItDoesNotWait() {
@@ -92,7 +109,7 @@ struct CertificateScheduleTests {
         let failed = CertificateSchedule.failed(
             ordered, Problem(.unavailable, "away"), isTransient: true, now: now, jitter: 1)
         #expect(failed.order == ordered.order)
-        #expect(failed.nextTry == now.advanced(by: .seconds(75)))
+        #expect(failed.nextTry == now.advanced(by: .milliseconds(12_500)))
     }
 
     @Test func theAuthoritysOwnTimeToComeAgainCounts() {

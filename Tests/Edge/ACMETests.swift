@@ -147,7 +147,7 @@ struct ACMETests {
             let next = await keeper.step()
             let status = try #require(await keeper.report().statuses.first)
             #expect(status.state == .failed && status.message?.contains("cannot be reached") == true, "\(status)")
-            #expect(next.since(start) >= .seconds(60) && next.since(start) < .seconds(300))
+            #expect(next.since(start) >= .seconds(10) && next.since(start) < .seconds(300))
             clock.advance(to: next)
             let successor = pebble.keeper(clock)
             try await successor.want(Self.wanted)
@@ -233,6 +233,9 @@ struct ACMETests {
             try await keeper.want([WantedCertificate(names: ["up.test"], source: try await source(next))])
             let replaced = await keeper.report()
             #expect(replaced.entries != kept.entries && replaced.statuses[0].message == nil)
+            clock.advance(to: try #require(replaced.statuses[0].notAfter))
+            let over = await keeper.report().statuses[0]
+            #expect(over.state == .failed && over.message?.contains("Upload another one") == true, "\(over)")
         }
     }
 }

@@ -60,6 +60,12 @@ import Testing
             (["response_headers": ["X-A": "a\r\nb: c"]], "response_headers.X-A"),
             (["response_headers": ["X-A": "1"], "response_headers_removed": ["x-a"]], "response_headers_removed"),
             (["aliases": ["shop.example.org"]], "aliases"),
+            (
+                [
+                    "tls": "self-signed", "www_redirect": "bare",
+                    "aliases": .array((1...99).map { .string("a\($0).example.net") }),
+                ], "aliases"
+            ),
             (["www_redirect": "www", "domain": "*.a.org"], "www_redirect"),
             (["www_redirect": "www", "aliases": ["www.shop.example.org"]], "aliases"), (["colour": "red"], "colour"),
         ] as [([String: JSONValue], String)])

@@ -226,6 +226,6 @@ def documents(world):
     wait_for(
         "an event of the stored document",
         lambda: [event for event in hub.api.events() if event["kind"] == "security" and "stored" in event["message"]],
-        30,
+        60,
     )
     expect(not os.path.exists("/tmp/roost-evil-was-here"), "an altered command was run")

@@ -154,7 +154,7 @@ def hub_away(world):
         crashes = wait_for(
             "the events arrive",
             lambda: at_least(3, [event for event in hub.api.events() if event["kind"] == "crash"]),
-            30,
+            60,
         )
         time.sleep(2)
         load.end_without_failure()
@@ -185,7 +185,8 @@ def silent(world):
     agent.kill()
     watch = Stopwatch()
     wait_for("silent", lambda: hub.api.get(f"/nodes/{node}")["is_silent"], 10)
-    expect(2000 < watch.ms < 6000, f"silent after {watch.ms} ms with an interval of 1 s")
+    # Counted from the last heartbeat, which was up to an interval before.
+    expect(1000 < watch.ms < 6000, f"silent after {watch.ms} ms with an interval of 1 s")
     expect(agent.fetch("/app").status == 200, "the application of a silent server")
     status = hub.cli("status", check=False)
     expect(status.returncode != 0 and "silent" in status.stdout.lower(), f"roost status: {status.stdout}")

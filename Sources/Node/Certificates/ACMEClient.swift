@@ -23,13 +23,14 @@ actor ACMEClient {
         var retryAfter: Duration?
     }
 
-    private static let nonceAttemptsMax = 8
+    private static let attemptsMax = 8
 
     private let directoryURL: String
     private let transport: any ACMETransport
     nonisolated let signature: JSONWebSignature
     private var directory: [String: String]?
     private var account: String?
+    private var contacts: [String] = []
     private var nonces: [String] = []
 
     init(directoryURL: String, transport: any ACMETransport, key: P256.Signing.PrivateKey) {
@@ -44,9 +45,11 @@ actor ACMEClient {
     /// as they were, so that others are sent to it (section 7.3.2).
     func register(contacts: [String]) async throws {
         guard account == nil else { return }
+        self.contacts = contacts
         let wanted = contacts.map { JSONValue.string("mailto:\($0)") }
         let reply = try await post(
-            try await endpoint("newAccount"), ["termsOfServiceAgreed": true, "contact": .array(wanted)])
+            try await endpoint("newAccount"), ["termsOfServiceAgreed": true, "contact": .array(wanted)],
+            isOfAccount: false)
         guard let location = reply.location else { throw unreadable("account") }
         account = location
         // An authority that does not tell the contacts, as some do, is told them each time.
@@ -125,20 +128,30 @@ actor ACMEClient {
         return nonce
     }
 
-    /// A nonce that the authority no longer knows is replaced, as RFC 8555 section 6.5 asks for.
-    private func post(_ url: String, _ payload: JSONValue?) async throws -> ACMEReply {
-        for _ in 0..<Self.nonceAttemptsMax {
-            let body = try signature.sign(payload, url: url, nonce: try await nonce(), account: account)
+    /// A nonce that the authority no longer knows is replaced, as RFC 8555 section 6.5 asks for, and so is an account.
+    /// - Parameter isOfAccount: whether the account signs; else the key does, which is sent along.
+    private func post(_ url: String, _ payload: JSONValue?, isOfAccount: Bool = true) async throws -> ACMEReply {
+        for _ in 0..<Self.attemptsMax {
+            let nonce = try await nonce()
+            let signer = isOfAccount ? account : nil
+            let body = try signature.sign(payload, url: url, nonce: nonce, account: signer)
             let reply = try await transport.send(url, body: body)
             if let fresh = reply.nonce, nonces.count < 16 { nonces.append(fresh) }
             if (200...299).contains(reply.status) { return reply }
             let problem = refusal(reply)
-            guard problem.code == Self.badNonce else { throw problem }
+            switch problem.code {
+            case Self.badNonce: continue
+            case Self.unknownAccount where signer != nil:
+                if account == signer { account = nil }
+                try await register(contacts: contacts)
+            default: throw problem
+            }
         }
-        throw Problem(.unavailable, "The certificate authority does not take its own nonces.")
+        throw Problem(.unavailable, "The certificate authority takes neither its own nonces nor its accounts.")
     }
 
     private static let badNonce = Problem.Code("bad_nonce")
+    private static let unknownAccount = Problem.Code("unknown_account")
 
     private func refusal(_ reply: ACMEReply) -> Problem {
         // A body that is no JSON is one more reason to refuse; the status says enough.
@@ -147,6 +160,7 @@ actor ACMEClient {
         let detail = json.map { Self.detail($0) } ?? "status \(reply.status)."
         switch type {
         case "badNonce": return Problem(Self.badNonce, detail)
+        case "accountDoesNotExist": return Problem(Self.unknownAccount, detail)
         case "rateLimited":
             return Problem(
                 .rateLimited, "The certificate authority's limit is reached: \(detail)",
@@ -157,7 +171,8 @@ actor ACMEClient {
                     .unavailable, "The certificate authority is not available: \(detail)",
                     retryAfter: reply.retryAfter)
             }
-            return Problem(.conflict, "The certificate authority refused: \(detail)", context: type)
+            let code = reply.status == 404 ? Problem.Code.notFound : .conflict
+            return Problem(code, "The certificate authority refused: \(detail)", context: type)
         }
     }
 

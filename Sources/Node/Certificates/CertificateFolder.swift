@@ -1,6 +1,7 @@
 import AgentProtocol
 import Crypto
 import Host
+import Logging
 import Model
 
 /// Where certificates are kept: a folder for each set of names, with its record and its files, all 0600.
@@ -9,6 +10,7 @@ struct CertificateFolder {
 
     let root: String
     let host: CertificateHost
+    let logger: Logger
 
     /// The same names from the same kind of source are the same certificate.
     static func id(_ wanted: WantedCertificate) -> String {
@@ -25,9 +27,26 @@ struct CertificateFolder {
     func keyPath(_ id: String, _ file: String) -> String { "\(root)/\(id)/\(file).key" }
     private func recordPath(_ id: String) -> String { "\(root)/\(id)/record.json" }
 
+    /// Nil for one that is not there or cannot be read: it is begun anew, and other names do not wait for its mending.
     func record(_ id: String) async throws -> CertificateRecord? {
-        guard let bytes = try await host.files.read(recordPath(id), bytesMax: Self.recordBytesMax) else { return nil }
-        return try WireCoding.decode(CertificateRecord.self, from: try JSONParser.parse(bytes))
+        let path = recordPath(id)
+        guard let bytes = try await host.files.read(path, bytesMax: Self.recordBytesMax) else { return nil }
+        var record: CertificateRecord
+        do {
+            record = try WireCoding.decode(CertificateRecord.self, from: try JSONParser.parse(bytes))
+        } catch {
+            logger.warning(
+                "what is known of a certificate is lost", metadata: ["path": "\(path)", "error": "\(error)"])
+            return nil
+        }
+        if let file = record.current?.file {
+            let names = try await host.files.list("\(root)/\(id)")
+            if !names.contains("\(file).crt") || !names.contains("\(file).key") {
+                logger.warning("the files of a certificate are gone", metadata: ["path": "\(root)/\(id)/\(file)"])
+                record.current = nil
+            }
+        }
+        return record
     }
 
     func write(_ record: CertificateRecord, _ id: String) async throws {
@@ -60,11 +79,11 @@ struct CertificateFolder {
     /// shows it may be in force for another moment.
     func tidy(_ id: String, keeping record: CertificateRecord) async throws {
         let kept = [record.current?.file, record.order?.file].compactMap { $0 }
-        let stems = Set(
-            try await host.files.list("\(root)/\(id)").filter { $0 != "record.json" }
-                .map { String($0.prefix { $0 != "." }) })
-        // Names begin with the time, so that the order of names is that of age.
-        let former = stems.subtracting(kept).sorted().suffix(1)
+        let names = try await host.files.list("\(root)/\(id)").filter { $0 != "record.json" }
+        let stem = { (name: String) in String(name.prefix { $0 != "." }) }
+        let stems = Set(names.map(stem))
+        // Names begin with the time, so that the order of names is that of age. A failed attempt leaves a key alone.
+        let former = Set(names.filter { $0.hasSuffix(".crt") }.map(stem)).subtracting(kept).sorted().suffix(1)
         for stem in stems where !kept.contains(stem) && !former.contains(stem) {
             let paths = [certificatePath(id, stem), keyPath(id, stem)]
             try await host.effect("certificate-files.remove") {

@@ -30,28 +30,39 @@ public actor CertificateKeeper {
     /// Orders at once, of different names.
     static let ordersMax = 4
 
-    private let folder: CertificateFolder
-    private let host: CertificateHost
-    private var authority: CertificateAuthority?
-    private let challengeFolder: String
-    private let logger: Logger
-    private var client: ACMEClient?
-    private var wanted: [String: WantedCertificate] = [:]
-    private var records: [String: CertificateRecord] = [:]
+    let folder: CertificateFolder
+    let host: CertificateHost
+    let challengeFolder: String
+    let logger: Logger
+    private(set) var authority: CertificateAuthority?
+    /// Why there is no authority although one is named.
+    private var authorityFlaw: Problem?
+    /// Rises with each ``use(_:flaw:)``: what was begun before counts for nothing after.
+    private(set) var authorityEpoch = 0
+    /// Of the account with the authority; made by one task at a time.
+    var client: ACMEClient?
+    let opening = SerialGate()
+    private(set) var wanted: [String: WantedCertificate] = [:]
+    var records: [String: CertificateRecord] = [:]
     /// No longer wanted as they are, but they serve names that have no certificate yet.
     private var standIns: [String: CertificateRecord] = [:]
+    /// What somebody is at work on.
     private var busy: Set<String> = []
     private let woken = Signal()
+    /// Nothing is ordered yet, as no edge could answer the authority.
+    private var isHeld: Bool
 
     /// - Parameters:
     ///   - folder: of the certificates; made when it is missing.
     ///   - challengeFolder: the edge's ``EdgeListeners/challengeFolder``.
     ///   - authority: nil where nothing may be ordered.
+    ///   - isHeld: whether orders wait for ``release()``.
     public init(
         folder: String, challengeFolder: String, host: CertificateHost, authority: CertificateAuthority?,
-        logger: Logger = Logger(label: "roost.certificates")
+        isHeld: Bool = false, logger: Logger = Logger(label: "roost.certificates")
     ) {
-        self.folder = CertificateFolder(root: folder, host: host)
+        self.isHeld = isHeld
+        self.folder = CertificateFolder(root: folder, host: host, logger: logger)
         self.challengeFolder = challengeFolder
         self.host = host
         self.authority = authority
@@ -61,9 +72,19 @@ public actor CertificateKeeper {
     // MARK: what is wanted
 
     /// Replaces where certificates are ordered; nil orders nothing.
-    public func use(_ authority: CertificateAuthority?) {
+    /// - Parameter flaw: why there is none.
+    public func use(_ authority: CertificateAuthority?, flaw: Problem? = nil) {
         self.authority = authority
+        authorityFlaw = flaw
+        authorityEpoch += 1
         client = nil
+        woken.notify()
+    }
+
+    /// Lets orders begin, now that the edge answers.
+    public func release() {
+        guard isHeld else { return }
+        isHeld = false
         woken.notify()
     }
 
@@ -97,17 +118,20 @@ public actor CertificateKeeper {
             }
             next[CertificateFolder.id(certificate)] = certificate
         }
+        var known: [String: CertificateRecord] = [:]
         for (id, certificate) in next where records[id] == nil {
-            records[id] = try await folder.record(id) ?? CertificateRecord(names: certificate.names)
+            known[id] = try await folder.record(id) ?? CertificateRecord(names: certificate.names)
         }
+        var others: [String: CertificateRecord] = [:]
+        for id in try await folder.ids() where next[id] == nil { others[id] = try await folder.record(id) }
+        // Nothing is waited for from here on: work that ended meanwhile knows better than the disk did.
         wanted = next
-        heedAttempts()
-        records = records.filter { wanted[$0.key] != nil || busy.contains($0.key) }
-        standIns = [:]
-        for id in try await folder.ids() where wanted[id] == nil {
-            guard let record = try await folder.record(id), isStandIn(record) else { continue }
-            standIns[id] = record
+        records = records.merging(known) { $1 }.filter { wanted[$0.key] != nil || busy.contains($0.key) }
+        for (id, certificate) in wanted where records[id] == nil {
+            records[id] = CertificateRecord(names: certificate.names)
         }
+        heedAttempts()
+        standIns = others.filter { isStandIn($0.value) }
     }
 
     /// Whether a certificate has names for which one is wanted that is not there yet.
@@ -119,18 +143,22 @@ public actor CertificateKeeper {
     }
 
     /// Removes whatever is kept of names that are no longer wanted. For the time when no table shows them any more.
+    /// - Returns: whether nothing is left; what an order is under way for is still there.
     /// - Throws: `storage_failed`.
-    public func forgetUnwanted() async throws {
+    @discardableResult
+    public func forgetUnwanted() async throws -> Bool {
         standIns = standIns.filter { isStandIn($0.value) }
-        for id in try await folder.ids() where wanted[id] == nil && standIns[id] == nil && !busy.contains(id) {
-            try await folder.forget(id)
+        var isDone = true
+        for id in try await folder.ids() where wanted[id] == nil && standIns[id] == nil {
+            if busy.contains(id) { isDone = false } else { try await folder.forget(id) }
         }
         // Of attempts that a power cut ended: each file belongs to an order, and there is none.
-        guard busy.isEmpty, records.values.allSatisfy({ $0.order == nil }) else { return }
+        guard busy.isEmpty, records.values.allSatisfy({ $0.order == nil }) else { return isDone }
         for token in try await host.files.list(challengeFolder) {
             let path = "\(challengeFolder)/\(token)"
             try await host.effect("certificate-challenge.forget") { try await host.files.remove(path) }
         }
+        return isDone
     }
 
     /// What there is, and how it stands.
@@ -159,10 +187,19 @@ public actor CertificateKeeper {
     private func status(
         _ record: CertificateRecord, of certificate: WantedCertificate, _ now: Timestamp, isUnderWay: Bool
     ) -> CertificateStatus {
-        var status = CertificateSchedule.status(record, now: now, isUnderWay: isUnderWay)
-        if case .acme = certificate.source, authority == nil, status.state != .active {
+        // What is under way was begun before it was asked for, and is begun again.
+        let heeded = CertificateSchedule.asked(record, attempt: certificate.attempt)
+        var status = CertificateSchedule.status(heeded, now: now, isUnderWay: isUnderWay)
+        guard status.state != .active else { return status }
+        switch certificate.source {
+        case .acme where authority == nil:
             status.state = .failed
-            status.message = "No certificate authority is set."
+            status.message = authorityFlaw?.description ?? "No certificate authority is set."
+        case .upload where record.lastError == nil:
+            status.state = .failed
+            let end = record.current.map { "has ended on \($0.notAfter.rfc3339)" } ?? "is missing"
+            status.message = "The uploaded certificate \(end). Upload another one."
+        case .acme, .upload, .selfSigned: break
         }
         return status
     }
@@ -172,54 +209,82 @@ public actor CertificateKeeper {
     /// Does what is due until cancelled.
     /// - Parameter changed: is told of each change of the report; what it throws is tried again after a minute.
     public func run(_ changed: @Sendable (CertificateReport) async throws -> Void) async throws {
-        var told: CertificateReport?
-        while !Task.isCancelled {
-            let next = await step()
-            var pause = min(max(next.since(host.clock.now()), .seconds(1)), .seconds(3600))
-            let report = report()
-            if report != told {
-                do {
-                    try await changed(report)
-                    told = report
-                } catch is CancellationError {
-                    throw CancellationError()
-                } catch {
-                    logger.warning("certificates could not be put in force", metadata: ["error": "\(error)"])
-                    pause = min(pause, .seconds(60))
+        try await withThrowingDiscardingTaskGroup { group in
+            var told: CertificateReport?
+            while !Task.isCancelled {
+                for id in takeDue() { group.addTask { await self.work(id) } }
+                var pause = min(max(nextDue().since(host.clock.now()), .seconds(1)), .seconds(3600))
+                let report = report()
+                if report != told {
+                    do {
+                        try await changed(report)
+                        told = report
+                    } catch is CancellationError {
+                        throw CancellationError()
+                    } catch {
+                        logger.warning("certificates could not be put in force", metadata: ["error": "\(error)"])
+                        pause = min(pause, .seconds(60))
+                    }
                 }
+                await woken.wait(atMost: pause, host.clock)
             }
-            await woken.wait(atMost: pause, host.clock)
         }
     }
 
-    /// Does what is due now, a few orders at a time.
+    /// Does what is due now, a few orders at a time, and waits for it.
     /// - Returns: when something is due next.
     public func step() async -> Timestamp {
+        var begun: Set<String> = []
+        while !Task.isCancelled {
+            let due = takeDue().filter { id in
+                // Due again at once: for the next step.
+                if !begun.insert(id).inserted { busy.remove(id) }
+                return busy.contains(id)
+            }
+            guard !due.isEmpty else { break }
+            await withDiscardingTaskGroup { group in
+                for id in due { group.addTask { await self.work(id) } }
+            }
+        }
+        return nextDue()
+    }
+
+    /// What is due now, as far as there is room for it; the caller has to do it.
+    private func takeDue() -> [String] {
         let now = host.clock.now()
-        var due: [String] = []
         adoptAuthority(now)
         heedAttempts()
-        for id in wanted.keys where !busy.contains(id) {
+        let due = wanted.keys.sorted().filter { id in
+            guard !busy.contains(id) else { return false }
             switch nextStep(id, now) {
-            case nil, .wait: continue
-            case .begin, .resume: due.append(id)
+            case nil, .wait: return false
+            case .begin, .resume: return true
             }
-        }
+        }.prefix(max(0, Self.ordersMax - busy.count))
         busy.formUnion(due)
-        await withTaskGroup(of: Void.self) { group in
-            for (index, id) in due.sorted().enumerated() {
-                if index >= Self.ordersMax { await group.next() }
-                group.addTask { await self.work(id) }
-            }
-        }
-        let after = host.clock.now()
+        return Array(due)
+    }
+
+    /// When something is due that nobody is at work on.
+    private func nextDue() -> Timestamp {
+        let now = host.clock.now()
+        let isFull = busy.count >= Self.ordersMax
         return wanted.keys.compactMap { id -> Timestamp? in
-            switch nextStep(id, after) {
+            switch nextStep(id, now) {
             case nil: nil
             case .wait(let until): until
-            case .begin, .resume: after
+            // The end of what is under way wakes who waits for room.
+            case .begin, .resume: busy.contains(id) || isFull ? nil : now
             }
-        }.min() ?? after.advanced(by: .seconds(86_400))
+        }.min() ?? now.advanced(by: .seconds(86_400))
+    }
+
+    /// Has the work done, and says so.
+    private func work(_ id: String) async {
+        await attempt(id)
+        busy.remove(id)
+        if wanted[id] == nil { records[id] = nil }
+        woken.notify()
     }
 
     /// Nil where there is never anything to do.
@@ -227,7 +292,7 @@ public actor CertificateKeeper {
         guard let source = wanted[id]?.source, let record = records[id] else { return nil }
         switch source {
         case .upload: return nil
-        case .acme where authority == nil: return nil
+        case .acme where authority == nil || isHeld: return nil
         case .acme, .selfSigned: return CertificateSchedule.step(record, now: now)
         }
     }
@@ -245,146 +310,5 @@ public actor CertificateKeeper {
         for (id, certificate) in wanted where !busy.contains(id) {
             records[id] = records[id].map { CertificateSchedule.asked($0, attempt: certificate.attempt) }
         }
-    }
-
-    private func work(_ id: String) async {
-        do {
-            if case .selfSigned = wanted[id]?.source { try await make(id) } else { try await order(id) }
-        } catch is CancellationError {
-            // What was begun is on disk and is taken up again.
-        } catch {
-            await note(error, id)
-        }
-        busy.remove(id)
-        guard wanted[id] == nil, standIns[id] == nil else { return }
-        records[id] = nil
-        do {
-            try await folder.forget(id)
-        } catch {
-            // It is with the next change of what is wanted.
-            logger.warning("a certificate could not be removed", metadata: ["id": "\(id)", "error": "\(error)"])
-        }
-    }
-
-    /// Notes a failure. When not even that can be written, the record in memory still delays the next attempt.
-    private func note(_ error: any Error, _ id: String) async {
-        guard let record = records[id] else { return }
-        let lost = (error as? OrderFailure)?.problem
-        let problem = lost ?? Problem(wrapping: error, doing: "Getting a certificate")
-        logger.warning(
-            "a certificate was not issued",
-            metadata: [
-                "names": "\(record.names.joined(separator: " "))", "problem": "\(problem)",
-                "context": "\(problem.context ?? "")",
-            ])
-        let isTransient = lost == nil && problem.code != .conflict && problem.code != .rateLimited
-        let next = CertificateSchedule.failed(
-            record, problem, isTransient: isTransient, now: host.clock.now(), jitter: host.random.unit())
-        records[id] = next
-        do {
-            try await folder.write(next, id)
-        } catch {
-            logger.warning("a failure could not be noted", metadata: ["id": "\(id)", "error": "\(error)"])
-        }
-    }
-
-    private func order(_ id: String) async throws {
-        guard let authority, var record = records[id] else {
-            throw OrderFailure("No certificate authority is set.")
-        }
-        let client = try await registered(authority)
-        if case .begin = CertificateSchedule.step(record, now: host.clock.now()) {
-            record = try await begin(id, record, client)
-        }
-        guard let order = record.order, let url = order.url, let key = try await folder.key(id, order.file) else {
-            throw OrderFailure("The key of an order is missing.")
-        }
-        let chain = try await CertificateOrder(
-            client: client, host: host, challengeFolder: challengeFolder, dns: authority.dns
-        ).complete(url, names: record.names, key: key)
-        let issued = try PEMCertificate(
-            chain: chain, key: Array(key.pemRepresentation.utf8), now: host.clock.now())
-        try await folder.writeChain(chain, id, order.file)
-        record = CertificateSchedule.issued(
-            record, notBefore: issued.notBefore, notAfter: issued.notAfter, jitter: host.random.unit())
-        try await set(record, id)
-        try await folder.tidy(id, keeping: record)
-    }
-
-    /// The record that an attempt begins goes to disk first, then the key, then the order to the authority.
-    private func begin(
-        _ id: String, _ former: CertificateRecord, _ client: ACMEClient
-    ) async throws -> CertificateRecord {
-        let now = host.clock.now()
-        // The time in front, so that names sort by age.
-        let file = "\(now.millisecondsSinceEpoch)-\(host.random.hex(4))"
-        var record = CertificateSchedule.begun(former, file: file, now: now, jitter: host.random.unit())
-        try await set(record, id)
-        try await folder.tidy(id, keeping: record)
-        try await folder.writeKey(OrderKey.make(), id, file)
-        let names = record.names
-        let url = try await host.effect("certificate-order.create") { try await client.newOrder(names: names) }
-        record = CertificateSchedule.ordered(record, url: url)
-        try await set(record, id)
-        return record
-    }
-
-    private func set(_ record: CertificateRecord, _ id: String) async throws {
-        records[id] = record
-        try await folder.write(record, id)
-    }
-
-    private func registered(_ authority: CertificateAuthority) async throws -> ACMEClient {
-        let client: ACMEClient
-        if let known = self.client {
-            client = known
-        } else {
-            let key = try await folder.accountKey()
-            client =
-                self.client
-                ?? ACMEClient(
-                    directoryURL: authority.directoryURL, transport: authority.transport, key: key)
-            self.client = client
-        }
-        try await client.register(contacts: authority.contacts)
-        return client
-    }
-
-    // MARK: certificates of our own
-
-    private func make(_ id: String) async throws {
-        guard var record = records[id] else { return }
-        let now = host.clock.now()
-        let file = "\(now.millisecondsSinceEpoch)-\(host.random.hex(4))"
-        let key = P256.Signing.PrivateKey()
-        let end = now.advanced(by: .seconds(365 * 86_400))
-        let der = try SelfSignedCertificate.der(
-            names: record.names, addresses: [], key: key, from: now.advanced(by: .seconds(-3600)), to: end)
-        try await folder.writeKey(key.pemRepresentation + "\n", id, file)
-        try await folder.writeChain(Array(PEM.encode("CERTIFICATE", der).utf8), id, file)
-        record = CertificateSchedule.made(record, file: file, notAfter: end)
-        try await set(record, id)
-        try await folder.tidy(id, keeping: record)
-    }
-
-    // MARK: uploads
-
-    private func keep(_ id: String, _ chain: String, _ key: String) async throws {
-        guard var record = records[id] else { return }
-        let digest = OrderKey.digest(chain + key).prefix(16).hexadecimal
-        guard record.current?.file.hasSuffix(digest) != true else { return }
-        let now = host.clock.now()
-        let file = "\(now.millisecondsSinceEpoch)-\(digest)"
-        do {
-            let read = try PEMCertificate(chain: Array(chain.utf8), key: Array(key.utf8), now: now)
-            try await folder.writeKey(key, id, file)
-            try await folder.writeChain(Array(chain.utf8), id, file)
-            record.current = CertificateRecord.Kept(file: file, notAfter: read.notAfter, renewAt: nil)
-            record.lastError = nil
-        } catch let problem as Problem where problem.code == .invalid {
-            record.lastError = problem.description
-        }
-        try await set(record, id)
-        try await folder.tidy(id, keeping: record)
     }
 }

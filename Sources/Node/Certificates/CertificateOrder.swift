@@ -14,7 +14,8 @@ struct CertificateOrder {
     static let pollFirst = Duration.seconds(1)
     /// How long an authority may think about a challenge or an order.
     static let patience = Duration.seconds(120)
-    private static let hintHTTP = "The name must lead to this server, and its port 80 must be open to everyone."
+    private static let hintHTTP =
+        "The name must lead to this server and to no other one, and its port 80 must be open to everyone."
     private static let hintDNS = "The DNS hook must end only when all name servers of the zone show the record."
 
     /// - Returns: the chain in PEM form.
@@ -34,9 +35,19 @@ struct CertificateOrder {
         }
         order = try await waiting(for: url) { $0.status != "processing" && $0.status != "ready" }
         guard order.status == "valid", let certificate = order.certificate else {
-            throw OrderFailure(order.problem ?? "The order is \(order.status).")
+            throw OrderFailure(try await flaw(of: order))
         }
         return try await client.download(certificate)
+    }
+
+    /// Why an order is lost; when it does not say so itself, what of it was not proved.
+    private func flaw(of order: ACMEClient.Order) async throws -> String {
+        if let problem = order.problem { return problem }
+        for url in order.authorizations {
+            let authorization = try await client.authorization(url)
+            if let problem = authorization.problem { return "\(authorization.name): \(problem)" }
+        }
+        return "The order is \(order.status)."
     }
 
     private func waiting(
@@ -89,6 +100,9 @@ struct CertificateOrder {
         }
         do {
             try await answer(url, challenge, Self.hintHTTP)
+        } catch is CancellationError {
+            // The authority may be looking for it, and the order is taken up again.
+            throw CancellationError()
         } catch {
             // The failure to tell is the one above; what is left is removed with the next challenge of this token.
             try? await host.files.remove(path)
@@ -108,9 +122,11 @@ struct CertificateOrder {
         }
         let name = "_acme-challenge.\(authorization.name)"
         let value = client.signature.dnsValue(token)
-        try await host.effect("certificate-challenge.present") { try await dns.present(name: name, value: value) }
         do {
+            try await host.effect("certificate-challenge.present") { try await dns.present(name: name, value: value) }
             try await answer(url, challenge, Self.hintDNS)
+        } catch is CancellationError {
+            throw CancellationError()
         } catch {
             // As above: the first failure is the one to tell.
             try? await dns.withdraw(name: name, value: value)
@@ -120,7 +136,13 @@ struct CertificateOrder {
     }
 
     private func answer(_ authorization: String, _ challenge: String, _ hint: String) async throws {
-        try await host.effect("certificate-challenge.respond") { try await client.respond(challenge) }
+        var refusal: Problem?
+        do {
+            try await host.effect("certificate-challenge.respond") { try await client.respond(challenge) }
+        } catch let problem as Problem where problem.code == .conflict {
+            // An agent before this one may have told it already, and the authority be done with it.
+            refusal = problem
+        }
         let end = host.clock.monotonic() + Self.patience
         var pause = Self.pollFirst
         while true {
@@ -131,6 +153,7 @@ struct CertificateOrder {
                     "\(now.name): \(now.problem ?? "the challenge is \(now.status).")",
                     hint: hint)
             }
+            if let refusal, host.clock.monotonic() >= end { throw refusal }
             try await pauseOrGiveUp(&pause, end, now.retryAfter)
         }
     }

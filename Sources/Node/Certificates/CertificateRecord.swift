@@ -35,6 +35,14 @@ struct CertificateRecord: Codable, Sendable, Equatable {
     var attempt: Int?
 
     init(names: [String]) { self.names = names }
+
+    /// The names without those that a wildcard among them covers: authorities refuse an order that has both.
+    var orderedNames: [String] {
+        names.filter { name in
+            guard !name.hasPrefix("*."), let dot = name.firstIndex(of: ".") else { return true }
+            return !names.contains("*\(name[dot...])")
+        }
+    }
 }
 
 /// When to order, renew and try again. Pure: the record, the time and a random number in, the next record out.
@@ -52,14 +60,18 @@ enum CertificateSchedule {
     static let backoffFirst = Duration.seconds(300)
     static let backoffMax = Duration.seconds(86_400)
     /// After a failure that has nothing to do with the order, such as a network that is away.
-    static let transientFirst = Duration.seconds(60)
+    static let transientFirst = Duration.seconds(10)
     static let transientMax = Duration.seconds(3600)
     /// After an attempt that was cut short. What did so was most likely a restart, and a site waits for it.
     static let interruptedFirst = Duration.seconds(5)
     static let interruptedMax = Duration.seconds(3600)
+    /// No wait is longer, so that a clock that was wrong for a while puts nothing off for years.
+    static let waitMax = Duration.seconds(8 * 86_400)
 
     static func step(_ record: CertificateRecord, now: Timestamp) -> Step {
-        if let nextTry = record.nextTry, nextTry > now { return .wait(until: nextTry) }
+        if let nextTry = record.nextTry, nextTry > now, nextTry <= now.advanced(by: waitMax) {
+            return .wait(until: nextTry)
+        }
         if let order = record.order, order.url != nil, order.startedAt.advanced(by: orderLifetime) > now {
             return .resume(order)
         }
@@ -169,6 +181,7 @@ enum CertificateSchedule {
         var status = CertificateStatus(
             names: record.names, state: .pending, message: nil, notAfter: record.current?.notAfter,
             lastError: record.lastError, nextTry: record.nextTry ?? record.current?.renewAt)
+        if isUnderWay { status.nextTry = nil }
         if let current = record.current, current.notAfter > now {
             status.state = .active
             if let error = record.lastError { status.message = "The certificate is valid, but not renewed: \(error)" }

@@ -93,6 +93,9 @@ actor EdgeDirector {
         try await gate.run { try await self.applyOnce() }
     }
 
+    /// Has the edge told of its table once more, so that it reads the files again that it could not use.
+    func lookAgain() { applied = nil }
+
     /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
     /// What was noted since reaches it, too.
     func heal() async throws {

@@ -48,16 +48,22 @@ actor SiteDirector {
         self.access = access
         certificates = CertificateKeeper(
             folder: paths.certificates, challengeFolder: paths.challenges, host: CertificateHost(host), authority: nil,
-            logger: logger)
+            isHeld: true, logger: logger)
     }
 
     /// Notes what sites the edge shall have, without changing anything; for the start, when one table must hold all of
     /// them at once, and for plans.
     func note(_ document: DesiredState, tlsAddress: String?) async throws {
         let sites = document.sites ?? []
-        report = try await certificates.look(sites.compactMap(SiteRouting.wanted))
-        await findContainers(sites, before: try await placesInForce(sites))
         isShowing = !sites.isEmpty
+        await findContainers(sites, before: try await placesInForce(sites))
+        do {
+            report = try await certificates.look(sites.compactMap(SiteRouting.wanted))
+        } catch {
+            // A first table without the sites would take them all away.
+            await edge.note(parts(document, tlsAddress))
+            throw error
+        }
         await edge.note(parts(document, tlsAddress))
     }
 
@@ -81,6 +87,7 @@ actor SiteDirector {
             if !isOther { isOther = await !edge.holds(parts) }
             if !isOther { isOther = try await edge.isServingOther() }
             if isOther { try await edge.set(parts) }
+            await certificates.release()
             isShowing = !sites.isEmpty
             if !Set(reported.keys).isSubset(of: sites.map(\.id)) { isForgetting = true }
             if isForgetting { try await forget() }
@@ -91,15 +98,21 @@ actor SiteDirector {
         }
         // An edge that has just been started has no reason to tell.
         let isStarting = obstacle?.code == .unavailable ? await edge.endReason() == nil : false
-        let listener = tlsAddress == nil ? nil : await listenerObstacle(generation)
+        // An edge that does not answer has no generation; why is told by its end.
+        let status = tlsAddress == nil ? nil : try? await host.edge.status()
+        let listener = tlsAddress == nil || status?.generation == generation ? nil : await edge.endReason() ?? ""
+        let unshown = unshown(sites, status)
         var next: [SiteReport] = []
         for site in sites {
             let refusal = await edge.refusal(site.id)
-            var answer = report(site, refusal ?? obstacle, listener, hasListener: tlsAddress != nil)
+            var answer = report(
+                site, refusal ?? obstacle, listener, hasListener: tlsAddress != nil, unshown: unshown[site.id])
             if isStarting { answer.state = "provisioning" }
             next.append(answer)
         }
         let known = Set(sites.map(\.id))
+        // Once it is mended, the edge finds out by being told again.
+        if !unshown.isEmpty { await edge.lookAgain() }
         // What could not be forgotten is still here.
         if isForgetting { next += reports.filter { !known.contains($0.siteId) } }
         let now = Dictionary(sites.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
@@ -110,9 +123,9 @@ actor SiteDirector {
     private func forget() async throws {
         isForgetting = false
         do {
-            try await certificates.forgetUnwanted()
+            let isDone = try await certificates.forgetUnwanted()
             isPurging = try await host.edge.status().isPurgingAccessLog
-            isForgetting = isPurging
+            isForgetting = isPurging || !isDone
         } catch {
             isForgetting = true
             throw error
@@ -139,7 +152,12 @@ actor SiteDirector {
     private func takeUp(_ document: DesiredState) async throws {
         let needed = document.sites?.contains { $0.tls.mode == .acme } == true ? document.authority : nil
         if !isAuthoritySet || authority != needed {
-            await certificates.use(try await opened(needed))
+            do {
+                await certificates.use(try await opened(needed))
+            } catch let problem as Problem {
+                // Only the sites that need it wait for its mending.
+                await certificates.use(nil, flaw: problem)
+            }
             authority = needed
             isAuthoritySet = true
         }
@@ -200,16 +218,22 @@ actor SiteDirector {
 
     // MARK: reports
 
-    /// Why the edge does not listen for TLS as it should; nil when it does.
-    private func listenerObstacle(_ generation: Int) async -> String? {
-        // An edge that does not answer has no generation, and the reason is told by the next line.
-        let status = try? await host.edge.status()
-        if status?.generation == generation { return nil }
-        return await edge.endReason() ?? ""
+    /// Why the edge cannot show a site's certificate, by the site's id.
+    private func unshown(_ sites: [DesiredSite], _ status: EdgeStatus?) -> [String: String] {
+        let broken = (status?.certificates ?? []).filter { $0.problem != nil }
+        guard !broken.isEmpty else { return [:] }
+        var problems: [String: String] = [:]
+        for site in sites {
+            guard let names = SiteRouting.wanted(site)?.names,
+                let path = report.entries.first(where: { $0.names == names })?.certificatePath
+            else { continue }
+            problems[site.id] = broken.first { $0.certificatePath == path }?.problem
+        }
+        return problems
     }
 
     private func report(
-        _ site: DesiredSite, _ obstacle: Problem?, _ listener: String?, hasListener: Bool
+        _ site: DesiredSite, _ obstacle: Problem?, _ listener: String?, hasListener: Bool, unshown: String?
     ) -> SiteReport {
         var answer = SiteReport(siteId: site.id, state: "active")
         let status = status(of: site)
@@ -231,12 +255,15 @@ actor SiteDirector {
         case .active: break
         }
         if listener != nil { return say("provisioning", "The edge begins to listen for TLS.") }
+        if let unshown { return say("failed", "The edge cannot show the certificate. \(unshown)") }
         return answer
     }
 
     /// What went wrong with a certificate, and when it is tried again.
     private static func failure(_ status: CertificateStatus, of site: DesiredSite, now: Timestamp) -> String? {
-        guard let message = status.message, let next = status.nextTry, next > now else { return status.message }
+        guard let message = status.message, let next = status.nextTry, next > now, site.tls.mode == .acme else {
+            return status.message
+        }
         return "\(message) The next attempt is at \(next.rfc3339); roost site retry \(site.domain) tries at once."
     }
 

@@ -1,9 +1,11 @@
 /// Lets one task at a time through, in order of arrival.
-actor SerialGate {
+public actor SerialGate {
     private var isTaken = false
     private var waiters: [CheckedContinuation<Void, Never>] = []
 
-    func enter() async {
+    public init() {}
+
+    private func enter() async {
         if !isTaken {
             isTaken = true
             return
@@ -11,11 +13,13 @@ actor SerialGate {
         await withCheckedContinuation { waiters.append($0) }
     }
 
-    func leave() {
+    private func leave() {
         if waiters.isEmpty { isTaken = false } else { waiters.removeFirst().resume() }
     }
 
-    func run<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
+    /// Runs `body` once all that came before have ended.
+    /// - Throws: whatever `body` throws.
+    public func run<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
         await enter()
         defer { leave() }
         return try await body()
