@@ -69,6 +69,18 @@ final class RawSocket: Sendable {
 
     func closeOutput() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Sends the text and the end of the connection in one packet.
+    /// - Returns: false when this thread was kept from it for so long that the kernel may have sent them in two.
+    func sendWithEnd(_ text: String) throws -> Bool {
+        var isHeld: Int32 = 1
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_CORK, &isHeld, 4)
+        let start = ContinuousClock.now
+        try send(text)
+        closeOutput()
+        // The kernel holds for 200 ms.
+        return ContinuousClock.now - start < .milliseconds(150)
+    }
+
     /// Next bytes; empty at the end of the stream, and after a reset.
     func receive(max: Int = 65_536) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: max)

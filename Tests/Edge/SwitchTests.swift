@@ -200,8 +200,18 @@ struct SwitchTests {
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         }
         try await EdgeFixture.with(.single(upstream.port)) { edge in
+            let port = edge.port
+            // So many that each loop has one.
+            let idle = try await blocking {
+                try (0..<32).map { _ in
+                    let client = try RawSocket(port: port)
+                    try client.send("GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
+                    #expect(try client.response()?.status == 200)
+                    return client
+                }
+            }
             async let slow = edge.get("/slow")
-            #expect(try await eventually { upstream.requests.count == 1 })
+            #expect(try await eventually { upstream.requests.contains { $0.line.contains("/slow") } })
             edge.server.cancel()
             let isRefused = try await eventually {
                 do {
@@ -212,8 +222,9 @@ struct SwitchTests {
                 }
             }
             #expect(isRefused)
-            // The loops are told a moment after no connection is taken any more.
-            try await Task.sleep(for: .milliseconds(500))
+            // A loop that was told ends what is idle.
+            let rest = try await blocking { try idle.map { try $0.receiveAll() } }
+            #expect(rest.allSatisfy { $0.isEmpty })
             goesOn.value = true
             let response = try await slow
             #expect(response.status == 200)
