@@ -8,7 +8,7 @@ package enum RunOutcome: Sendable {
     case ended(RunRecord)
     /// It waits for something, and no hub holds it.
     case parked
-    /// Another hub has it.
+    /// Another hub has it, or may have it.
     case lost
     /// The hub stops, or its store does not work; whoever takes the run next goes on from the journal.
     case stopped(any Error)

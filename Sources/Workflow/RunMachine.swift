@@ -181,7 +181,7 @@ struct RunMachine: Sendable {
 enum Interruption: Error {
     /// All of it waits; it will be run again when there is something to do.
     case parked
-    /// Another hub has it.
+    /// Another hub has it, or may have it.
     case lost
     /// A check has come to the end of the journal.
     case endOfHistory

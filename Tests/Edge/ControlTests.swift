@@ -92,10 +92,14 @@ struct ControlTests {
             edge.server.cancel()
             try await edge.server.value
             let foreign = try RawUpstream(port: edge.port)
+            let hasWaited = SharedFlag()
             let again = Task.detached {
-                try await EdgeServer(listeners: edge.listeners, logger: Logger(label: "edge")).run()
+                var limits = EdgeLimits()
+                limits.startPatience = .seconds(60)
+                let logger = Logger(label: "edge") { _ in FirstWord(flag: hasWaited) }
+                try await EdgeServer(listeners: edge.listeners, limits: limits, logger: logger).run()
             }
-            try await Task.sleep(for: .milliseconds(100))
+            #expect(try await eventually { hasWaited.value })
             foreign.stop()
             let serves = try await eventually {
                 do { return try await edge.get("/").status == 404 } catch { return false }
@@ -260,4 +264,18 @@ func unixAsk(_ path: String, _ line: String) throws -> String {
     guard status == 0 else { throw SocketFailure("connect") }
     try connection.send(line)
     return String(decoding: try connection.receiveAll(), as: UTF8.self)
+}
+
+/// Tells that something was logged.
+private struct FirstWord: LogHandler {
+    let flag: SharedFlag
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.notice
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { flag.value = true }
 }

@@ -105,11 +105,15 @@ extension Hub {
     private func resolvePending() async {
         let feed = changes.subscribe(to: .kinds(["deployment"]))
         var underWay: Set<String> = []
+        var isPausing = false
         await withTaskGroup(of: Finished.self) { group in
             group.addTask { await Self.nextDeployment(feed) }
             while !Task.isCancelled {
                 let pending = await pendingDeployments()
-                if pending == nil { group.addTask { await self.pauseAfterFailedRead() } }
+                if pending == nil, !isPausing {
+                    isPausing = true
+                    group.addTask { await self.pauseAfterFailedRead() }
+                }
                 for deployment in pending ?? [] where underWay.insert(deployment.id).inserted {
                     group.addTask {
                         await self.resolveAndStart(deployment)
@@ -119,7 +123,7 @@ extension Hub {
                 switch await group.next() {
                 case .deployment(let id): underWay.remove(id)
                 case .change: group.addTask { await Self.nextDeployment(feed) }
-                case .pause: break
+                case .pause: isPausing = false
                 case nil: return
                 }
             }

@@ -53,7 +53,7 @@ extension WorkflowEngine {
             tellWaiters(of: id, run)
         case .stopped(let error) where !Task.isCancelled:
             logger.warning("a workflow could not go on here", metadata: ["run": "\(id)", "error": "\(error)"])
-        case .lost: logger.warning("a workflow was taken over", metadata: ["run": "\(id)"])
+        case .lost: logger.warning("a workflow was lost here", metadata: ["run": "\(id)"])
         case .parked, .stopped: break
         }
         if case .ended = outcome {} else { tellWaiters(of: id, nil) }

@@ -49,12 +49,14 @@ actor ACMEClient {
         let wanted = contacts.map { JSONValue.string("mailto:\($0)") }
         let reply = try await post(
             try await endpoint("newAccount"), ["termsOfServiceAgreed": true, "contact": .array(wanted)],
-            isOfAccount: false)
+            signer: .key)
         guard let location = reply.location else { throw unreadable("account") }
         account = location
         // An authority that does not tell the contacts, as some do, is told them each time.
         let known = try JSONParser.parse(reply.body)["contact"]?.arrayValue
-        if reply.status == 200, known ?? [] != wanted { _ = try await post(location, ["contact": .array(wanted)]) }
+        if reply.status == 200, known ?? [] != wanted {
+            _ = try await post(location, ["contact": .array(wanted)], signer: .newAccount)
+        }
     }
 
     /// - Returns: the order's address.
@@ -110,6 +112,16 @@ actor ACMEClient {
 
     // MARK: requests
 
+    /// Who signs a request (RFC 8555 section 6.2).
+    private enum Signer {
+        /// The key itself, which is sent along.
+        case key
+        /// The account, which is made again when the authority does not know it.
+        case account
+        /// The account that was made just now.
+        case newAccount
+    }
+
     private func endpoint(_ name: String) async throws -> String {
         if directory == nil {
             let reply = try await transport.send(directoryURL, body: nil)
@@ -129,21 +141,22 @@ actor ACMEClient {
     }
 
     /// A nonce that the authority no longer knows is replaced, as RFC 8555 section 6.5 asks for, and so is an account.
-    /// - Parameter isOfAccount: whether the account signs; else the key does, which is sent along.
-    private func post(_ url: String, _ payload: JSONValue?, isOfAccount: Bool = true) async throws -> ACMEReply {
+    private func post(_ url: String, _ payload: JSONValue?, signer: Signer = .account) async throws -> ACMEReply {
         for _ in 0..<Self.attemptsMax {
             let nonce = try await nonce()
-            let signer = isOfAccount ? account : nil
-            let body = try signature.sign(payload, url: url, nonce: nonce, account: signer)
+            if signer == .account, account == nil { try await register(contacts: contacts) }
+            let name = signer == .key ? nil : account
+            // Another request found meanwhile that the authority does not know it.
+            if signer != .key, name == nil { continue }
+            let body = try signature.sign(payload, url: url, nonce: nonce, account: name)
             let reply = try await transport.send(url, body: body)
             if let fresh = reply.nonce, nonces.count < 16 { nonces.append(fresh) }
             if (200...299).contains(reply.status) { return reply }
             let problem = refusal(reply)
             switch problem.code {
             case Self.badNonce: continue
-            case Self.unknownAccount where signer != nil:
-                if account == signer { account = nil }
-                try await register(contacts: contacts)
+            case Self.unknownAccount where signer == .account:
+                if account == name { account = nil }
             default: throw problem
             }
         }

@@ -69,7 +69,8 @@ extension CertificateKeeper {
             throw OrderFailure("The key of an order is missing.")
         }
         let chain = try await CertificateOrder(
-            client: client, host: host, challengeFolder: challengeFolder, dns: authority.dns
+            client: client, host: host, challengeFolder: challengeFolder, dns: authority.dns,
+            isWanted: { await self.isWanted(id) }
         ).complete(url, names: record.orderedNames, key: key)
         let issued = try PEMCertificate(
             chain: chain, key: Array(key.pemRepresentation.utf8), now: host.clock.now())

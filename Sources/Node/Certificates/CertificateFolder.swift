@@ -27,7 +27,7 @@ struct CertificateFolder {
     func keyPath(_ id: String, _ file: String) -> String { "\(root)/\(id)/\(file).key" }
     private func recordPath(_ id: String) -> String { "\(root)/\(id)/record.json" }
 
-    /// Nil for one that is not there or cannot be read: it is begun anew, and other names do not wait for its mending.
+    /// Nil for one that is not there or says nothing: it is begun anew, and other names do not wait for its mending.
     func record(_ id: String) async throws -> CertificateRecord? {
         let path = recordPath(id)
         guard let bytes = try await host.files.read(path, bytesMax: Self.recordBytesMax) else { return nil }
@@ -39,14 +39,16 @@ struct CertificateFolder {
                 "what is known of a certificate is lost", metadata: ["path": "\(path)", "error": "\(error)"])
             return nil
         }
-        if let file = record.current?.file {
-            let names = try await host.files.list("\(root)/\(id)")
-            if !names.contains("\(file).crt") || !names.contains("\(file).key") {
-                logger.warning("the files of a certificate are gone", metadata: ["path": "\(root)/\(id)/\(file)"])
-                record.current = nil
-            }
-        }
+        if let file = record.current?.file, try await !hasFiles(id, file) { record.current = nil }
         return record
+    }
+
+    /// Whether a certificate is there with its key.
+    func hasFiles(_ id: String, _ file: String) async throws -> Bool {
+        let names = try await host.files.list("\(root)/\(id)")
+        if names.contains("\(file).crt"), names.contains("\(file).key") { return true }
+        logger.warning("the files of a certificate are gone", metadata: ["path": "\(root)/\(id)/\(file)"])
+        return false
     }
 
     func write(_ record: CertificateRecord, _ id: String) async throws {

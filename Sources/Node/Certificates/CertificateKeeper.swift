@@ -118,18 +118,15 @@ public actor CertificateKeeper {
             }
             next[CertificateFolder.id(certificate)] = certificate
         }
-        var known: [String: CertificateRecord] = [:]
-        for (id, certificate) in next where records[id] == nil {
-            known[id] = try await folder.record(id) ?? CertificateRecord(names: certificate.names)
-        }
         var others: [String: CertificateRecord] = [:]
         for id in try await folder.ids() where next[id] == nil { others[id] = try await folder.record(id) }
-        // Nothing is waited for from here on: work that ended meanwhile knows better than the disk did.
-        wanted = next
-        records = records.merging(known) { $1 }.filter { wanted[$0.key] != nil || busy.contains($0.key) }
-        for (id, certificate) in wanted where records[id] == nil {
-            records[id] = CertificateRecord(names: certificate.names)
+        var known: [String: CertificateRecord] = [:]
+        // Work that ends while the disk is read takes its record along.
+        while let (id, certificate) = next.first(where: { records[$0.key] == nil && known[$0.key] == nil }) {
+            known[id] = try await folder.record(id) ?? CertificateRecord(names: certificate.names)
         }
+        wanted = next
+        records = known.merging(records) { $1 }.filter { wanted[$0.key] != nil || busy.contains($0.key) }
         heedAttempts()
         standIns = others.filter { isStandIn($0.value) }
     }
@@ -159,6 +156,16 @@ public actor CertificateKeeper {
             try await host.effect("certificate-challenge.forget") { try await host.files.remove(path) }
         }
         return isDone
+    }
+
+    /// Lets go of certificates whose files are gone, so that they are got anew; uploads are with the next ``want(_:)``.
+    /// - Throws: `storage_failed`.
+    public func checkFiles() async throws {
+        for (id, record) in records where !busy.contains(id) {
+            guard let file = record.current?.file, try await !folder.hasFiles(id, file) else { continue }
+            if records[id]?.current?.file == file { records[id]?.current = nil }
+        }
+        woken.notify()
     }
 
     /// What there is, and how it stands.
@@ -195,6 +202,7 @@ public actor CertificateKeeper {
         case .acme where authority == nil:
             status.state = .failed
             status.message = authorityFlaw?.description ?? "No certificate authority is set."
+            status.nextTry = nil
         case .upload where record.lastError == nil:
             status.state = .failed
             let end = record.current.map { "has ended on \($0.notAfter.rfc3339)" } ?? "is missing"
@@ -254,21 +262,31 @@ public actor CertificateKeeper {
         let now = host.clock.now()
         adoptAuthority(now)
         heedAttempts()
+        var room = Self.ordersMax - busy.count { isOrder($0) }
         let due = wanted.keys.sorted().filter { id in
             guard !busy.contains(id) else { return false }
             switch nextStep(id, now) {
             case nil, .wait: return false
-            case .begin, .resume: return true
+            case .begin, .resume: break
             }
-        }.prefix(max(0, Self.ordersMax - busy.count))
+            guard isOrder(id) else { return true }
+            room -= 1
+            return room >= 0
+        }
         busy.formUnion(due)
-        return Array(due)
+        return due
     }
+
+    /// Whether it is got from an authority. What is no longer wanted is taken for that: the slots are few.
+    private func isOrder(_ id: String) -> Bool { wanted[id]?.source != .selfSigned }
+
+    /// Whether names are still wanted, as an order asks that takes long.
+    func isWanted(_ id: String) -> Bool { wanted[id] != nil }
 
     /// When something is due that nobody is at work on.
     private func nextDue() -> Timestamp {
         let now = host.clock.now()
-        let isFull = busy.count >= Self.ordersMax
+        let isFull = busy.count { isOrder($0) } >= Self.ordersMax
         return wanted.keys.compactMap { id -> Timestamp? in
             switch nextStep(id, now) {
             case nil: nil

@@ -10,6 +10,8 @@ struct CertificateOrder {
     let host: CertificateHost
     let challengeFolder: String
     let dns: (any DNSChallenges)?
+    /// An order that nobody wants any more is left where it is.
+    let isWanted: @Sendable () async -> Bool
 
     static let pollFirst = Duration.seconds(1)
     /// How long an authority may think about a challenge or an order.
@@ -63,6 +65,7 @@ struct CertificateOrder {
     }
 
     private func pauseOrGiveUp(_ pause: inout Duration, _ end: Duration, _ asked: Duration?) async throws {
+        guard await isWanted() else { throw CancellationError() }
         guard host.clock.monotonic() < end else {
             throw Problem(.timeout, "The certificate authority has not decided in time.")
         }

@@ -10,9 +10,6 @@ import NameResponder
 ///
 /// It serves from the table that it was given last, also when the agent that gave it is gone.
 public struct EdgeServer: Sendable {
-    /// How long a port that is taken may turn out to be that of an edge that hands it over.
-    private static let startPatience = Duration.seconds(1)
-
     private let listeners: EdgeListeners
     private let limits: EdgeLimits
     private let names: NameLookup
@@ -202,7 +199,8 @@ public struct EdgeServer: Sendable {
         loopCount: Int, _ writer: AccessLogWriter
     ) async throws -> (former: Handover?, sockets: ListenerSet) {
         let clock = ContinuousClock()
-        let end = clock.now + Self.startPatience
+        let end = clock.now + limits.startPatience
+        var isTold = false
         while true {
             let former = try await NativeThread.run("handover") { [listeners] in
                 try Handover.request(controlSocket: listeners.controlSocket, generation: listeners.generation ?? 0)
@@ -212,7 +210,9 @@ public struct EdgeServer: Sendable {
                     wanted: listeners.wanted, inherited: former?.sockets ?? [], loopCount: loopCount)
                 try writer.start()
                 return (former, sockets)
-            } catch let problem as Problem where problem.code == .conflict && former == nil && clock.now < end {
+            } catch  where error.code == .conflict && former == nil && clock.now < end {
+                if !isTold { logger.notice("An address is in use still", metadata: ["problem": "\(error)"]) }
+                isTold = true
                 try await Task.sleep(for: .milliseconds(20))
             } catch {
                 former?.abandonConnection()

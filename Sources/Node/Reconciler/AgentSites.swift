@@ -39,7 +39,7 @@ extension Agent {
                 }
             }
             var isBusy = document?.sites?.isEmpty == false
-            if !isBusy { isBusy = await sites.isPurging }
+            if !isBusy { isBusy = await sites.isForgetting }
             await sitesChanged.wait(atMost: isBusy ? Self.sitesPause : .seconds(30), host.clock)
         }
     }

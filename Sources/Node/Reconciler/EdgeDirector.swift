@@ -30,6 +30,8 @@ actor EdgeDirector {
     private var suffix: String
     private var trustedProxies: [String]?
     private var applied: EdgeTable?
+    /// The table is to be sent although it is in force.
+    private var isLookDue = false
     private var appliedHash = ""
     /// What the edge said of itself last.
     private(set) var status = EdgeStatus()
@@ -94,7 +96,7 @@ actor EdgeDirector {
     }
 
     /// Has the edge told of its table once more, so that it reads the files again that it could not use.
-    func lookAgain() { applied = nil }
+    func lookAgain() { isLookDue = true }
 
     /// Asks the edge which table it serves, and sends ours again when it is another: whatever happened to it, it heals.
     /// What was noted since reaches it, too.
@@ -117,7 +119,7 @@ actor EdgeDirector {
         var waits = 0
         while true {
             let table = self.table
-            guard table != applied else { return }
+            guard table != applied || isLookDue else { return }
             let host = host
             let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
             do {
@@ -136,6 +138,7 @@ actor EdgeDirector {
                 continue
             }
             applied = table
+            isLookDue = false
             appliedHash = hash
             return
         }

@@ -186,8 +186,8 @@ extension WorkerRun {
         return memory.account
     }
 
-    /// Data may be on another machine than the one that it was made on: an account that is gone is made again there, and
-    /// its files become its own.
+    /// Data may be on another machine than the one that it was made on: an account that is gone is made again there,
+    /// and its files become its own.
     mutating func restoreAccount() async throws {
         guard !hasSeenAccount else { return }
         if let account = memory.account {

@@ -28,9 +28,13 @@ actor SiteDirector {
     private var isAuthoritySet = false
     /// What the keeper was told of.
     private var wanted: [WantedCertificate]?
-    private var isForgetting = true
-    /// The edge still takes lines of sites that are gone out of its log.
-    private(set) var isPurging = false
+    /// Something may be left of sites that are gone.
+    private(set) var isForgetting = true
+    /// The edge cannot use the files of some certificate.
+    private var isUnshown = false
+    /// When those were looked at last.
+    private var lookedAt: Duration?
+    private static let lookInterval: Duration = .seconds(10)
     /// The edge was told of some site.
     private var isShowing = false
     private var report = CertificateReport(entries: [], statuses: [])
@@ -79,6 +83,7 @@ actor SiteDirector {
         guard !sites.isEmpty || isShowing || isForgetting else { return false }
         var obstacle: Problem?
         do {
+            if isUnshown { try await lookAgain() }
             try await takeUp(document)
             await findContainers(sites, before: places)
             // An edge may still show what an agent before this one was told to take away.
@@ -87,7 +92,6 @@ actor SiteDirector {
             if !isOther { isOther = await !edge.holds(parts) }
             if !isOther { isOther = try await edge.isServingOther() }
             if isOther { try await edge.set(parts) }
-            await certificates.release()
             isShowing = !sites.isEmpty
             if !Set(reported.keys).isSubset(of: sites.map(\.id)) { isForgetting = true }
             if isForgetting { try await forget() }
@@ -96,6 +100,8 @@ actor SiteDirector {
         } catch {
             obstacle = Problem(wrapping: error, doing: "Setting up sites")
         }
+        // One that refuses a table answers as well.
+        if obstacle == nil || obstacle?.code == .invalid { await certificates.release() }
         // An edge that has just been started has no reason to tell.
         let isStarting = obstacle?.code == .unavailable ? await edge.endReason() == nil : false
         // An edge that does not answer has no generation; why is told by its end.
@@ -111,8 +117,7 @@ actor SiteDirector {
             next.append(answer)
         }
         let known = Set(sites.map(\.id))
-        // Once it is mended, the edge finds out by being told again.
-        if !unshown.isEmpty { await edge.lookAgain() }
+        isUnshown = !unshown.isEmpty
         // What could not be forgotten is still here.
         if isForgetting { next += reports.filter { !known.contains($0.siteId) } }
         let now = Dictionary(sites.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
@@ -120,12 +125,23 @@ actor SiteDirector {
         return next != reports || now != reported
     }
 
+    /// What was mended in the files of certificates is found out now and then.
+    private func lookAgain() async throws {
+        let now = host.clock.monotonic()
+        if let lookedAt, now - lookedAt < Self.lookInterval { return }
+        lookedAt = now
+        try await certificates.checkFiles()
+        wanted = nil
+        await edge.lookAgain()
+    }
+
     private func forget() async throws {
         isForgetting = false
         do {
             let isDone = try await certificates.forgetUnwanted()
-            isPurging = try await host.edge.status().isPurgingAccessLog
-            isForgetting = isPurging || !isDone
+            // The edge takes lines of sites that are gone out of its log.
+            let isPurging = try await host.edge.status().isPurgingAccessLog
+            isForgetting = isForgetting || isPurging || !isDone
         } catch {
             isForgetting = true
             throw error
@@ -153,6 +169,8 @@ actor SiteDirector {
         let needed = document.sites?.contains { $0.tls.mode == .acme } == true ? document.authority : nil
         if !isAuthoritySet || authority != needed {
             do {
+                // The way to the former authority is closed with the opening of another one.
+                await certificates.use(nil)
                 await certificates.use(try await opened(needed))
             } catch let problem as Problem {
                 // Only the sites that need it wait for its mending.

@@ -91,8 +91,9 @@ final class EdgeCore: Sendable {
 
     private func loadCertificates(_ table: EdgeTable) {
         guard let certificates else { return }
+        let told = certificates.statuses ?? []
         certificates.replace(with: table.certificates)
-        for status in certificates.statuses ?? [] {
+        for status in certificates.statuses ?? [] where !told.contains(status) {
             guard let problem = status.problem else { continue }
             logger.error(
                 "A certificate cannot be used",

@@ -5,6 +5,8 @@ public struct EdgeLimits: Sendable {
     /// How long a connection may stay open between requests.
     public var keepAliveTimeout = Duration.seconds(75)
     public var connectTimeout = Duration.seconds(2)
+    /// How long a port that is taken may turn out to be that of an edge that hands it over.
+    public var startPatience = Duration.seconds(1)
     /// How often the names of endpoints are looked up again.
     public var lookupInterval = Duration.seconds(30)
     /// Connections of clients at once; nil for as many as there are descriptors for.
