@@ -202,11 +202,6 @@ extension WorkerRun {
                 for path in [paths.home] + releases.map(paths.release) {
                     try await host.effect("account.give") { try await host.files.give(path, to: account) }
                 }
-                // What runs has the former number, and what could not be started would wait long. They are missed, and
-                // started anew.
-                for unit in memory.instances.map(\.unitId) {
-                    try await host.effect("unit.stop") { try await host.supervisor.stop(unit) }
-                }
                 try await remember("account.found.remember") { $0.isAccountLost = nil }
                 try await tell(
                     "run", "\(memory.name): its account \(account) was gone from the server and is made again.")
