@@ -72,7 +72,6 @@ public protocol EdgeControl: Sendable {
 public protocol Accounts: Sendable {
     /// Makes the account when it is missing. Returns nil where accounts cannot be made (not root): run as ourselves.
     func ensure(_ name: String) async throws -> String?
-    func exists(_ name: String) async throws -> Bool
     func remove(_ name: String) async throws
 }
 

@@ -234,8 +234,6 @@ extension SimulatedMachine: Accounts, InternalNames, Probes, Facts {
         return name
     }
 
-    public func exists(_ name: String) async throws -> Bool { state.withLock { $0.accounts.contains(name) } }
-
     public func remove(_ name: String) async throws { state.withLock { _ = $0.accounts.remove(name) } }
 
     public func apply(names: [String], suffix: String, address: String, dnsAddress: String) async throws {

@@ -34,7 +34,7 @@ public struct LiveAccounts: Accounts {
         guard result.succeeded || result.exitCode == 6 else { throw Self.failed("userdel", name, result) }
     }
 
-    public func exists(_ name: String) async throws -> Bool {
+    private func exists(_ name: String) async throws -> Bool {
         try await BlockingThreads.shared.run { UserIdentity.find(name) != nil }
     }
 

@@ -186,30 +186,6 @@ extension WorkerRun {
         return memory.account
     }
 
-    /// Data may be on another machine than the one that it was made on: an account that is gone is made again there,
-    /// and its files become its own.
-    mutating func restoreAccount() async throws {
-        guard !hasSeenAccount else { return }
-        if let account = memory.account {
-            let (host, paths) = (host, paths)
-            if try await !host.accounts.exists(account) {
-                try await remember("account.lost.remember") { $0.isAccountLost = true }
-            }
-            if memory.isAccountLost == true {
-                _ = try await host.effect("account.make") { try await host.accounts.ensure(account) }
-                // What is beside the trees of releases are their seals, which stay out of its hands.
-                let releases = try await host.files.list(paths.releases).filter { !$0.hasSuffix(".json") }
-                for path in [paths.home] + releases.map(paths.release) {
-                    try await host.effect("account.give") { try await host.files.give(path, to: account) }
-                }
-                try await remember("account.found.remember") { $0.isAccountLost = nil }
-                try await tell(
-                    "run", "\(memory.name): its account \(account) was gone from the server and is made again.")
-            }
-        }
-        hasSeenAccount = true
-    }
-
     private func buildSpec(_ service: DesiredService, _ command: String, unit: String, tree: String) -> UnitSpec {
         UnitSpec(
             id: unit, argv: ["/bin/sh", "-ec", command],

@@ -17,8 +17,6 @@ struct ServiceMemory: Codable, Sendable, Equatable {
     var releases: [String] = []
     /// Account that was made for the service.
     var account: String?
-    /// The account was gone from the machine, and not all of its files are yet the new one's.
-    var isAccountLost: Bool?
     /// Progress of the deployment under way or last finished.
     var report: DeploymentReport?
     /// Whether the container engine may hold something of the service.

@@ -18,8 +18,6 @@ struct WorkerRun {
     var hasOldLogs = true
     /// Since when requests could reach it, as far as this agent knows; idleness counts from there on.
     var awakeSince: Duration
-    /// The service's account was looked for on this machine.
-    var hasSeenAccount = false
     private var planned: Planned?
 
     /// A plan with all that it follows from.
@@ -45,7 +43,6 @@ struct WorkerRun {
 
     /// Observes, plans, and does the first step. Returns how long nothing will have to be done.
     mutating func turn() async throws -> Duration {
-        try await restoreAccount()
         let (desired, isDecided) = worker.shared.withLock { ($0.desired, $0.isDecided) }
         let observed = try await observe(desired)
         try await tellTransitions(observed)
