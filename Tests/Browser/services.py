@@ -113,7 +113,8 @@ def log_is_live(suite):
 def deploy_brings_the_newest_commit(suite):
     """Deploy builds the newest commit; its output appears while it is made."""
     page = suite.open(f"/services/{suite.kept['service']}/edit")
-    page.get_by_label("Build command").fill("for i in 1 2 3 4 5 6 7 8 9; do echo step $i of the build; sleep 1; done")
+    rest = "for i in 2 3 4 5 6 7 8 9; do echo step $i of the build; done"
+    page.get_by_label("Build command").fill(f"echo step 1 of the build; sleep 15; {rest}")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     expect(suite.status()).to_have_text("running", timeout=60000)

@@ -6,28 +6,25 @@ import Testing
 /// Upstreams that misbehave and clients that vanish.
 @Suite(.serialized, .exclusive)
 struct FailureTests {
-    private static var quick: EdgeLimits {
+    /// Short where a test waits for it; the neighbour must not meet it.
+    private static func limits(_ short: [WritableKeyPath<EdgeLimits, Duration>]) -> EdgeLimits {
         var limits = EdgeLimits()
-        limits.responseHeadTimeout = .seconds(1)
-        limits.bodyIdleTimeout = .seconds(1)
-        limits.requestHeadTimeout = .seconds(1)
-        limits.keepAliveTimeout = .seconds(1)
+        for limit in short { limits[keyPath: limit] = .seconds(1) }
         return limits
     }
 
     /// Whatever the first upstream does, a healthy neighbour is served as if nothing were.
     private func withNeighbour(
-        _ script: @escaping RawUpstream.Script, _ body: (EdgeFixture, RawUpstream) async throws -> Void
-    )
-        async throws
-    {
+        short: [WritableKeyPath<EdgeLimits, Duration>] = [], _ script: @escaping RawUpstream.Script,
+        _ body: (EdgeFixture, RawUpstream) async throws -> Void
+    ) async throws {
         let bad = try RawUpstream(script: script)
         let good = try RawUpstream()
         var table = EdgeTable.single(bad.port)
         table.upstreams.append(
             EdgeUpstream(id: "good", name: "good", endpoints: [EdgeEndpoint(host: "127.0.0.1", port: good.port)]))
         table.routes.append(EdgeRoute(pathPrefix: "/good", upstreamId: "good"))
-        try await EdgeFixture.with(table, limits: Self.quick) { edge in
+        try await EdgeFixture.with(table, limits: Self.limits(short)) { edge in
             try await body(edge, bad)
             let neighbour = try await edge.get("/good")
             #expect(neighbour.status == 200)
@@ -67,14 +64,16 @@ struct FailureTests {
     }
 
     @Test func aSilentUpstreamTimesOut() async throws {
+        let isGivenUp = SharedFlag()
         let script: RawUpstream.Script = { connection, upstream in
             _ = try upstream.read(connection)
-            sleep(4)
+            try isGivenUp.wait()
         }
-        try await withNeighbour(script) { edge, _ in
+        try await withNeighbour(short: [\.responseHeadTimeout], script) { edge, _ in
             let response = try await edge.get("/", fields: "Accept: application/json\r\n")
             #expect(response.status == 504)
             #expect(response.text.contains("upstream_timeout"))
+            isGivenUp.value = true
         }
     }
 
@@ -97,12 +96,13 @@ struct FailureTests {
     }
 
     @Test func aStalledBodyIsGivenUp() async throws {
+        let isGivenUp = SharedFlag()
         let script: RawUpstream.Script = { connection, upstream in
             _ = try upstream.read(connection)
             try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-            sleep(4)
+            try isGivenUp.wait()
         }
-        try await withNeighbour(script) { edge, _ in
+        try await withNeighbour(short: [\.bodyIdleTimeout], script) { edge, _ in
             let port = edge.port
             let raw = try await blocking {
                 let client = try RawSocket(port: port)
@@ -110,6 +110,7 @@ struct FailureTests {
                 return try client.receiveAll()
             }
             #expect(raw.suffix(4).elementsEqual("half".utf8))
+            isGivenUp.value = true
         }
     }
 
@@ -183,7 +184,7 @@ struct FailureTests {
     }
 
     @Test func aSlowHeadIsGivenUp() async throws {
-        try await withNeighbour(RawUpstream.echo) { edge, upstream in
+        try await withNeighbour(short: [\.requestHeadTimeout, \.keepAliveTimeout], RawUpstream.echo) { edge, upstream in
             let port = edge.port
             let (answer, silent) = try await blocking {
                 let slow = try RawSocket(port: port)
@@ -201,7 +202,7 @@ struct FailureTests {
     }
 
     @Test func anIdleConnectionIsClosed() async throws {
-        try await withNeighbour(RawUpstream.echo) { edge, _ in
+        try await withNeighbour(short: [\.keepAliveTimeout], RawUpstream.echo) { edge, _ in
             let port = edge.port
             try await blocking {
                 let client = try RawSocket(port: port)
@@ -222,7 +223,7 @@ struct FailureTests {
             let block = [UInt8](repeating: 0, count: 65_536)
             while true { try connection.send(block) }
         }
-        try await withNeighbour(script) { edge, _ in
+        try await withNeighbour(short: [\.bodyIdleTimeout], script) { edge, _ in
             let port = edge.port
             let client = try await blocking {
                 let client = try RawSocket(port: port)

@@ -30,10 +30,10 @@ struct KeepAliveTests {
         let answer = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 2\r\n\r\nok"
         let upstream = try RawUpstream(script: RawUpstream.answering(answer))
         try await EdgeFixture.with(.single(upstream.port)) { edge in
-            try await steady(edge, count: 3)
-            #expect(upstream.connections == 1)
+            try await steady(edge, count: 1)
+            // A second before the upstream would end it, and long before the edge does of itself.
             try await Task.sleep(for: .milliseconds(1800))
-            try await steady(edge, count: 3)
+            try await steady(edge, count: 1)
             #expect(upstream.connections == 2)
         }
     }
@@ -106,7 +106,7 @@ struct KeepAliveTests {
                     try client.send("GET /last HTTP/1.1\r\nHost: a\r\n\r\n" + post)
                     #expect(try client.response()?.status == 200)
                     let behind = try client.response()?.status
-                    if isTorn.value { return }
+                    if behind != 200, isTorn.isSetSoon() { return }
                     #expect(behind == 200)
                 }
             }

@@ -37,11 +37,11 @@ struct NameLookupTests {
         return table
     }
 
-    /// Answers with its port.
-    private static func upstream() throws -> RawUpstream {
+    /// Answers with its port, to what is slow when it is told to.
+    private static func upstream(slowEnds: SharedFlag = SharedFlag(true)) throws -> RawUpstream {
         try RawUpstream { connection, upstream in
             while let request = try upstream.read(connection) {
-                if request.line.contains("/slow") { usleep(1_500_000) }
+                if request.line.contains("/slow") { try slowEnds.wait() }
                 let text = "\(upstream.port)"
                 try connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)")
             }
@@ -49,7 +49,8 @@ struct NameLookupTests {
     }
 
     @Test func requestsFollowTheNameAndTheConnectionsInUseStay() async throws {
-        let (old, new) = (try Self.upstream(), try Self.upstream())
+        let slowEnds = SharedFlag()
+        let (old, new) = (try Self.upstream(slowEnds: slowEnds), try Self.upstream())
         let answers = Answers(old.port)
         var limits = EdgeLimits()
         limits.lookupInterval = .milliseconds(100)
@@ -59,8 +60,9 @@ struct NameLookupTests {
             #expect(try await eventually { old.requests.count == 2 })
             answers.change(to: new.port)
             // Asked all the time, so that its idle connections have no time to grow old.
-            #expect(try await eventually(.seconds(3)) { try await edge.get("/").text == "\(new.port)" })
+            #expect(try await eventually { try await edge.get("/").text == "\(new.port)" })
             for _ in 0..<20 { #expect(try await edge.get("/").text == "\(new.port)") }
+            slowEnds.value = true
             let answer = try await slow
             #expect(answer.status == 200 && answer.text == "\(old.port)")
             // A name that nobody knows for a while keeps its address.
@@ -79,10 +81,10 @@ struct NameLookupTests {
             answers.change(to: new.port)
             // The same table, too, which is how a site is tried again.
             try await edge.control.apply(Self.table())
-            #expect(try await eventually(.seconds(3)) { try await edge.get("/").text == "\(new.port)" })
+            #expect(try await eventually { try await edge.get("/").text == "\(new.port)" })
             answers.change(to: old.port)
             try await edge.control.apply(Self.table { $0.upstreams[0].name = "renamed" })
-            #expect(try await eventually(.seconds(3)) { try await edge.get("/").text == "\(old.port)" })
+            #expect(try await eventually { try await edge.get("/").text == "\(old.port)" })
         }
     }
 

@@ -1,6 +1,7 @@
 import Edge
 import Glibc
 import Model
+import NIOCore
 import Synchronization
 import Testing
 
@@ -203,7 +204,7 @@ struct SwitchTests {
             let port = edge.port
             // So many that each loop has one.
             let idle = try await blocking {
-                try (0..<32).map { _ in
+                try (0..<32 * System.coreCount).map { _ in
                     let client = try RawSocket(port: port)
                     try client.send("GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
                     #expect(try client.response()?.status == 200)

@@ -257,7 +257,7 @@ def spread(world):
     up = Up(world)
     service = up.live(
         "app", world.repository(), instances=2, balance={"policy": "round-robin", "sticky": True},
-        breaker={"failures": 5, "rest": "5s"})
+        breaker={"failures": 5, "rest": "15s"})
     answers = [up.fetch("/app/") for _ in range(10)]
     texts = [answer.text for answer in answers]
     equal([texts.count(text) for text in set(texts)], [5, 5], "answers of each instance")
@@ -266,7 +266,7 @@ def spread(world):
     equal([up.fetch("/app/status?code=503").text for _ in range(5)], ["503"] * 5, "failures of the service itself")
     refused = up.fetch("/app/", {"Accept": "application/json"})
     expect(refused.status == 503 and "given a rest" in refused.text, f"while it rests: {refused.status} {refused.text}")
-    wait_for("it is tried again", lambda: up.serves("/app/", "version=1"), 20)
+    wait_for("it is tried again", lambda: up.serves("/app/", "version=1"), 40)
     up.cli("service", "update", service["name"], "--unset", "breaker.failures", "--no-balance-sticky")
     for _ in range(7):
         up.fetch("/app/status?code=503")

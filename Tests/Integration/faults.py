@@ -75,18 +75,19 @@ class Course:
 
     def run(self):
         api = self.hub.api
+        check = {"path": "/healthz", "interval": "200ms", "grace": "20s"}
         one = self.hub.service(
             f"f{self.number}",
             self.repository,
             build_command="echo built > built.txt",
             retain=2,
-            health_check={"path": "/healthz", "interval": "200ms", "grace": "3s"},
+            health_check=check,
         )
         fixed = self.hub.service(
             f"p{self.number}",
             self.repository,
             port=self.port,
-            health_check={"path": "/healthz", "interval": "200ms", "grace": "2s"},
+            health_check=check,
         )
         still = self.hub.service(
             f"s{self.number}", self.repository, kind="static", run_command=None, health_check=None, public_folder="."
@@ -98,7 +99,8 @@ class Course:
             for service in (one, fixed):
                 api.deploy(service["id"])
                 self.settled(service, "active")
-        for service, bad in ((one, {"build_command": "echo no; exit 1"}), (fixed, {"run_command": "exec sleep 100"})):
+        mute = {"run_command": "exec sleep 100", "health_check": {**check, "grace": "2s"}}
+        for service, bad in ((one, {"build_command": "echo no; exit 1"}), (fixed, mute)):
             api.ok("PUT", f"/services/{service['id']}", bad)
             self.settled(service, "failed")
         self.until("the fixed one is back", lambda: "version=4" in self.agent.fetch(f"/p{self.number}").text)

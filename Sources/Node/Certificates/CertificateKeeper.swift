@@ -29,6 +29,8 @@ public struct CertificateAuthority: Sendable {
 public actor CertificateKeeper {
     /// Orders at once, of different names.
     static let ordersMax = 4
+    /// Certificates of our own that are made at once.
+    static let ownMax = 8
 
     let folder: CertificateFolder
     let host: CertificateHost
@@ -262,19 +264,22 @@ public actor CertificateKeeper {
         let now = host.clock.now()
         adoptAuthority(now)
         heedAttempts()
-        var room = Self.ordersMax - busy.count { isOrder($0) }
+        var rooms = [true: room(forOrders: true), false: room(forOrders: false)]
         let due = wanted.keys.sorted().filter { id in
             guard !busy.contains(id) else { return false }
             switch nextStep(id, now) {
             case nil, .wait: return false
             case .begin, .resume: break
             }
-            guard isOrder(id) else { return true }
-            room -= 1
-            return room >= 0
+            rooms[isOrder(id), default: 0] -= 1
+            return rooms[isOrder(id), default: 0] >= 0
         }
         busy.formUnion(due)
         return due
+    }
+
+    private func room(forOrders: Bool) -> Int {
+        (forOrders ? Self.ordersMax : Self.ownMax) - busy.count { isOrder($0) == forOrders }
     }
 
     /// Whether it is got from an authority. What is no longer wanted is taken for that: the slots are few.
@@ -286,13 +291,13 @@ public actor CertificateKeeper {
     /// When something is due that nobody is at work on.
     private func nextDue() -> Timestamp {
         let now = host.clock.now()
-        let isFull = busy.count { isOrder($0) } >= Self.ordersMax
+        let isFull = [true: room(forOrders: true) <= 0, false: room(forOrders: false) <= 0]
         return wanted.keys.compactMap { id -> Timestamp? in
             switch nextStep(id, now) {
             case nil: nil
             case .wait(let until): until
             // The end of what is under way wakes who waits for room.
-            case .begin, .resume: busy.contains(id) || isFull ? nil : now
+            case .begin, .resume: busy.contains(id) || isFull[isOrder(id)] == true ? nil : now
             }
         }.min() ?? now.advanced(by: .seconds(86_400))
     }

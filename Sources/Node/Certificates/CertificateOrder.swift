@@ -129,6 +129,8 @@ struct CertificateOrder {
             try await host.effect("certificate-challenge.present") { try await dns.present(name: name, value: value) }
             try await answer(url, challenge, Self.hintDNS)
         } catch is CancellationError {
+            // The order is taken up again, unless nobody wants it.
+            if await !isWanted() { try await dns.withdraw(name: name, value: value) }
             throw CancellationError()
         } catch {
             // As above: the first failure is the one to tell.

@@ -120,6 +120,7 @@ actor EdgeDirector {
         while true {
             let table = self.table
             guard table != applied || isLookDue else { return }
+            isLookDue = false
             let host = host
             let hash = sha256Hex(try WireCoding.encode(table).canonicalBytes)
             do {
@@ -138,7 +139,6 @@ actor EdgeDirector {
                 continue
             }
             applied = table
-            isLookDue = false
             appliedHash = hash
             return
         }
